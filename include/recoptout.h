@@ -1,0 +1,978 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file recoptout.h
+ * librecoptout: recording opt-out for telephony servers and voice agents.
+ *
+ * A caller says "please don't record me". This library stops the recording of
+ * that call at once, erases what was recorded (also what is still on its way
+ * to a store), remembers both through a crash, and tells the host what is
+ * true at each moment, so that an agent never claims a deletion that has not
+ * happened.
+ *
+ * The whole of it, for a server that pushes its audio:
+ *
+ *     rco_engine_config cfg = { .struct_size = sizeof cfg };
+ *     cfg.state_dir = "/var/lib/pbx/recoptout";    // ledger, spool, keys
+ *     cfg.output_dir = "/var/lib/pbx/recordings";  // finished WAV files
+ *     cfg.opt_out_enabled = 1;                     // off unless you say so
+ *     rco_engine_create(&cfg, &engine);
+ *
+ *     rco_session_options so = { .struct_size = sizeof so };
+ *     so.call_id = "a84b4c76e66710";
+ *     rco_session_create(engine, &so, &call);
+ *     rco_session_add_leg(call, "caller", RCO_FORMAT_PCMU_8K, &leg);
+ *     rco_session_start(call);
+ *     rco_session_push(call, leg, RCO_FORMAT_PCMU_8K, frame, 160);  // media thread
+ *     rco_opt_out(call, NULL, &receipt);           // any thread; durable on return
+ *     rco_session_end(call);
+ *
+ * What a backend author implements is in <recoptout/storage.h>.
+ *
+ * ## Caveats
+ * - **Crash.** All state that matters is durable or in shared memory. After a
+ *   crash open an engine on the same `state_dir`: erasures go on first, then
+ *   unfinished recordings are uploaded.
+ * - **One engine per `state_dir`.** A second one, in this or another process,
+ *   is refused with #RCO_E_BUSY.
+ * - **fork().** A child that has not called exec() must not use an engine of
+ *   its parent: every call answers #RCO_E_FORKED there. Create engines after
+ *   forking.
+ * - **Threads.** Every function may be called from any thread unless it says
+ *   otherwise. One leg is pushed by one thread at a time. Callbacks say which
+ *   thread they come from; no lock is held while a callback runs.
+ * - **File systems.** `state_dir` must be on a local file system with working
+ *   fdatasync() and flock(): not on NFS or SMB.
+ * - **Call ids** appear in ledger, receipts and call records, which are kept
+ *   as evidence. Use the opaque id of your signalling, never a phone number.
+ * - **Version 0.x.** Until 1.0.0 things may change, each with a line in
+ *   CHANGELOG.md.
+ *
+ * ## Conventions
+ * Functions return #RCO_OK (0), #RCO_PENDING (1, where documented) or a
+ * negative #rco_error. An error leaves the object as it was unless the text
+ * says otherwise. Units stand in names: `_us` microseconds, `_ms`
+ * milliseconds, `_s` seconds, `_bytes`, `_hz`. Wall-clock times are
+ * microseconds since 1970-01-01 UTC. Strings are UTF-8, end in NUL, and are
+ * copied; a pointer you pass need not outlive the call. `free` functions
+ * accept NULL.
+ *
+ * Public structs begin with `struct_size` and `flags`. Set `struct_size` to
+ * sizeof, zero the rest, fill in what you need: zero always means "default".
+ * A caller compiled against an older header goes on working; a field that
+ * this library does not know yet is refused with #RCO_E_NEWER if it is not
+ * zero.
+ */
+#ifndef RECOPTOUT_H
+#define RECOPTOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define RCO_API __attribute__((visibility("default")))
+#else
+#define RCO_API
+#endif
+
+/* ------------------------------------------------------------------------
+ * Version
+ * --------------------------------------------------------------------- */
+
+#define RCO_VERSION_MAJOR 0
+#define RCO_VERSION_MINOR 1
+#define RCO_VERSION_PATCH 0
+#define RCO_VERSION_STRING "0.1.0"
+
+/** Version of the library that is loaded: major * 10000 + minor * 100 + patch. @since 0.1.0 */
+RCO_API uint32_t rco_version(void);
+
+/** The same as text, "0.1.0". Static storage. @since 0.1.0 */
+RCO_API const char *rco_version_string(void);
+
+/** Number of the binary interface, the N of librecoptout.so.N. @since 0.1.0 */
+RCO_API uint32_t rco_abi_version(void);
+
+/** Names of public structs for rco_abi_sizeof(). Values are never reused. */
+enum {
+	RCO_STRUCT_ENGINE_CONFIG = 1,
+	RCO_STRUCT_SESSION_OPTIONS = 2,
+	RCO_STRUCT_OPT_OUT_OPTIONS = 3,
+	RCO_STRUCT_EVENT = 4,
+	RCO_STRUCT_SESSION_STATS = 5,
+	RCO_STRUCT_ENGINE_STATS = 6,
+	RCO_STRUCT_ALLOCATOR = 7,
+	RCO_STRUCT_CLOCK = 8,
+	RCO_STRUCT_RECORDER_OPS = 9,
+	RCO_STRUCT_RESULT = 10,
+	RCO_STRUCT_OBJECT = 11,
+	RCO_STRUCT_RECORDING = 12,
+	RCO_STRUCT_CHUNK = 13,
+	RCO_STRUCT_SCANNED = 14,
+	RCO_STRUCT_BUFFER_OPS = 15,
+	RCO_STRUCT_UPLOAD_OPS = 16,
+	RCO_STRUCT_DELETION_OPS = 17,
+	RCO_STRUCT_KEY_OPS = 18,
+	RCO_STRUCT_SPOOL_OPTIONS = 19,
+	RCO_STRUCT_DIRECTORY_OPTIONS = 20,
+	RCO_STRUCT_MEMORY_OPTIONS = 21,
+	RCO_STRUCT_KEY_FOLDER_OPTIONS = 22
+};
+
+/**
+ * Size in bytes of a public struct as this library was built, 0 for an unknown
+ * id. For bindings, which compare it with their own layout when they load.
+ * @since 0.1.0
+ */
+RCO_API uint32_t rco_abi_sizeof(uint32_t struct_id);
+
+/**
+ * 1 if the loaded library has the named feature, else 0. Names of 0.1.0:
+ * "spool", "directory", "memory", "wav", "wav.zst", "stereo", "shared-rings",
+ * "legal-hold", "receipt-ed25519".
+ * @since 0.1.0
+ */
+RCO_API int rco_has_feature(const char *name);
+
+/* ------------------------------------------------------------------------
+ * Errors
+ * --------------------------------------------------------------------- */
+
+/** Not an error: accepted, the answer comes later. */
+#define RCO_PENDING 1
+
+/**
+ * Every code, its number and its sentence. A code never changes meaning and a
+ * number is never reused.
+ */
+#define RCO_ERROR_MAP(X)                                                                            \
+	X(OK, 0, "success")                                                                         \
+	X(E_INVALID, -1, "an argument is NULL or out of range; see the function's description")     \
+	X(E_HANDLE, -2, "not a live handle: freed, never created, or of another type")              \
+	X(E_STRUCT_SIZE, -3, "struct_size is smaller than version 1 of the struct or above 4096")   \
+	X(E_NEWER, -4, "a field that this library does not know is set; update the library")        \
+	X(E_NO_MEMORY, -5, "out of memory; free some and call again")                               \
+	X(E_CALL_ID, -6, "the call id is empty, longer than 255 bytes, or not printable UTF-8")     \
+	X(E_CALL_EXISTS, -7, "a call of this id is still going on; end it first or use another id") \
+	X(E_STATE, -8, "not possible in the session's present state (started or ended twice?)")     \
+	X(E_LIMIT, -9, "a fixed limit is reached; the function's description names it")             \
+	X(E_FORMAT, -10, "unknown audio format, or not the format of this leg")                     \
+	X(E_FRAME, -11, "a frame is empty, cut inside a sample, or larger than the leg's ring")     \
+	X(E_OVERFLOW, -12, "the leg's ring is full, the frame was not taken; storage is too slow")  \
+	X(E_OPTED_OUT, -13, "the caller opted out; nothing of this call is recorded any more")      \
+	X(E_PAUSED, -14, "recording is paused; resume it first")                                    \
+	X(E_ENDED, -15, "this call has ended")                                                      \
+	X(E_NOT_STARTED, -16, "recording has not been started; call rco_session_start()")           \
+	X(E_NO_CONSENT, -17, "the caller has not consented; nothing may be recorded")               \
+	X(E_NOT_AVAILABLE, -18, "opt-out is not enabled for this engine or session")                \
+	X(E_NOT_DURABLE, -19, "stopped, but not yet on disk; it is retried, watch the events")      \
+	X(E_TIMEOUT, -20, "not done within the given time; it goes on in the background")           \
+	X(E_REENTRANT, -21, "this function may not be called from inside a callback")               \
+	X(E_FORKED, -22, "the engine belongs to the parent process; create one after fork()")       \
+	X(E_BUSY, -23, "in use by another engine, thread or process")                               \
+	X(E_IO, -24, "a file operation failed; rco_error_detail() names file and cause")            \
+	X(E_NO_SPACE, -25, "no space left on the device or over quota; free some space")            \
+	X(E_PERMISSION, -26, "permission denied; check owner and mode of the folder")               \
+	X(E_CORRUPT, -27, "damaged data; the file was set aside in the quarantine folder")          \
+	X(E_VERSION, -28, "written by a newer or a foreign version of the format")                  \
+	X(E_OPS, -29, "an ops table lacks a slot that is required")                                 \
+	X(E_CALLBACK, -30, "raised by a callback of the host")                                      \
+	X(E_DECLINED, -31, "this backend does not handle the object; the next one may")             \
+	X(E_STALE, -32, "this operation was answered before, timed out, or was never asked")        \
+	X(E_NOT_FOUND, -33, "no such call, object or file")                                         \
+	X(E_KEY, -34, "a key is missing, wrong or cannot be unwrapped; check the key provider")     \
+	X(E_SIGNATURE, -35, "the signature does not match: altered, or signed by another key")      \
+	X(E_UNCONFIRMED, -36, "the backend answered without a positive confirmation")               \
+	X(E_SHARED_MEMORY, -37, "shared memory for the rings cannot be reserved; see ring_dir")     \
+	X(E_INTERNAL, -38, "a defect of the library; please report it with the log")
+
+/** Result codes. @since 0.1.0 */
+typedef enum rco_error {
+#define RCO_ERROR_ENUM_(name, value, text) RCO_##name = value,
+	RCO_ERROR_MAP(RCO_ERROR_ENUM_)
+#undef RCO_ERROR_ENUM_
+	RCO_ERROR_ENUM_END_ = 1 /**< not a code; keeps the list free of a last comma */
+} rco_error;
+
+/** Name of a code, "RCO_E_BUSY"; "RCO_E_UNKNOWN" for anything else. Static. @since 0.1.0 */
+RCO_API const char *rco_error_name(int code);
+
+/** Sentence of a code, saying what to do. Static storage. @since 0.1.0 */
+RCO_API const char *rco_strerror(int code);
+
+/**
+ * What exactly went wrong in the last call on this thread that returned an
+ * error: file names, limits, system messages; "" if there is nothing to add.
+ * The text belongs to the thread and is valid until its next call into the
+ * library.
+ * @since 0.1.0
+ */
+RCO_API const char *rco_error_detail(void);
+
+/* ------------------------------------------------------------------------
+ * Handles
+ * --------------------------------------------------------------------- */
+
+/** One per process and configuration. */
+typedef struct rco_engine rco_engine;
+/** One call. */
+typedef struct rco_session rco_session;
+/** What became of an opt-out, as known at one moment. Immutable. */
+typedef struct rco_receipt rco_receipt;
+
+/* of <recoptout/storage.h> */
+struct rco_buffer_ops;
+struct rco_upload_ops;
+struct rco_deletion_ops;
+struct rco_key_ops;
+struct rco_result;
+
+/** Fixed limits: legs of a session, bytes of a binary id and characters of its text, and of strings. */
+enum { RCO_MAX_LEGS = 8, RCO_ID_BYTES = 16, RCO_ID_TEXT = 36, RCO_CALL_ID_MAX = 255, RCO_LABEL_MAX = 31 };
+
+/* ------------------------------------------------------------------------
+ * Allocator, log, clock, secrets
+ * --------------------------------------------------------------------- */
+
+/**
+ * Memory functions with the contract of malloc, calloc, realloc and free.
+ * All four are REQUIRED. Called from any thread, never from rco_session_push().
+ * @since 0.1.0
+ */
+typedef struct rco_allocator {
+	uint32_t struct_size;
+	uint32_t flags; /**< 0 */
+	void *(*alloc)(size_t size, void *user_data);
+	void *(*zalloc)(size_t count, size_t size, void *user_data);
+	void *(*resize)(void *ptr, size_t size, void *user_data);
+	void (*release)(void *ptr, void *user_data);
+	void *user_data;
+	void *reserved; /**< NULL */
+} rco_allocator;
+
+/** Severity of a log line. */
+enum { RCO_LOG_ERROR = 1, RCO_LOG_WARN = 2, RCO_LOG_INFO = 3, RCO_LOG_DEBUG = 4 };
+
+/**
+ * Receives each log line, formatted, without a line break; `message` has
+ * `length` bytes and a NUL, valid during the call. Any thread except one that
+ * is inside rco_session_push(). Must not call back into the library. Lines
+ * hold call ids and paths, never audio, keys or phone numbers. Without a hook
+ * nothing is logged: the library never prints.
+ */
+typedef void (*rco_log_fn)(uint32_t level, const char *message, size_t length, void *user_data);
+
+/**
+ * Time, for tests and simulators. Both REQUIRED, callable from any thread,
+ * never called from rco_session_push(). `monotonic_us` never goes back.
+ * @since 0.1.0
+ */
+typedef struct rco_clock {
+	uint32_t struct_size;
+	uint32_t flags; /**< 0 */
+	int64_t (*wall_us)(void *user_data);
+	int64_t (*monotonic_us)(void *user_data);
+	void *user_data;
+	void *reserved; /**< NULL */
+} rco_clock;
+
+/** Overwrite memory with zeros in a way that the compiler does not remove. @since 0.1.0 */
+RCO_API void rco_memzero(void *ptr, size_t size_bytes);
+
+/* ------------------------------------------------------------------------
+ * Engine
+ * --------------------------------------------------------------------- */
+
+/** Flags of #rco_engine_config. */
+enum {
+	/** No worker threads: the host calls rco_engine_run() from its event loop. */
+	RCO_ENGINE_HOST_DRIVEN = 1u << 0,
+	/**
+	 * Keep the rings in private memory: frames that were accepted but not yet
+	 * flushed are then lost with a crash of the process. Without it, rings that
+	 * cannot be reserved in `ring_dir` make rco_engine_create() fail with
+	 * #RCO_E_SHARED_MEMORY.
+	 */
+	RCO_ENGINE_PRIVATE_RINGS = 1u << 1
+};
+
+/** When may a call be recorded at all. */
+typedef enum rco_consent_policy {
+	RCO_CONSENT_DEFAULT = 0,   /**< session: as the engine; engine: implied */
+	RCO_CONSENT_IMPLIED = 1,   /**< record from the start, the caller may object */
+	RCO_CONSENT_ASK_FIRST = 2, /**< nothing is accepted until consent is granted */
+	RCO_CONSENT_OFF = 3        /**< this call is never recorded */
+} rco_consent_policy;
+
+/** Kinds of artifact, as bits so that a set of them is a mask. */
+enum {
+	RCO_KIND_AUDIO = 1u << 0,
+	RCO_KIND_TRANSCRIPT = 1u << 1,
+	RCO_KIND_ANALYTICS = 1u << 2,
+	RCO_KIND_METADATA = 1u << 3 /**< call records; never erased by an opt-out */
+};
+
+/** What finished recordings are written as. */
+enum {
+	RCO_EXPORT_DEFAULT = 0, /**< WAV */
+	RCO_EXPORT_WAV = 1,     /**< RIFF/WAVE; G.711 stays G.711 (format tags 6 and 7, RFC 2361) */
+	RCO_EXPORT_WAV_ZST = 2  /**< the same inside one zstd stream (RFC 8878): `zstd -d` unpacks it */
+};
+
+/** How legs become files. */
+enum {
+	RCO_LAYOUT_DEFAULT = 0, /**< one file per leg */
+	RCO_LAYOUT_PER_LEG = 1, /**< NAME.LABEL.wav for each leg that has audio */
+	RCO_LAYOUT_STEREO = 2   /**< two legs of one format in NAME.stereo.wav, the shorter padded
+	                             with silence; any other set of legs falls back to one file each */
+};
+
+/** "None at all" for a time of #rco_engine_config whose zero means the default. */
+#define RCO_NONE_MS 0xffffffffu
+
+/** One thing that happened; see rco_event_fn. */
+typedef struct rco_event rco_event;
+
+/**
+ * Receives events, in order for each call, on a worker thread or inside
+ * rco_engine_run(). The event and its strings are valid during the call.
+ * May call any function except those marked "not from a callback".
+ */
+typedef void (*rco_event_fn)(const rco_event *event, void *user_data);
+
+/**
+ * How an engine is set up. Only `struct_size` and `state_dir` are REQUIRED.
+ * @since 0.1.0
+ */
+typedef struct rco_engine_config {
+	uint32_t struct_size;
+	uint32_t flags; /**< RCO_ENGINE_... */
+
+	/** Shared memory for all rings; default 32 MiB, which serves 1,000 two-leg
+	 *  8 kHz calls at once. Reserved in full by rco_engine_create(). */
+	uint64_t ring_pool_bytes;
+	/** Size at which a spool segment is closed and a new one begun; default 64 MiB. */
+	uint64_t segment_bytes;
+	/** Size of the parts in which a recording is uploaded; default 5 MiB. */
+	uint64_t upload_part_bytes;
+	/** Evidence (ledger files of closed opt-outs) is deleted after this time; 0 keeps it for ever. */
+	uint64_t evidence_retention_s;
+
+	/** 1 to offer opt-out; 0, the default, answers #RCO_E_NOT_AVAILABLE (P9). */
+	uint32_t opt_out_enabled;
+	/** #rco_consent_policy for sessions that do not say. */
+	uint32_t consent;
+	/** Kinds that an opt-out erases, besides audio which it always erases. */
+	uint32_t erase_kinds;
+	/** RCO_EXPORT_... */
+	uint32_t export_format;
+	/** RCO_LAYOUT_... */
+	uint32_t export_layout;
+	/** Worker threads; default 1, at most 64. Fixed for the engine's life. */
+	uint32_t workers;
+	/** Frames reach the buffer, durably, at least this often; default 200. What a power cut can cost. */
+	uint32_t flush_interval_ms;
+	/** How long after its end a call can still be opted out (P14); default 10,000. #RCO_NONE_MS: not at all. */
+	uint32_t window_ms;
+	/** Delay of the second look for late copies after an erasure; default 60,000. #RCO_NONE_MS: no second look. */
+	uint32_t sweep_delay_ms;
+	/** An erasure that is not verified after this time escalates (and goes on); default 3,600,000. */
+	uint32_t erase_deadline_ms;
+	/** First and largest pause between tries of a failing backend; defaults 500 and 60,000. */
+	uint32_t retry_min_ms;
+	uint32_t retry_max_ms;
+	/** A backend that said PENDING and does not answer within this time has failed; default 30,000. */
+	uint32_t backend_timeout_ms;
+	/** How long an opt-out for a call not yet known is kept (P12); default 86,400 (one day). */
+	uint32_t prebirth_ttl_s;
+	/** How long an ended call is remembered, so that a late request is told "ended"; default 3,600. */
+	uint32_t remember_ended_s;
+	uint32_t reserved0; /**< 0 */
+
+	/** Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. */
+	const char *state_dir;
+	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL. */
+	const char *output_dir;
+	/** Folder of the default key provider; default `state_dir`/keys. Put it on a RAM disk if you can. */
+	const char *key_dir;
+	/** Folder on a tmpfs for the rings; default /dev/shm. */
+	const char *ring_dir;
+
+	/** Backends; NULL for the built-in one (spool; directory). Tables are checked and copied. */
+	const struct rco_buffer_ops *buffer;
+	void *buffer_user_data;
+	const struct rco_upload_ops *upload;
+	void *upload_user_data;
+	const struct rco_deletion_ops *deletion;
+	void *deletion_user_data;
+	/** Key provider of the built-in spool; NULL for the one in `key_dir`. */
+	const struct rco_key_ops *keys;
+	void *keys_user_data;
+
+	const rco_allocator *allocator; /**< NULL: malloc and free. Copied. */
+	const rco_clock *clock;         /**< NULL: the system's clocks. Copied. */
+	rco_log_fn log;
+	void *log_user_data;
+	rco_event_fn event;
+	void *event_user_data;
+} rco_engine_config;
+
+/**
+ * Open an engine on a state folder, and take up what an earlier process left:
+ * erasures first, then recordings that were not uploaded.
+ *
+ * Blocks while it reads the folder. On success the caller owns `*engine` and
+ * frees it with rco_engine_free().
+ *
+ * Damaged files never make this fail for ever: they are moved to
+ * `state_dir`/quarantine and reported by log, event and rco_engine_get_stats().
+ *
+ * @return #RCO_OK; #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_OPS
+ *   for a bad config; #RCO_E_BUSY if another engine has the folder;
+ *   #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_IO for the folders;
+ *   #RCO_E_SHARED_MEMORY for the rings; #RCO_E_VERSION if the folder was
+ *   written by a newer library; #RCO_E_KEY if the key provider fails;
+ *   #RCO_E_NO_MEMORY.
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_create(const rco_engine_config *config, rco_engine **engine);
+
+/**
+ * Shut the engine down: frames in rings reach the buffer, workers end, files
+ * are closed. Uploads and erasures that are not finished go on when the folder
+ * is opened again; calls still open are then treated as ended. Sessions may be
+ * freed before or after; calls on them answer #RCO_E_HANDLE from now on.
+ * Waits for backend calls that are running. Not from a callback (ignored there,
+ * and logged). NULL is ignored.
+ * @since 0.1.0
+ */
+RCO_API void rco_engine_free(rco_engine *engine);
+
+/** Switch opt-out on (1) or off (0) for sessions that follow the engine. What was asked before stands. @since 0.1.0 */
+RCO_API int rco_engine_set_opt_out_enabled(rco_engine *engine, int enabled);
+
+/** 1 if opt-out is enabled, 0 if not, negative #rco_error. @since 0.1.0 */
+RCO_API int rco_engine_opt_out_enabled(rco_engine *engine);
+
+/**
+ * Host-driven mode: do the work that is due, waiting at most `max_wait_ms` for
+ * some. One thread at a time.
+ * @return #RCO_OK; #RCO_E_STATE if the engine has workers; #RCO_E_BUSY if
+ *   another thread is inside; #RCO_E_REENTRANT from a callback.
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_run(rco_engine *engine, uint32_t max_wait_ms);
+
+/**
+ * Host-driven mode: a descriptor that becomes readable when there is work, and
+ * the time after which rco_engine_run() wants to be called in any case. The
+ * descriptor belongs to the engine; only poll it.
+ * @return as rco_engine_run()
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_poll(rco_engine *engine, int32_t *fd, uint32_t *timeout_ms);
+
+/**
+ * Wait until no call is being drained, uploaded, erased or swept, at most
+ * `timeout_ms`; open calls are not waited for. In host-driven mode it runs the
+ * engine meanwhile. Not from a callback.
+ * @return #RCO_OK, #RCO_E_TIMEOUT, #RCO_E_REENTRANT
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_wait_idle(rco_engine *engine, uint32_t timeout_ms);
+
+/** What an engine is doing now. Written only up to the caller's struct_size. @since 0.1.0 */
+typedef struct rco_engine_stats {
+	uint32_t struct_size;
+	uint32_t flags;               /**< 0 */
+	uint64_t sessions_open;       /**< created and not ended */
+	uint64_t sessions_recording;  /**< of those, recording or paused */
+	uint64_t uploads_pending;     /**< ended, not yet stored */
+	uint64_t erasures_pending;    /**< opted out, erasure not yet verified */
+	uint64_t erasures_escalated;  /**< of those, past the deadline: somebody should look */
+	uint64_t tombstones_waiting;  /**< stopped, not yet durable: the ledger's disk is failing */
+	uint64_t opt_outs_prebirth;   /**< kept for calls not yet known */
+	uint64_t holds;               /**< opted out, kept because of a legal hold */
+	uint64_t frames_overflowed;   /**< refused because a ring was full, since the start */
+	uint64_t quarantined_files;   /**< set aside when the folder was opened */
+	uint64_t ring_bytes_total;
+	uint64_t ring_bytes_free;
+} rco_engine_stats;
+
+/** Fill `stats`; set its struct_size first. @since 0.1.0 */
+RCO_API int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats);
+
+/**
+ * The Ed25519 public key (RFC 8032) that receipts of this state folder are
+ * signed with. Publish it to whoever verifies receipts. 32 bytes.
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_public_key(rco_engine *engine, uint8_t key[32]);
+
+/* ------------------------------------------------------------------------
+ * Recorder: the host's own recording machinery
+ * --------------------------------------------------------------------- */
+
+/** What a host-recorded session asks of the recorder. */
+typedef enum rco_recorder_action {
+	RCO_RECORDER_START = 1,
+	RCO_RECORDER_STOP = 2, /**< close and write no more; the file may stay, the library erases it */
+	RCO_RECORDER_PAUSE = 3,
+	RCO_RECORDER_RESUME = 4
+} rco_recorder_action;
+
+/**
+ * One recorder callback. Return #RCO_OK when it is done and set
+ * `result->confirmed` to RCO_CONFIRM_DONE (a zero return alone does not count);
+ * #RCO_PENDING to answer later with rco_complete(engine, op, ...); anything
+ * else has failed. `result` is valid during the call only. Runs on the thread
+ * that called the session function, or on a worker for a repeated try; may
+ * block, but the caller of rco_opt_out() waits for it. A stop that was not
+ * confirmed is repeated until it is. May be called again after it succeeded:
+ * stopping twice must be harmless.
+ */
+typedef int (*rco_recorder_fn)(const char *call_id, uint64_t op, struct rco_result *result, void *user_data);
+
+/** Callbacks of a host-recorded session. @since 0.1.0 */
+typedef struct rco_recorder_ops {
+	uint32_t struct_size;
+	uint32_t flags;         /**< 0 */
+	rco_recorder_fn start;  /**< REQUIRED */
+	rco_recorder_fn stop;   /**< REQUIRED */
+	rco_recorder_fn pause;  /**< optional; without it pausing a host-recorded session answers #RCO_E_OPS */
+	rco_recorder_fn resume; /**< REQUIRED if pause is set */
+} rco_recorder_ops;
+
+/* ------------------------------------------------------------------------
+ * Session: one call
+ * --------------------------------------------------------------------- */
+
+/**
+ * Audio formats of a leg. G.711 is ITU-T G.711, one byte a sample. S16 is
+ * linear PCM, 16 bit signed, in the host's byte order (not the network order
+ * of RFC 3551's L16). One channel.
+ */
+typedef enum rco_format {
+	RCO_FORMAT_PCMU_8K = 1,
+	RCO_FORMAT_PCMA_8K = 2,
+	RCO_FORMAT_S16_8K = 3,
+	RCO_FORMAT_S16_16K = 4,
+	RCO_FORMAT_S16_24K = 5,
+	RCO_FORMAT_S16_48K = 6
+} rco_format;
+
+/** Samples per second of a format, 0 if unknown. @since 0.1.0 */
+RCO_API uint32_t rco_format_rate_hz(uint32_t format);
+
+/** Bytes of one sample of a format, 0 if unknown. @since 0.1.0 */
+RCO_API uint32_t rco_format_sample_bytes(uint32_t format);
+
+/** Whether a session follows the engine's switch. */
+enum { RCO_OPT_OUT_INHERIT = 0, RCO_OPT_OUT_ENABLED = 1, RCO_OPT_OUT_DISABLED = 2 };
+
+/** How a session is set up. `struct_size` and `call_id` are REQUIRED. @since 0.1.0 */
+typedef struct rco_session_options {
+	uint32_t struct_size;
+	uint32_t flags;      /**< 0 */
+	uint32_t consent;    /**< #rco_consent_policy; 0 as the engine */
+	uint32_t opt_out;    /**< RCO_OPT_OUT_INHERIT, _ENABLED or _DISABLED: the switch per agent */
+	uint32_t legal_hold; /**< 1: an opt-out stops the recording but does not erase it, and says so */
+	uint32_t reserved0;  /**< 0 */
+	/** The host's opaque id of this call, 1 to 255 bytes of UTF-8 without control characters. */
+	const char *call_id;
+	/** For host-recorded calls; NULL if all audio is pushed. Checked and copied. */
+	const rco_recorder_ops *recorder;
+	void *recorder_user_data;
+	void *reserved1; /**< NULL */
+} rco_session_options;
+
+/** Where a session stands. The order is not a ranking. */
+typedef enum rco_session_state {
+	RCO_STATE_IDLE = 1,
+	RCO_STATE_RECORDING = 2,
+	RCO_STATE_PAUSED = 3,
+	RCO_STATE_ENDED = 4,     /**< hung up, being drained */
+	RCO_STATE_UPLOADING = 5, /**< commit waits for the window of P14 */
+	RCO_STATE_STORED = 6,
+	RCO_STATE_OPTED_OUT = 7, /**< stopped; tombstone not yet durable, or held */
+	RCO_STATE_ERASING = 8,
+	RCO_STATE_ERASE_PENDING = 9, /**< a backend failed; tried again later */
+	RCO_STATE_ERASED = 10,
+	RCO_STATE_VERIFIED = 11,
+	RCO_STATE_CLOSED = 12 /**< ended with nothing recorded */
+} rco_session_state;
+
+/** Name of a state, "recording"; "unknown" otherwise. Static. @since 0.1.0 */
+RCO_API const char *rco_session_state_name(uint32_t state);
+
+/**
+ * Begin a session, in state IDLE. If an opt-out for this call id is waiting
+ * (P12) the session is born opted out: it can be used, and nothing is recorded.
+ * The caller owns `*session`.
+ * @return #RCO_OK; #RCO_E_CALL_ID; #RCO_E_CALL_EXISTS while a call of that id
+ *   has not ended; #RCO_E_OPS for a bad recorder table; #RCO_E_INVALID,
+ *   #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE, #RCO_E_FORKED, #RCO_E_NO_MEMORY
+ * @since 0.1.0
+ */
+RCO_API int rco_session_create(rco_engine *engine, const rco_session_options *options, rco_session **session);
+
+/**
+ * Add a leg (a direction of audio) before or during recording. `label` is
+ * 1 to 31 of [a-z0-9_-], different for each leg, and becomes part of file
+ * names. `*leg` gets its number, counted from 0. Reserves the leg's ring of at
+ * least one second.
+ * @return #RCO_OK; #RCO_E_FORMAT; #RCO_E_INVALID for the label; #RCO_E_LIMIT
+ *   for a ninth leg or when `ring_pool_bytes` is used up; #RCO_E_ENDED;
+ *   #RCO_E_OPTED_OUT; #RCO_E_NO_MEMORY
+ * @since 0.1.0
+ */
+RCO_API int rco_session_add_leg(rco_session *session, const char *label, uint32_t format, uint32_t *leg);
+
+/**
+ * Start recording: the recorder's `start` is called, pushed frames are
+ * accepted. With #RCO_CONSENT_ASK_FIRST and no consent yet the start is
+ * remembered and takes effect when consent is granted.
+ * @return #RCO_OK; #RCO_E_STATE if started before; #RCO_E_ENDED;
+ *   #RCO_E_OPTED_OUT; #RCO_E_NO_CONSENT with #RCO_CONSENT_OFF;
+ *   #RCO_E_CALLBACK if the recorder refused (the session stays IDLE)
+ * @since 0.1.0
+ */
+RCO_API int rco_session_start(rco_session *session);
+
+/**
+ * Push one frame of a leg: any whole number of samples, 20 ms as a rule.
+ *
+ * For media threads: no system call, no lock, no allocation, no waiting. One
+ * thread at a time for each leg. Each frame is accepted whole or not at all.
+ * Pauses and refused frames are left out of the recording, not filled.
+ *
+ * @param format the frame's format, which must be the leg's: catches a payload
+ *   type that changed under way
+ * @param size_bytes bytes in `data`, a multiple of the sample size
+ * @return #RCO_OK accepted; #RCO_E_OPTED_OUT, #RCO_E_PAUSED, #RCO_E_ENDED,
+ *   #RCO_E_NOT_STARTED, #RCO_E_NO_CONSENT not recording; #RCO_E_OVERFLOW the
+ *   ring is full (counted, told by an event); #RCO_E_FORMAT; #RCO_E_FRAME;
+ *   #RCO_E_BUSY another thread is pushing this leg; #RCO_E_INVALID no such leg;
+ *   #RCO_E_HANDLE; #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size_bytes);
+
+/** Pause: frames are refused with #RCO_E_PAUSED, the recorder's `pause` is called. Harmless when paused. @since 0.1.0 */
+RCO_API int rco_session_pause(rco_session *session);
+
+/** Resume after a pause. Never resumes an opted-out call. Harmless when recording. @since 0.1.0 */
+RCO_API int rco_session_resume(rco_session *session);
+
+/**
+ * The call is over. What was recorded is uploaded, and committed when the
+ * window of P14 has passed without an opt-out. The recorder's `stop` is called
+ * if it was started.
+ * @return #RCO_OK; #RCO_E_ENDED if it had ended before
+ * @since 0.1.0
+ */
+RCO_API int rco_session_end(rco_session *session);
+
+/**
+ * The caller answered the question for consent. Granted consent lets a session
+ * with #RCO_CONSENT_ASK_FIRST record; declined equals an opt-out (also where
+ * opt-out is not enabled) and is as final.
+ * @param granted 1 or 0
+ * @return #RCO_OK; #RCO_E_OPTED_OUT for a grant after an opt-out;
+ *   #RCO_E_ENDED; #RCO_E_NOT_DURABLE as rco_opt_out()
+ * @since 0.1.0
+ */
+RCO_API int rco_session_set_consent(rco_session *session, int granted);
+
+/**
+ * Set (1) or lift (0) a legal hold. An opt-out of a held call stops the
+ * recording and keeps what was recorded until the hold is lifted, which starts
+ * the erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT.
+ * @since 0.1.0
+ */
+RCO_API int rco_session_set_legal_hold(rco_session *session, int hold);
+
+/** Lift the legal hold of the latest call of this id, also after a restart. #RCO_E_NOT_FOUND if none is held. @since 0.1.0 */
+RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
+
+/**
+ * Register a copy of the recording, or something derived from it, that the
+ * library did not make: it is erased with the call. After an opt-out it is
+ * erased at once (audio, and the kinds of `erase_kinds`), for as long as the
+ * call is remembered.
+ * @param kind one of RCO_KIND_...
+ * @param location what the deletion backend understands: for the directory
+ *   backend an absolute path; 1 to 1023 bytes
+ * @param version the store's version id, or NULL for all versions
+ * @return #RCO_OK registered (or, after an opt-out, its erasure begun);
+ *   #RCO_E_INVALID; #RCO_E_ENDED when the call is stored; #RCO_E_NO_MEMORY
+ * @since 0.1.0
+ */
+RCO_API int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location,
+                                          const char *version);
+
+/** The same by call id, for whatever finishes after the session was freed. #RCO_E_NOT_FOUND. @since 0.1.0 */
+RCO_API int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32_t kind,
+                                         const char *location, const char *version);
+
+/** Counters of a call. Written only up to the caller's struct_size. @since 0.1.0 */
+typedef struct rco_session_stats {
+	uint32_t struct_size;
+	uint32_t flags;             /**< 0 */
+	uint32_t state;             /**< #rco_session_state */
+	uint32_t legs;              /**< number of legs */
+	int64_t created_us;         /**< wall clock */
+	int64_t started_us;         /**< 0 if never */
+	int64_t ended_us;           /**< 0 if not yet */
+	int64_t stopped_us;         /**< when an opt-out stopped it, else 0 */
+	uint64_t accepted_bytes;    /**< audio accepted, all legs */
+	uint64_t accepted_frames;   /**< frames accepted, all legs */
+	uint64_t overflowed_frames; /**< frames refused because the ring was full */
+	uint64_t buffered_bytes;    /**< of those accepted, passed on to the buffer backend */
+	uint8_t recording_id[16];   /**< binary UUID (RFC 4122) of the recording */
+} rco_session_stats;
+
+/** Fill `stats`; set its struct_size first. @since 0.1.0 */
+RCO_API int rco_session_get_stats(rco_session *session, rco_session_stats *stats);
+
+/**
+ * The call record as one line of JSON (RFC 8259): ids, times, legs, counters,
+ * and the opt-out if there was one. The same text is stored beside the audio.
+ * It is kept after an opt-out (P8).
+ * @param buf receives the text and a NUL; may be NULL if `cap` is 0
+ * @param len gets the length without the NUL, also with #RCO_E_LIMIT
+ * @return #RCO_OK; #RCO_E_LIMIT if `cap` is too small; 8192 always suffice
+ * @since 0.1.0
+ */
+RCO_API int rco_session_call_record(rco_session *session, char *buf, size_t cap, size_t *len);
+
+/**
+ * Give the handle back. A call that has not ended is ended. Uploads and
+ * erasures go on. Safe while another thread is inside rco_session_push() or
+ * rco_opt_out() of this session; calls that begin afterwards answer
+ * #RCO_E_HANDLE as long as the memory has not been used again, which is not to
+ * be relied on. NULL is ignored.
+ * @since 0.1.0
+ */
+RCO_API void rco_session_free(rco_session *session);
+
+/* ------------------------------------------------------------------------
+ * Opt-out
+ * --------------------------------------------------------------------- */
+
+/**
+ * What is true about an opt-out. Only what a backend confirmed is ever
+ * reported (P7). The higher of DURABLE, ERASED and VERIFIED includes the lower.
+ */
+typedef enum rco_status {
+	RCO_STATUS_UNKNOWN = 0,
+	RCO_STATUS_REQUESTED = 1,     /**< asked; the host's recorder has not confirmed its stop */
+	RCO_STATUS_STOPPED = 2,       /**< nothing is accepted any more; not yet on disk */
+	RCO_STATUS_DURABLE = 3,       /**< stopped, and survives a crash; erasure is under way */
+	RCO_STATUS_PENDING = 4,       /**< stopped and durable; a backend failed to erase, retried */
+	RCO_STATUS_ERASED = 5,        /**< every copy was removed, as the backends confirmed */
+	RCO_STATUS_VERIFIED = 6,      /**< and a second look found nothing */
+	RCO_STATUS_FAILED = 7,        /**< not erased within `erase_deadline_ms`; still retried */
+	RCO_STATUS_NOT_RECORDING = 8, /**< durable; there was nothing to erase */
+	RCO_STATUS_HELD = 9           /**< stopped and durable; kept because of a legal hold */
+} rco_status;
+
+/** Name of a status, "verified"; "unknown" otherwise. Static. @since 0.1.0 */
+RCO_API const char *rco_status_name(uint32_t status);
+
+/** Flags of #rco_opt_out_options. */
+enum {
+	/**
+	 * For event loops and media threads: stop, and return #RCO_PENDING at once.
+	 * The recorder's stop, the durable record and the erasure follow on a
+	 * worker, each told by an event. Makes one write() to a descriptor to wake it.
+	 */
+	RCO_OPT_OUT_NONBLOCK = 1u << 0
+};
+
+/** How to opt out; NULL means all defaults. @since 0.1.0 */
+typedef struct rco_opt_out_options {
+	uint32_t struct_size;
+	uint32_t flags;       /**< RCO_OPT_OUT_... */
+	uint32_t wait_status; /**< 0, or RCO_STATUS_ERASED or _VERIFIED: wait for it ... */
+	uint32_t timeout_ms;  /**< ... at most this long. Not from a callback. */
+	/** Who asked, for the receipt: "agent-tool", "dtmf"; up to 31 of [a-z0-9_.-]; NULL: "api". */
+	const char *source;
+	void *reserved; /**< NULL */
+} rco_opt_out_options;
+
+/**
+ * The caller objects: stop recording this call, and erase what was recorded.
+ *
+ * When it returns, no frame of this session is accepted any more, whatever the
+ * return code, unless that is #RCO_E_NOT_AVAILABLE, #RCO_E_ENDED, or one for a
+ * bad argument (P1, P13). #RCO_OK also means that it is durable (P3). It
+ * cannot be undone; asking again, from any thread, returns the same receipt
+ * id with what is known by then (P6).
+ *
+ * Blocks for the host recorder's `stop` and for one group commit of the ledger.
+ *
+ * @param options NULL for the defaults
+ * @param receipt NULL, or gets a receipt to be freed with rco_receipt_free();
+ *   given with #RCO_OK, #RCO_PENDING, #RCO_E_NOT_DURABLE and #RCO_E_TIMEOUT.
+ *   If memory for it is short it is NULL and the opt-out stands all the same.
+ * @return #RCO_OK stopped and durable; #RCO_PENDING with #RCO_OPT_OUT_NONBLOCK;
+ *   #RCO_E_NOT_DURABLE stopped, but the ledger cannot be written: retried, told
+ *   by #RCO_EVENT_DURABLE; #RCO_E_TIMEOUT durable, but `wait_status` not
+ *   reached; #RCO_E_REENTRANT durable, but waiting is not possible in a
+ *   callback; #RCO_E_NOT_AVAILABLE not enabled; #RCO_E_ENDED after the window
+ *   of P14; #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE,
+ *   #RCO_E_FORKED nothing was done
+ * @since 0.1.0
+ */
+RCO_API int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt);
+
+/**
+ * The same by call id: the latest call of that id. If this engine has never
+ * heard of it, the request is kept, durably, and applies to the next session
+ * of that id within `prebirth_ttl_s` (P12).
+ * @return as rco_opt_out(), and #RCO_E_CALL_ID; #RCO_E_NO_MEMORY only for a
+ *   call not yet known: nothing was kept
+ * @since 0.1.0
+ */
+RCO_API int rco_opt_out_call(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
+                             rco_receipt **receipt);
+
+/** The receipt of a call that was opted out, as of now. #RCO_E_NOT_FOUND if it was not. @since 0.1.0 */
+RCO_API int rco_session_receipt(rco_session *session, rco_receipt **receipt);
+
+/** The same by call id, also for calls kept for later and for those taken up after a restart. @since 0.1.0 */
+RCO_API int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **receipt);
+
+/* ------------------------------------------------------------------------
+ * Receipt
+ * --------------------------------------------------------------------- */
+
+/** Facts in a receipt, as bits. */
+enum {
+	RCO_FACT_STOPPED = 1u << 0,      /**< nothing is accepted any more, the recorder confirmed */
+	RCO_FACT_DURABLE = 1u << 1,      /**< survives a crash */
+	RCO_FACT_ERASED = 1u << 2,       /**< every backend confirmed */
+	RCO_FACT_VERIFIED = 1u << 3,     /**< and was looked at again */
+	RCO_FACT_HELD = 1u << 4,         /**< a legal hold is in force */
+	RCO_FACT_RECORDED = 1u << 5,     /**< there was something to erase */
+	RCO_FACT_BEFORE_BIRTH = 1u << 6, /**< asked before this engine knew the call */
+	RCO_FACT_AFTER_END = 1u << 7,    /**< asked in the window after hang-up */
+	RCO_FACT_SWEPT = 1u << 8,        /**< the second look for late copies is done */
+	RCO_FACT_RECOVERED = 1u << 9,    /**< taken up by a later process after a crash */
+	RCO_FACT_ESCALATED = 1u << 10    /**< the deadline has passed */
+};
+
+/** Moments in a receipt. */
+enum {
+	RCO_TIME_REQUESTED = 1,
+	RCO_TIME_STOPPED = 2,
+	RCO_TIME_DURABLE = 3,
+	RCO_TIME_ERASED = 4,
+	RCO_TIME_VERIFIED = 5
+};
+
+/** UUID of the receipt, 36 characters. Valid until the receipt is freed. @since 0.1.0 */
+RCO_API const char *rco_receipt_id(const rco_receipt *receipt);
+
+/** Call id. Valid until the receipt is freed. @since 0.1.0 */
+RCO_API const char *rco_receipt_call_id(const rco_receipt *receipt);
+
+/** Who asked. Valid until the receipt is freed. @since 0.1.0 */
+RCO_API const char *rco_receipt_source(const rco_receipt *receipt);
+
+/** #rco_status; RCO_STATUS_UNKNOWN for NULL. @since 0.1.0 */
+RCO_API uint32_t rco_receipt_status(const rco_receipt *receipt);
+
+/** RCO_FACT_... bits; 0 for NULL. @since 0.1.0 */
+RCO_API uint32_t rco_receipt_facts(const rco_receipt *receipt);
+
+/** Wall-clock time of a moment (RCO_TIME_...), 0 if it has not come. @since 0.1.0 */
+RCO_API int64_t rco_receipt_time_us(const rco_receipt *receipt, uint32_t moment);
+
+/** Room that rco_receipt_to_json() always fits in, with its NUL. */
+#define RCO_RECEIPT_JSON_MAX 4096
+
+/**
+ * The receipt as one line of ASCII JSON, signed: the member "sig" is the
+ * Ed25519 signature (RFC 8032, base64 of RFC 4648) of
+ * "librecoptout-receipt-v1\n" followed by all bytes before `,"sig":`.
+ * @return #RCO_OK; #RCO_E_LIMIT if `cap` is too small, with `*len` set
+ * @since 0.1.0
+ */
+RCO_API int rco_receipt_to_json(const rco_receipt *receipt, char *buf, size_t cap, size_t *len);
+
+/**
+ * Verify a receipt without an engine, with the public key you got by another
+ * way than the receipt itself.
+ * @param json the line, with or without a line break at its end
+ * @param status NULL, or gets the #rco_status it speaks of
+ * @return #RCO_OK genuine; #RCO_E_SIGNATURE; #RCO_E_CORRUPT not a receipt;
+ *   #RCO_E_VERSION a later kind of receipt
+ * @since 0.1.0
+ */
+RCO_API int rco_receipt_verify(const char *json, size_t len, const uint8_t public_key[32], uint32_t *status);
+
+/** Free a receipt. NULL is ignored. May outlive its engine. @since 0.1.0 */
+RCO_API void rco_receipt_free(rco_receipt *receipt);
+
+/* ------------------------------------------------------------------------
+ * Events
+ * --------------------------------------------------------------------- */
+
+/** What happened. Numbers are never reused; ignore those you do not know. */
+typedef enum rco_event_type {
+	RCO_EVENT_STARTED = 1,
+	RCO_EVENT_PAUSED = 2,
+	RCO_EVENT_RESUMED = 3,
+	RCO_EVENT_ENDED = 4,
+	RCO_EVENT_OPTED_OUT = 5,       /**< latched: nothing is accepted any more */
+	RCO_EVENT_STOP_FAILED = 6,     /**< the host's recorder did not confirm its stop; retried */
+	RCO_EVENT_STOPPED = 7,         /**< the recorder confirmed, or there was none */
+	RCO_EVENT_DURABLE = 8,         /**< the tombstone is on disk */
+	RCO_EVENT_NOT_DURABLE = 9,     /**< the ledger could not be written; retried */
+	RCO_EVENT_ERASE_RETRY = 10,    /**< a backend failed; `code` says how, `attempt` counts */
+	RCO_EVENT_ERASED = 11,
+	RCO_EVENT_VERIFIED = 12,
+	RCO_EVENT_ESCALATED = 13,      /**< past the deadline: somebody should look. Retries go on. */
+	RCO_EVENT_SWEPT = 14,          /**< second look done; `count` late copies were removed */
+	RCO_EVENT_HELD = 15,
+	RCO_EVENT_HOLD_LIFTED = 16,
+	RCO_EVENT_UPLOAD_STARTED = 17,
+	RCO_EVENT_UPLOAD_RETRY = 18,
+	RCO_EVENT_UPLOAD_ABORTED = 19, /**< an upload in flight was stopped by an opt-out */
+	RCO_EVENT_STORED = 20,         /**< `count` audio files stored */
+	RCO_EVENT_CALL_RECORD = 21,    /**< the call record was stored */
+	RCO_EVENT_OVERFLOW = 22,       /**< `count` frames were refused since the last such event */
+	RCO_EVENT_BUFFER_RETRY = 23,   /**< the buffer backend failed; frames wait in the rings */
+	RCO_EVENT_RECOVERED = 24,      /**< a call of an earlier process was taken up */
+	RCO_EVENT_QUARANTINED = 25,    /**< a damaged file was set aside; `message` names it */
+	RCO_EVENT_ARTIFACT_ERASED = 26,/**< a copy registered after the opt-out was removed */
+	RCO_EVENT_CONSENT = 27         /**< consent was granted */
+} rco_event_type;
+
+/** Name of an event type, "verified"; "unknown" otherwise. Static. @since 0.1.0 */
+RCO_API const char *rco_event_name(uint32_t type);
+
+struct rco_event {
+	uint32_t struct_size;
+	uint32_t flags;         /**< 0 */
+	uint32_t type;          /**< #rco_event_type */
+	uint32_t status;        /**< #rco_status of the call's opt-out, 0 without one */
+	int32_t code;           /**< #rco_error behind it, or 0 */
+	uint32_t attempt;       /**< number of failed tries so far */
+	uint64_t count;         /**< see the type */
+	int64_t time_us;        /**< wall clock */
+	const char *call_id;    /**< "" for events of the engine */
+	const char *receipt_id; /**< "" without an opt-out */
+	const char *message;    /**< a sentence for the log, "" if none */
+	const void *reserved;   /**< NULL */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* RECOPTOUT_H */

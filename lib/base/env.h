@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every room needs from outside: memory, log, clock, file system. Passed
+ * down at creation and copied by value; never global. Tests put their own in.
+ */
+#ifndef RCO_BASE_ENV_H
+#define RCO_BASE_ENV_H
+
+#include "fs.h"
+
+#include <recoptout.h>
+
+typedef struct rco__env {
+	rco_allocator alloc;
+	rco_clock clock;
+	rco_log_fn log; /* may be NULL */
+	void *log_user_data;
+	const rco__fs *fs;
+} rco__env;
+
+/* Fill `env`; NULL parts become malloc, the system's clocks, no log, the POSIX file system. Checks the tables. */
+int rco__env_init(rco__env *env, const rco_allocator *alloc, const rco_clock *clock, rco_log_fn log,
+                  void *log_user_data);
+
+void *rco__alloc(const rco__env *env, size_t size);
+void *rco__zalloc(const rco__env *env, size_t count, size_t size);
+void *rco__resize(const rco__env *env, void *ptr, size_t size);
+void rco__release(const rco__env *env, void *ptr);
+
+int64_t rco__wall_us(const rco__env *env);
+int64_t rco__mono_us(const rco__env *env);
+
+/* One line, no line break, at most 1023 bytes. level is RCO_LOG_... */
+void rco__log(const rco__env *env, uint32_t level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Copy a public input struct by the struct_size rules of recoptout.h into `dst` (zeroed first).
+ * v1_size: size of version 1 of the struct; now_size: sizeof today. RCO_E_INVALID for NULL,
+ * RCO_E_STRUCT_SIZE, RCO_E_NEWER. `name` is for the detail text. */
+int rco__struct_copy(void *dst, size_t now_size, size_t v1_size, const void *src, const char *name);
+
+/* The reverse, for structs the library fills: writes min(out->struct_size, now_size) bytes of `src`, keeping the
+ * caller's struct_size. RCO_E_INVALID, RCO_E_STRUCT_SIZE. */
+int rco__struct_fill(void *out, const void *src, size_t now_size, size_t v1_size, const char *name);
+
+#endif

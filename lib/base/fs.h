@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file operations that ledger, spool, keys and directory use, as a table,
+ * so that tests can fail, tear and lose each of them. All return RCO_OK or an
+ * error with its detail set (rco__fail_errno). Files are made with mode 0600,
+ * folders with 0700; O_CLOEXEC and O_NOFOLLOW always.
+ */
+#ifndef RCO_BASE_FS_H
+#define RCO_BASE_FS_H
+
+#include <recoptout.h>
+
+enum {
+	RCO__FS_READ = 0,            /* read only, must exist */
+	RCO__FS_WRITE = 1,           /* read and write, must exist */
+	RCO__FS_CREATE = 2,          /* read and write, made if missing */
+	RCO__FS_CREATE_NEW = 3,      /* read and write, RCO_E_STATE if it exists */
+	RCO__FS_CREATE_TRUNCATE = 4  /* read and write, emptied */
+};
+
+/* Return non-zero to stop. Names without "." and "..", in no order. */
+typedef int (*rco__fs_name_fn)(const char *name, void *user_data);
+
+typedef struct rco__fs {
+	void *ctx;
+	int (*open)(void *ctx, const char *path, int how, int *fd);
+	int (*close)(void *ctx, int fd);
+	/* *got is less than size only at the end of the file */
+	int (*read)(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got);
+	/* all of it or an error; retries EINTR and short writes */
+	int (*write)(void *ctx, int fd, const void *buf, size_t size, uint64_t offset);
+	int (*sync)(void *ctx, int fd);                      /* fdatasync */
+	int (*sync_dir)(void *ctx, const char *path);        /* fsync of a folder */
+	int (*size)(void *ctx, int fd, uint64_t *size);
+	int (*truncate)(void *ctx, int fd, uint64_t size);
+	int (*reserve)(void *ctx, int fd, uint64_t offset, uint64_t size); /* posix_fallocate */
+	int (*rename)(void *ctx, const char *from, const char *to);        /* replaces */
+	int (*unlink)(void *ctx, const char *path);          /* RCO_E_NOT_FOUND if it is not there */
+	int (*exists)(void *ctx, const char *path, int *yes, uint64_t *size); /* lstat; size may be NULL */
+	int (*mkdir)(void *ctx, const char *path);           /* no error if it is a folder already */
+	int (*list)(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data);
+	int (*lock)(void *ctx, const char *path, int *fd);   /* makes the file, flock LOCK_EX|LOCK_NB; RCO_E_BUSY */
+} rco__fs;
+
+/* The real one. */
+const rco__fs *rco__fs_posix(void);
+
+/* Conveniences over a table. */
+
+/* dir "/" name into out[size]; RCO_E_LIMIT if it does not fit. */
+int rco__path_join(char *out, size_t size, const char *dir, const char *name);
+
+/* Write a small file so that after a crash it is there whole or not at all: path.tmp, write, sync, rename, sync_dir(dir). */
+int rco__fs_put(const rco__fs *fs, const char *dir, const char *name, const void *data, size_t size);
+
+/* Read a whole file of at most cap bytes. RCO_E_NOT_FOUND, RCO_E_LIMIT. */
+int rco__fs_get(const rco__fs *fs, const char *dir, const char *name, void *buf, size_t cap, size_t *size);
+
+struct rco__env;
+/* Set a damaged file aside: dir/name becomes quarantine_dir/name.<wall time>, never overwriting; logs `why`. */
+int rco__quarantine(const struct rco__env *env, const char *dir, const char *name, const char *quarantine_dir,
+                    const char *why);
+
+#endif
