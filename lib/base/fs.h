@@ -3,7 +3,8 @@
  * The file operations that ledger, spool, keys and directory use, as a table,
  * so that tests can fail, tear and lose each of them. All return RCO_OK or an
  * error with its detail set (rco__fail_errno). Files are made with mode 0600,
- * folders with 0700; O_CLOEXEC and O_NOFOLLOW always.
+ * folders with 0700; O_CLOEXEC always, O_NOFOLLOW for files (a data folder may
+ * be a symbolic link to where an administrator moved it).
  */
 #ifndef RCO_BASE_FS_H
 #define RCO_BASE_FS_H
@@ -16,6 +17,15 @@ enum {
 	RCO__FS_CREATE = 2,          /* read and write, made if missing */
 	RCO__FS_CREATE_NEW = 3,      /* read and write, RCO_E_STATE if it exists */
 	RCO__FS_CREATE_TRUNCATE = 4  /* read and write, emptied */
+};
+
+/* What `exists` tells of a path: any but NONE counts as "yes". */
+enum {
+	RCO__FS_NONE = 0,
+	RCO__FS_FILE = 1,   /* a regular file */
+	RCO__FS_FOLDER = 2,
+	RCO__FS_LINK = 3,   /* a symbolic link, wherever it leads */
+	RCO__FS_OTHER = 4
 };
 
 /* Return non-zero to stop. Names without "." and "..", in no order. */
@@ -36,7 +46,8 @@ typedef struct rco__fs {
 	int (*reserve)(void *ctx, int fd, uint64_t offset, uint64_t size); /* posix_fallocate */
 	int (*rename)(void *ctx, const char *from, const char *to);        /* replaces */
 	int (*unlink)(void *ctx, const char *path);          /* RCO_E_NOT_FOUND if it is not there */
-	int (*exists)(void *ctx, const char *path, int *yes, uint64_t *size); /* lstat; size may be NULL */
+	/* lstat: *yes is RCO__FS_NONE (also if a folder on the way is missing) or a kind; size may be NULL */
+	int (*exists)(void *ctx, const char *path, int *yes, uint64_t *size);
 	int (*mkdir)(void *ctx, const char *path);           /* no error if it is a folder already */
 	int (*list)(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data);
 	int (*lock)(void *ctx, const char *path, int *fd);   /* makes the file, flock LOCK_EX|LOCK_NB; RCO_E_BUSY */

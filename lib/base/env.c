@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "env.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { STRUCT_SIZE_MAX = 4096, LOG_LINE = 1024 };
+
+static void *default_alloc(size_t size, void *user_data)
+{
+	(void)user_data;
+	return malloc(size);
+}
+
+static void *default_zalloc(size_t count, size_t size, void *user_data)
+{
+	(void)user_data;
+	return calloc(count, size);
+}
+
+static void *default_resize(void *ptr, size_t size, void *user_data)
+{
+	(void)user_data;
+	return realloc(ptr, size);
+}
+
+static void default_release(void *ptr, void *user_data)
+{
+	(void)user_data;
+	free(ptr);
+}
+
+static int64_t clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	/* Both clocks exist on every system that we run on, and the pointer is good: it cannot fail. */
+	if (clock_gettime(id, &ts) != 0)
+		return 0;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t default_wall_us(void *user_data)
+{
+	(void)user_data;
+	return clock_us(CLOCK_REALTIME);
+}
+
+static int64_t default_monotonic_us(void *user_data)
+{
+	(void)user_data;
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+static int take_allocator(rco_allocator *to, const rco_allocator *from)
+{
+	int rc;
+
+	if (from == NULL) {
+		*to = (rco_allocator){.struct_size = sizeof *to,
+		                      .alloc = default_alloc,
+		                      .zalloc = default_zalloc,
+		                      .resize = default_resize,
+		                      .release = default_release};
+		return RCO_OK;
+	}
+	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_allocator");
+	if (rc != RCO_OK)
+		return rc;
+	if (to->flags != 0 || to->reserved != NULL)
+		return rco__fail(RCO_E_NEWER, "rco_allocator: flags and reserved have to be zero");
+	if (to->alloc == NULL || to->zalloc == NULL || to->resize == NULL || to->release == NULL)
+		return rco__fail(RCO_E_OPS, "rco_allocator: set all of alloc, zalloc, resize and release");
+	return RCO_OK;
+}
+
+static int take_clock(rco_clock *to, const rco_clock *from)
+{
+	int rc;
+
+	if (from == NULL) {
+		*to = (rco_clock){.struct_size = sizeof *to,
+		                  .wall_us = default_wall_us,
+		                  .monotonic_us = default_monotonic_us};
+		return RCO_OK;
+	}
+	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_clock");
+	if (rc != RCO_OK)
+		return rc;
+	if (to->flags != 0 || to->reserved != NULL)
+		return rco__fail(RCO_E_NEWER, "rco_clock: flags and reserved have to be zero");
+	if (to->wall_us == NULL || to->monotonic_us == NULL)
+		return rco__fail(RCO_E_OPS, "rco_clock: set both wall_us and monotonic_us");
+	return RCO_OK;
+}
+
+int rco__env_init(rco__env *env, const rco_allocator *alloc, const rco_clock *clock, rco_log_fn log,
+                  void *log_user_data)
+{
+	int rc;
+
+	memset(env, 0, sizeof *env);
+	rc = take_allocator(&env->alloc, alloc);
+	if (rc != RCO_OK)
+		return rc;
+	rc = take_clock(&env->clock, clock);
+	if (rc != RCO_OK)
+		return rc;
+	env->log = log;
+	env->log_user_data = log_user_data;
+	env->fs = rco__fs_posix();
+	return RCO_OK;
+}
+
+void *rco__alloc(const rco__env *env, size_t size)
+{
+	return env->alloc.alloc(size, env->alloc.user_data);
+}
+
+void *rco__zalloc(const rco__env *env, size_t count, size_t size)
+{
+	/* Checked here too: a host's allocator need not be as careful as calloc. */
+	if (size != 0 && count > SIZE_MAX / size)
+		return NULL;
+	return env->alloc.zalloc(count, size, env->alloc.user_data);
+}
+
+void *rco__resize(const rco__env *env, void *ptr, size_t size)
+{
+	return env->alloc.resize(ptr, size, env->alloc.user_data);
+}
+
+void rco__release(const rco__env *env, void *ptr)
+{
+	if (ptr != NULL)
+		env->alloc.release(ptr, env->alloc.user_data);
+}
+
+int64_t rco__wall_us(const rco__env *env)
+{
+	return env->clock.wall_us(env->clock.user_data);
+}
+
+int64_t rco__mono_us(const rco__env *env)
+{
+	return env->clock.monotonic_us(env->clock.user_data);
+}
+
+/* Length of `line` without a UTF-8 character that was cut at its end. */
+static size_t whole_characters(const char *line, size_t length)
+{
+	size_t back = 1;
+	unsigned char lead;
+
+	while (back < 4 && back < length && ((unsigned char)line[length - back] & 0xc0u) == 0x80u)
+		back++;
+	lead = (unsigned char)line[length - back];
+	if ((lead >= 0xf0u && back < 4) || (lead >= 0xe0u && back < 3) || (lead >= 0xc0u && back < 2))
+		return length - back;
+	return length;
+}
+
+void rco__log(const rco__env *env, uint32_t level, const char *fmt, ...)
+{
+	char line[LOG_LINE];
+	int saved = errno;
+	va_list args;
+	size_t length, i;
+	int n;
+
+	if (env->log == NULL)
+		return;
+	va_start(args, fmt);
+	n = vsnprintf(line, sizeof line, fmt, args);
+	va_end(args);
+	if (n < 0)
+		n = 0;
+	length = (size_t)n;
+	if (length >= sizeof line) {
+		length = whole_characters(line, sizeof line - 1);
+		line[length] = '\0';
+	}
+	/* A file name with a line break must not be able to forge a line of the host's log. */
+	for (i = 0; i < length; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = ' ';
+	env->log(level, line, length, env->log_user_data);
+	errno = saved; /* callers log before they look at errno */
+}
+
+static int check_struct_size(uint32_t size, size_t v1_size, const char *name)
+{
+	if (size >= v1_size && size <= STRUCT_SIZE_MAX)
+		return RCO_OK;
+	return rco__fail(RCO_E_STRUCT_SIZE, "%s: struct_size is %u, should be sizeof(%s), %zu at least", name,
+	                 size, name, v1_size);
+}
+
+int rco__struct_copy(void *dst, size_t now_size, size_t v1_size, const void *src, const char *name)
+{
+	const uint8_t *from = src;
+	uint32_t size, ours = (uint32_t)now_size;
+	size_t i;
+	int rc;
+
+	memset(dst, 0, now_size);
+	if (src == NULL)
+		return rco__fail(RCO_E_INVALID, "%s: a pointer to it is NULL", name);
+	memcpy(&size, from, sizeof size);
+	rc = check_struct_size(size, v1_size, name);
+	if (rc != RCO_OK)
+		return rc;
+	for (i = now_size; i < size; i++)
+		if (from[i] != 0)
+			return rco__fail(
+				RCO_E_NEWER,
+				"%s: the byte at offset %zu is set, this library knows the first %zu only", name,
+				i, now_size);
+	memcpy(dst, src, size < now_size ? size : now_size);
+	memcpy(dst, &ours, sizeof ours); /* from here on it is one of our own structs */
+	return RCO_OK;
+}
+
+int rco__struct_fill(void *out, const void *src, size_t now_size, size_t v1_size, const char *name)
+{
+	uint32_t size;
+	int rc;
+
+	if (out == NULL)
+		return rco__fail(RCO_E_INVALID, "%s: a pointer to it is NULL", name);
+	memcpy(&size, out, sizeof size);
+	rc = check_struct_size(size, v1_size, name);
+	if (rc != RCO_OK)
+		return rc;
+	memcpy(out, src, size < now_size ? size : now_size);
+	memcpy(out, &size, sizeof size);
+	return RCO_OK;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "env.h"
+#include "error.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PATH_CAP = PATH_MAX, DETAIL_COPY = 512, QUARANTINE_TRIES = 1000 };
+
+int rco__path_join(char *out, size_t size, const char *dir, const char *name)
+{
+	int n = snprintf(out, size, "%s/%s", dir, name);
+
+	if (n >= 0 && (size_t)n < size)
+		return RCO_OK;
+	if (size > 0)
+		out[0] = '\0';
+	return rco__fail(RCO_E_LIMIT, "the path %s/%s is longer than %zu bytes; use a shorter folder", dir, name,
+	                 size);
+}
+
+/* The file under its temporary name, written and synced; closed in any case. */
+static int write_synced(const rco__fs *fs, const char *path, const void *data, size_t size)
+{
+	int fd, rc, closed;
+
+	rc = fs->open(fs->ctx, path, RCO__FS_CREATE_TRUNCATE, &fd);
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->write(fs->ctx, fd, data, size, 0);
+	if (rc == RCO_OK)
+		rc = fs->sync(fs->ctx, fd);
+	closed = fs->close(fs->ctx, fd);
+	return rc != RCO_OK ? rc : closed;
+}
+
+int rco__fs_put(const rco__fs *fs, const char *dir, const char *name, const void *data, size_t size)
+{
+	char path[PATH_CAP], tmp[PATH_CAP], why[DETAIL_COPY];
+	int rc, n;
+
+	rc = rco__path_join(path, sizeof path, dir, name);
+	if (rc != RCO_OK)
+		return rc;
+	n = snprintf(tmp, sizeof tmp, "%s.tmp", path);
+	if (n < 0 || (size_t)n >= sizeof tmp)
+		return rco__fail(RCO_E_LIMIT, "the path %s is too long; use a shorter folder", path);
+	rc = write_synced(fs, tmp, data, size);
+	if (rc == RCO_OK)
+		rc = fs->rename(fs->ctx, tmp, path);
+	if (rc == RCO_OK)
+		return fs->sync_dir(fs->ctx, dir);
+	/*
+	 * What is left of the attempt may hold a key, and on a full disk it takes
+	 * space. If it cannot be removed the next attempt replaces it; the text
+	 * is about what failed first.
+	 */
+	(void)snprintf(why, sizeof why, "%s", rco_error_detail());
+	(void)fs->unlink(fs->ctx, tmp);
+	return rco__fail(rc, "%s", why);
+}
+
+int rco__fs_get(const rco__fs *fs, const char *dir, const char *name, void *buf, size_t cap, size_t *size)
+{
+	char path[PATH_CAP];
+	uint64_t bytes;
+	int fd, rc, closed;
+
+	*size = 0;
+	rc = rco__path_join(path, sizeof path, dir, name);
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->open(fs->ctx, path, RCO__FS_READ, &fd);
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->size(fs->ctx, fd, &bytes);
+	if (rc == RCO_OK && bytes > cap)
+		rc = rco__fail(RCO_E_LIMIT, "%s has %llu bytes, at most %zu are expected", path,
+		               (unsigned long long)bytes, cap);
+	if (rc == RCO_OK)
+		rc = fs->read(fs->ctx, fd, buf, (size_t)bytes, 0, size);
+	closed = fs->close(fs->ctx, fd);
+	return rc != RCO_OK ? rc : closed;
+}
+
+/* A name in the quarantine that is not taken: name.<time>, name.<time>-1, -2 ... */
+static int quarantine_path(const rco__env *env, const char *quarantine_dir, const char *name, char out[PATH_CAP])
+{
+	long long now = rco__wall_us(env);
+	int i, n, yes, rc;
+
+	for (i = 0; i < QUARANTINE_TRIES; i++) {
+		if (i == 0)
+			n = snprintf(out, PATH_CAP, "%s/%s.%lld", quarantine_dir, name, now);
+		else
+			n = snprintf(out, PATH_CAP, "%s/%s.%lld-%d", quarantine_dir, name, now, i);
+		if (n < 0 || n >= PATH_CAP)
+			return rco__fail(RCO_E_LIMIT, "the path of %s in %s is too long; use a shorter folder",
+			                 name, quarantine_dir);
+		rc = env->fs->exists(env->fs->ctx, out, &yes, NULL);
+		if (rc != RCO_OK)
+			return rc;
+		if (!yes)
+			return RCO_OK;
+	}
+	return rco__fail(RCO_E_LIMIT, "%s holds too many files named %s.%lld; clear it out", quarantine_dir, name,
+	                 now);
+}
+
+int rco__quarantine(const struct rco__env *env, const char *dir, const char *name, const char *quarantine_dir,
+                    const char *why)
+{
+	const rco__fs *fs = env->fs;
+	char from[PATH_CAP], to[PATH_CAP];
+	int rc;
+
+	rc = rco__path_join(from, sizeof from, dir, name);
+	if (rc == RCO_OK)
+		rc = fs->mkdir(fs->ctx, quarantine_dir);
+	if (rc == RCO_OK)
+		rc = quarantine_path(env, quarantine_dir, name, to);
+	if (rc == RCO_OK)
+		rc = fs->rename(fs->ctx, from, to);
+	if (rc != RCO_OK)
+		return rc;
+	rco__log(env, RCO_LOG_ERROR, "%s was set aside as %s: %s", from, to, why);
+	/* The new name first: after a power cut the file may have both names, never none. */
+	rc = fs->sync_dir(fs->ctx, quarantine_dir);
+	if (rc != RCO_OK)
+		return rc;
+	return fs->sync_dir(fs->ctx, dir);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* Calling the host: knowing that we do, and telling it what happened. */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The engine whose callback this thread is in: what may not be called from inside one asks. */
+static _Thread_local const void *in_callback;
+
+const void *rco__callback_enter(const rco_engine *engine)
+{
+	const void *before = in_callback;
+
+	in_callback = engine;
+	return before;
+}
+
+void rco__callback_leave(const void *before)
+{
+	in_callback = before;
+}
+
+int rco__in_callback(void)
+{
+	return in_callback != NULL;
+}
+
+static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, va_list ap)
+{
+	rco__event *e = rco__zalloc(&engine->env, 1, sizeof *e);
+
+	if (e == NULL) {
+		rco__log(&engine->env, RCO_LOG_WARN, "no memory for event %s", rco_event_name(type));
+		return NULL;
+	}
+	e->type = type;
+	e->code = code;
+	e->count = count;
+	e->time_us = rco__wall_us(&engine->env);
+	(void)vsnprintf(e->message, sizeof e->message, fmt, ap);
+	return e;
+}
+
+void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
+{
+	rco__event *e;
+	va_list ap;
+
+	va_start(ap, fmt);
+	e = event_new(session->engine, type, code, count, fmt, ap);
+	va_end(ap);
+	if (e == NULL)
+		return;
+	e->status = rco__status(session);
+	e->attempt = session->attempt;
+	*session->events_tail = e;
+	session->events_tail = &e->next;
+}
+
+void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)
+{
+	rco__event *e;
+	va_list ap;
+
+	va_start(ap, fmt);
+	e = event_new(engine, type, code, count, fmt, ap);
+	va_end(ap);
+	if (e == NULL)
+		return;
+	(void)pthread_mutex_lock(&engine->reg_lock);
+	*engine->engine_events_tail = e;
+	engine->engine_events_tail = &e->next;
+	(void)pthread_mutex_unlock(&engine->reg_lock);
+}
+
+static void deliver(rco_engine *engine, rco__event *e, const char *call_id, const char *receipt_id)
+{
+	rco_event out = {.struct_size = (uint32_t)sizeof out,
+	                 .type = e->type,
+	                 .status = e->status,
+	                 .code = e->code,
+	                 .attempt = e->attempt,
+	                 .count = e->count,
+	                 .time_us = e->time_us,
+	                 .call_id = call_id,
+	                 .receipt_id = receipt_id,
+	                 .message = e->message};
+	uint32_t level = e->type == RCO_EVENT_ESCALATED || e->type == RCO_EVENT_NOT_DURABLE ? RCO_LOG_ERROR
+	                 : e->code != 0                                                    ? RCO_LOG_WARN
+	                                                                                   : RCO_LOG_INFO;
+
+	rco__log(&engine->env, level, "%s%s%s%s%s%s%s", call_id, call_id[0] != '\0' ? ": " : "",
+	         rco_event_name(e->type), e->message[0] != '\0' ? ": " : "", e->message,
+	         e->code != 0 ? ": " : "", e->code != 0 ? rco_error_name(e->code) : "");
+	if (engine->cfg.event != NULL) {
+		const void *before = rco__callback_enter(engine);
+
+		engine->cfg.event(&out, engine->cfg.event_user_data);
+		rco__callback_leave(before);
+	}
+	rco__release(&engine->env, e);
+}
+
+void rco__events_dispatch(rco_session *session)
+{
+	rco_engine *engine = session->engine;
+	char receipt_id[RCO_ID_TEXT + 1] = "";
+	rco__event *list;
+
+	(void)pthread_mutex_lock(&session->lock);
+	list = session->events;
+	session->events = NULL;
+	session->events_tail = &session->events;
+	if (session->receipt.requested_us != 0)
+		rco__uuid_text(session->receipt.id, receipt_id);
+	(void)pthread_mutex_unlock(&session->lock);
+	while (list != NULL) {
+		rco__event *next = list->next;
+
+		deliver(engine, list, session->call_id, list->status != 0 ? receipt_id : "");
+		list = next;
+	}
+}
+
+void rco__engine_events_dispatch(rco_engine *engine)
+{
+	rco__event *list;
+
+	(void)pthread_mutex_lock(&engine->reg_lock);
+	list = engine->engine_events;
+	engine->engine_events = NULL;
+	engine->engine_events_tail = &engine->engine_events;
+	(void)pthread_mutex_unlock(&engine->reg_lock);
+	while (list != NULL) {
+		rco__event *next = list->next;
+
+		deliver(engine, list, "", "");
+		list = next;
+	}
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an opt-out sets in motion once it is durable: abort and remove, look
+ * again, and after a delay look once more for what arrived late. One copy that
+ * cannot be erased does not hold up the others; what failed is tried again with
+ * the next pass, for as long as it takes.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+enum { AUDIT_VERIFY = 0, AUDIT_LIST = 1 };
+enum { REMOVE_ABORT = 0, REMOVE_REMOVE = 1 };
+
+static int call_buffer_erase(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
+}
+
+/* One byte of the first leg is enough to know whether the recording can be read. */
+static int call_buffer_read(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->buffer.read(s->recording_id, 0, 0, s->args->meta, 2, op, result, s->engine->buffer_ud);
+}
+
+static int call_abort(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+static int call_remove(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->deletion.remove(rco__copy_object(s, s->cursor), op, result, s->engine->deletion_ud);
+}
+
+static int call_verify(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->deletion.verify(rco__copy_object(s, s->cursor), op, result, s->engine->deletion_ud);
+}
+
+static int call_list(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.list(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+static void set_flags(rco_session *s, rco__copy *c, uint32_t set, uint32_t clear)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	c->flags = (c->flags & ~clear) | set;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void event(rco_session *s, uint32_t type, int code, uint64_t count, const char *text)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	rco__event_queue(s, type, code, count, "%s", text);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one copy ---- */
+
+/* The recorder would go on writing into what is removed: stop first. Of a recorder that died with its process nothing
+ * can be known; its files go, and the receipt goes on saying that the stop was not confirmed. */
+static int may_remove(rco_session *s, const rco__copy *c)
+{
+	int ok;
+
+	if (c->store != RCO_STORE_HOST)
+		return 1;
+	(void)pthread_mutex_lock(&s->lock);
+	ok = rco__recorder_stopped(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+static int remove_copy(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	int rc = RCO_OK;
+
+	if (!may_remove(s, c))
+		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
+	if (c->store == RCO_STORE_UPLOAD && s->step == REMOVE_ABORT) {
+		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
+		if (rc != RCO_OK)
+			return rc;
+		if ((c->flags & RCO__COPY_BEGUN) && !(c->flags & RCO__COPY_COMMITTED))
+			event(s, RCO_EVENT_UPLOAD_ABORTED, 0, 0, c->key);
+	}
+	s->step = REMOVE_REMOVE;
+	rc = rco__job_confirm(s, call_remove, RCO_CONFIRM_GONE, &result);
+	if (rc != RCO_OK)
+		return rc;
+	set_flags(s, c, RCO__COPY_GONE, RCO__COPY_VERIFIED);
+	if ((c->flags & RCO__COPY_LATE) && !(c->flags & RCO__COPY_TOLD)) {
+		set_flags(s, c, RCO__COPY_TOLD, 0);
+		event(s, RCO_EVENT_ARTIFACT_ERASED, 0, 1, c->key);
+	}
+	return RCO_OK;
+}
+
+/* Is it really gone? RCO_E_UNCONFIRMED, and no longer counted as gone, if it is there. */
+static int audit_copy(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	int rc = RCO_OK;
+
+	if (s->step == AUDIT_VERIFY) {
+		rc = rco__job_call(s, call_verify, &result);
+		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_GONE && c->store == RCO_STORE_UPLOAD)
+			s->step = AUDIT_LIST;
+	}
+	if (rc == RCO_OK && s->step == AUDIT_LIST)
+		rc = rco__job_call(s, call_list, &result);
+	if (rc != RCO_OK)
+		return rc;
+	if (result.confirmed == RCO_CONFIRM_GONE) {
+		set_flags(s, c, RCO__COPY_VERIFIED, 0);
+		return RCO_OK;
+	}
+	if (result.confirmed == RCO_CONFIRM_PRESENT) {
+		set_flags(s, c, 0, RCO__COPY_GONE | RCO__COPY_VERIFIED);
+		s->sweep_found++;
+		return RCO_OK; /* the pass goes on; what follows sees that it is not gone */
+	}
+	return rco__fail(RCO_E_UNCONFIRMED, "a backend does not say whether %s of call %s is gone", c->key, s->call_id);
+}
+
+/* ---- a pass over all ---- */
+
+static int next_copy(rco_session *s, uint32_t skip)
+{
+	rco__copy *c;
+
+	(void)pthread_mutex_lock(&s->lock); /* artifacts may be added meanwhile */
+	for (c = s->cursor; c != NULL; c = c->next)
+		if (rco__copy_erasable(s, c) && !(c->flags & skip))
+			break;
+	s->cursor = c;
+	(void)pthread_mutex_unlock(&s->lock);
+	return c != NULL;
+}
+
+static void advance(rco_session *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->cursor = s->cursor->next;
+	(void)pthread_mutex_unlock(&s->lock);
+	s->step = 0;
+}
+
+/* RCO_PENDING, or the first error after all were tried. `skip`: flags of those that need nothing. */
+static int pass(rco_session *s, uint32_t skip, int (*one)(rco_session *, rco__copy *))
+{
+	int rc;
+
+	if (s->cursor == NULL && s->step == 0) {
+		s->first_error = RCO_OK;
+		s->cursor = s->copies;
+	}
+	while (next_copy(s, skip)) {
+		rc = one(s, s->cursor);
+		if (rc == RCO_PENDING)
+			return rc;
+		if (rc != RCO_OK && s->first_error == RCO_OK)
+			s->first_error = rc;
+		advance(s);
+	}
+	s->cursor = NULL;
+	return s->first_error;
+}
+
+static int all_have(rco_session *s, uint32_t flag)
+{
+	const rco__copy *c;
+	int yes = 1;
+
+	(void)pthread_mutex_lock(&s->lock);
+	for (c = s->copies; c != NULL; c = c->next)
+		if (rco__copy_erasable(s, c) && !(c->flags & flag))
+			yes = 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
+int rco__erase_needed(rco_session *s)
+{
+	return !all_have(s, RCO__COPY_GONE);
+}
+
+static void clear_verified(rco_session *s)
+{
+	rco__copy *c;
+
+	(void)pthread_mutex_lock(&s->lock);
+	for (c = s->copies; c != NULL; c = c->next)
+		c->flags &= ~(uint32_t)RCO__COPY_VERIFIED;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+/* A fact that backends have confirmed: in the receipt, as an event, as evidence. */
+static void confirmed(rco_session *s, uint32_t fact, uint32_t type, uint16_t entry)
+{
+	int64_t now = rco__wall_us(&s->engine->env);
+	rco__receipt_data receipt;
+	uint64_t lsn;
+	int news;
+
+	(void)pthread_mutex_lock(&s->lock);
+	news = (s->receipt.facts & RCO_FACT_RECORDED) && !(s->receipt.facts & fact);
+	s->receipt.facts |= fact;
+	if (fact == RCO_FACT_ERASED && s->receipt.erased_us == 0)
+		s->receipt.erased_us = now;
+	if (fact == RCO_FACT_VERIFIED && s->receipt.verified_us == 0)
+		s->receipt.verified_us = now;
+	s->erase_failures = 0;
+	receipt = s->receipt;
+	if (news)
+		rco__event_queue(s, type, 0, 0, "%s", "");
+	(void)pthread_cond_broadcast(&s->changed);
+	(void)pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->attempt, 0);
+	/* If it is lost the next process erases once more, which does no harm. */
+	if (news)
+		(void)rco__journal_mark(s->engine, &receipt, entry, 0, now, &lsn);
+}
+
+/* ---- phases ---- */
+
+static int erase_buffer(rco_session *s)
+{
+	rco_result result;
+	int rc;
+
+	if (s->buffer_gone || !s->buffer_has)
+		return RCO_OK;
+	rc = rco__job_confirm(s, call_buffer_erase, RCO_CONFIRM_GONE, &result);
+	if (rc == RCO_OK)
+		s->buffer_gone = 1;
+	return rc;
+}
+
+static int erase(rco_session *s)
+{
+	int rc = rco__rings_release(s), buffer = RCO_OK;
+
+	if (rc != RCO_OK) {
+		s->retry_us = rco__mono_us(&s->engine->env) + 1000; /* a media thread is inside for a moment */
+		return rc;
+	}
+	if (s->cursor == NULL && s->step == 0) {
+		buffer = erase_buffer(s);
+		if (buffer == RCO_PENDING)
+			return buffer;
+	}
+	rc = pass(s, RCO__COPY_GONE, remove_copy);
+	if (rc == RCO_OK)
+		rc = buffer;
+	if (rc != RCO_OK)
+		return rc;
+	if (s->buffer_has && !s->buffer_gone)
+		return rco__fail(RCO_E_UNCONFIRMED, "the buffer has not confirmed that call %s is gone", s->call_id);
+	confirmed(s, RCO_FACT_ERASED, RCO_EVENT_ERASED, RCO__OPT_ERASED);
+	return RCO_OK;
+}
+
+static int audit_buffer(rco_session *s)
+{
+	rco_result result;
+	int rc;
+
+	if (!s->buffer_has || s->buffer_verified)
+		return RCO_OK;
+	rc = rco__job_call(s, call_buffer_read, &result);
+	if (rc == RCO_PENDING)
+		return rc;
+	if (rc == RCO_OK && result.size_bytes > 0) {
+		s->buffer_gone = 0;
+		return rco__fail(RCO_E_UNCONFIRMED, "the buffer can still read call %s", s->call_id);
+	}
+	if (rc != RCO_OK && rc != RCO_E_NOT_FOUND)
+		return rc;
+	s->buffer_verified = 1;
+	return RCO_OK;
+}
+
+static int verify(rco_session *s)
+{
+	int rc = RCO_OK;
+
+	if (s->cursor == NULL && s->step == 0)
+		rc = audit_buffer(s);
+	if (rc == RCO_OK)
+		rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
+	if (rc != RCO_OK)
+		return rc;
+	if (!all_have(s, RCO__COPY_GONE))
+		return rco__fail(RCO_E_UNCONFIRMED, "a copy of call %s is still there", s->call_id);
+	confirmed(s, RCO_FACT_VERIFIED, RCO_EVENT_VERIFIED, RCO__OPT_VERIFIED);
+	s->sweep_found = 0;
+	s->sweep_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.sweep_delay_ms * 1000;
+	clear_verified(s);
+	return RCO_OK;
+}
+
+/* The last look. What it finds is erased, and then it looks again after another delay. */
+static int sweep(rco_session *s)
+{
+	int rc;
+
+	if (rco__mono_us(&s->engine->env) < s->sweep_us) {
+		s->retry_us = s->sweep_us;
+		return RCO_PENDING;
+	}
+	rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
+	if (rc != RCO_OK)
+		return rc;
+	if (s->sweep_found > 0) {
+		event(s, RCO_EVENT_SWEPT, 0, s->sweep_found, "a copy had come late; it is erased now");
+		return rco__fail(RCO_E_UNCONFIRMED, "a late copy of call %s was found", s->call_id);
+	}
+	(void)pthread_mutex_lock(&s->lock);
+	s->receipt.facts |= RCO_FACT_SWEPT;
+	if (s->receipt.facts & RCO_FACT_RECORDED)
+		rco__event_queue(s, RCO_EVENT_SWEPT, 0, 0, "%s", "");
+	(void)pthread_mutex_unlock(&s->lock);
+	return RCO_OK;
+}
+
+/* Back to removing. What was said of the erasure is taken back if it turned out not to be so (P7). */
+static void erase_anew(rco_session *s)
+{
+	if (!all_have(s, RCO__COPY_GONE)) {
+		(void)pthread_mutex_lock(&s->lock);
+		s->receipt.facts &= ~(uint32_t)(RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT);
+		s->receipt.erased_us = s->receipt.verified_us = 0;
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	s->cursor = NULL;
+	s->step = 0;
+	s->sweep_found = 0;
+	s->closed = 0;
+	clear_verified(s);
+	atomic_store(&s->phase, RCO__PHASE_ERASE);
+}
+
+int rco__erase_step(rco_session *s)
+{
+	uint32_t phase = atomic_load(&s->phase);
+	int rc = RCO_OK;
+
+	/* A copy was registered, or turned out to be there after all. */
+	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->step == 0 && s->op == 0 && !all_have(s, RCO__COPY_GONE)) {
+		erase_anew(s);
+		phase = RCO__PHASE_ERASE;
+	}
+	switch (phase) {
+	case RCO__PHASE_ERASE:
+		rc = erase(s);
+		break;
+	case RCO__PHASE_VERIFY:
+		rc = verify(s);
+		break;
+	case RCO__PHASE_SWEEP:
+		rc = sweep(s);
+		break;
+	default:
+		return RCO_OK;
+	}
+	if (rc == RCO_OK) {
+		s->cursor = NULL;
+		s->step = 0;
+		atomic_store(&s->phase, phase + 1);
+	} else if (rc < 0) {
+		erase_anew(s);
+	}
+	return rc;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations given to backends. A backend gets a number, not a pointer: index
+ * and generation of a slot. So an answer that comes twice, too late, or for
+ * something never asked is recognised, whatever the backend does.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+enum { OP_FREE = 0, OP_WAITING = 1, OP_ANSWERED = 2, OP_GIVEN_UP = 3 };
+
+#define NO_OP UINT32_MAX
+
+static const size_t result_v1_size = sizeof(rco_result);
+
+void rco__result_init(rco_result *result)
+{
+	memset(result, 0, sizeof *result);
+	result->struct_size = (uint32_t)sizeof *result;
+}
+
+static uint64_t op_id(const rco__op_slot *slot, uint32_t index)
+{
+	return ((uint64_t)slot->generation << 32) | index;
+}
+
+/* ops_lock held */
+static rco__op_slot *op_find(rco_engine *engine, uint64_t op)
+{
+	uint32_t index = (uint32_t)op;
+
+	if (index >= engine->n_ops || engine->ops[index].state == OP_FREE ||
+	    engine->ops[index].generation != (uint32_t)(op >> 32))
+		return NULL;
+	return &engine->ops[index];
+}
+
+/* ops_lock held */
+static int ops_grow(rco_engine *engine)
+{
+	uint32_t n = engine->n_ops == 0 ? 64 : engine->n_ops * 2, i;
+	rco__op_slot *ops = rco__resize(&engine->env, engine->ops, n * sizeof *ops);
+
+	if (ops == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
+	memset(ops + engine->n_ops, 0, (n - engine->n_ops) * sizeof *ops);
+	for (i = engine->n_ops; i < n; i++) {
+		ops[i].generation = 1;
+		ops[i].next_free = i + 1 < n ? i + 1 : NO_OP;
+	}
+	engine->free_op = engine->n_ops;
+	engine->ops = ops;
+	engine->n_ops = n;
+	return RCO_OK;
+}
+
+int rco__op_begin(rco_engine *engine, rco_session *session, rco__shard *shard, uint64_t *op)
+{
+	rco__op_slot *slot;
+	int rc = RCO_OK;
+
+	(void)pthread_mutex_lock(&engine->ops_lock);
+	if (engine->n_ops == 0 || engine->free_op == NO_OP)
+		rc = ops_grow(engine);
+	if (rc == RCO_OK) {
+		uint32_t index = engine->free_op;
+
+		slot = &engine->ops[index];
+		engine->free_op = slot->next_free;
+		slot->state = OP_WAITING;
+		slot->session = session;
+		slot->shard = shard;
+		if (session != NULL)
+			rco__session_ref(session);
+		*op = op_id(slot, index);
+	}
+	(void)pthread_mutex_unlock(&engine->ops_lock);
+	return rc;
+}
+
+/* ops_lock held; returns the session whose reference the caller has to give back */
+static rco_session *op_free(rco_engine *engine, rco__op_slot *slot)
+{
+	rco_session *session = slot->session;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (slot->limbo[i] == NULL)
+			continue;
+		rco_memzero(slot->limbo[i], slot->limbo_size[i]);
+		rco__release(&engine->env, slot->limbo[i]);
+		slot->limbo[i] = NULL;
+	}
+	if (slot->result != NULL)
+		rco__release(&engine->env, slot->result);
+	slot->result = NULL;
+	slot->session = NULL;
+	slot->state = OP_FREE;
+	slot->generation++;
+	slot->next_free = engine->free_op;
+	engine->free_op = (uint32_t)(slot - engine->ops);
+	return session;
+}
+
+void rco__op_end(rco_engine *engine, uint64_t op)
+{
+	rco_session *session = NULL;
+	rco__op_slot *slot;
+
+	(void)pthread_mutex_lock(&engine->ops_lock);
+	slot = op_find(engine, op);
+	if (slot != NULL)
+		session = op_free(engine, slot);
+	(void)pthread_mutex_unlock(&engine->ops_lock);
+	if (session != NULL)
+		rco__session_unref(session);
+}
+
+int rco__op_take(rco_engine *engine, uint64_t op, rco_result *result)
+{
+	rco_session *session = NULL;
+	rco__op_slot *slot;
+	int rc;
+
+	rco__result_init(result);
+	(void)pthread_mutex_lock(&engine->ops_lock);
+	slot = op_find(engine, op);
+	if (slot == NULL) {
+		rc = RCO_E_STALE;
+	} else if (slot->state == OP_WAITING) {
+		rc = RCO_PENDING;
+	} else {
+		rc = slot->code;
+		if (slot->result != NULL)
+			*result = *slot->result;
+		session = op_free(engine, slot);
+	}
+	(void)pthread_mutex_unlock(&engine->ops_lock);
+	if (session != NULL)
+		rco__session_unref(session);
+	return rc;
+}
+
+void rco__op_give_up(rco_engine *engine, uint64_t op, void *args, size_t args_size, void *audio, size_t audio_size)
+{
+	rco_session *session = NULL;
+	rco__op_slot *slot;
+
+	(void)pthread_mutex_lock(&engine->ops_lock);
+	slot = op_find(engine, op);
+	if (slot != NULL) {
+		int answered = slot->state == OP_ANSWERED;
+
+		slot->limbo[0] = args;
+		slot->limbo_size[0] = args_size;
+		slot->limbo[1] = audio;
+		slot->limbo_size[1] = audio_size;
+		slot->state = OP_GIVEN_UP;
+		if (answered)
+			session = op_free(engine, slot);
+	}
+	(void)pthread_mutex_unlock(&engine->ops_lock);
+	if (session != NULL)
+		rco__session_unref(session);
+}
+
+void rco__ops_destroy(rco_engine *engine)
+{
+	uint32_t i;
+
+	for (i = 0; i < engine->n_ops; i++) {
+		rco_session *session = NULL;
+
+		(void)pthread_mutex_lock(&engine->ops_lock);
+		if (engine->ops[i].state != OP_FREE)
+			session = op_free(engine, &engine->ops[i]);
+		(void)pthread_mutex_unlock(&engine->ops_lock);
+		if (session != NULL)
+			rco__session_unref(session);
+	}
+	if (engine->ops != NULL)
+		rco__release(&engine->env, engine->ops);
+	engine->ops = NULL;
+	engine->n_ops = 0;
+}
+
+/* ops_lock held. An answer whose result cannot be kept counts as unconfirmed, which is tried again. */
+static void op_answer(rco_engine *engine, rco__op_slot *slot, int code, const rco_result *result)
+{
+	slot->code = code;
+	slot->state = OP_ANSWERED;
+	if (result == NULL)
+		return;
+	slot->result = rco__alloc(&engine->env, sizeof *slot->result);
+	if (slot->result == NULL)
+		slot->code = RCO_E_NO_MEMORY;
+	else
+		*slot->result = *result;
+}
+
+int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *result)
+{
+	rco_session *wake = NULL, *drop = NULL;
+	rco__shard *shard = NULL;
+	rco__op_slot *slot;
+	rco_result copy;
+	int rc = rco__engine_check(engine);
+
+	if (rc != RCO_OK)
+		return rc;
+	if (code == RCO_PENDING)
+		return rco__fail(RCO_E_INVALID, "an operation is completed with RCO_OK or an error, not RCO_PENDING");
+	if (result != NULL) {
+		rc = rco__struct_copy(&copy, sizeof copy, result_v1_size, result, "rco_result");
+		if (rc != RCO_OK)
+			return rc;
+		copy.upload_id[sizeof copy.upload_id - 1] = '\0';
+		copy.version[sizeof copy.version - 1] = '\0';
+	}
+	(void)pthread_mutex_lock(&engine->ops_lock);
+	slot = op_find(engine, op);
+	if (slot == NULL || slot->state == OP_ANSWERED) {
+		rc = rco__fail(RCO_E_STALE, "operation %llu was answered before, or was never asked",
+		               (unsigned long long)op);
+	} else if (slot->state == OP_GIVEN_UP) {
+		rc = rco__fail(RCO_E_STALE, "operation %llu had timed out", (unsigned long long)op);
+		drop = op_free(engine, slot);
+	} else {
+		op_answer(engine, slot, code, result != NULL ? &copy : NULL);
+		wake = slot->session;
+		shard = slot->shard;
+		if (wake != NULL)
+			rco__session_ref(wake);
+	}
+	(void)pthread_mutex_unlock(&engine->ops_lock);
+	if (wake != NULL) {
+		rco__session_wake(wake);
+		rco__session_unref(wake);
+	} else if (shard != NULL) {
+		rco__workers_wake(shard);
+	}
+	if (drop != NULL)
+		rco__session_unref(drop);
+	return rc;
+}
+
+int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
+{
+	rco_engine *engine = session->engine;
+	int64_t now = rco__mono_us(&engine->env);
+	const void *before;
+	int rc;
+
+	rco__result_init(result);
+	if (session->op == 0) {
+		uint64_t op;
+
+		if (session->args == NULL)
+			session->args = rco__zalloc(&engine->env, 1, sizeof *session->args);
+		if (session->args == NULL)
+			return rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
+		rc = rco__op_begin(engine, session, NULL, &op);
+		if (rc != RCO_OK)
+			return rc;
+		before = rco__callback_enter(engine);
+		rc = call(session, op, result);
+		rco__callback_leave(before);
+		result->upload_id[sizeof result->upload_id - 1] = '\0';
+		result->version[sizeof result->version - 1] = '\0';
+		if (rc != RCO_PENDING) {
+			rco__op_end(engine, op);
+			return rc;
+		}
+		session->op = op;
+		session->op_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
+	}
+	rc = rco__op_take(engine, session->op, result);
+	if (rc == RCO_PENDING && now >= session->op_deadline_us)
+		return rco__job_busy(session) ? RCO_PENDING : RCO_E_TIMEOUT;
+	if (rc != RCO_PENDING)
+		session->op = 0;
+	return rc;
+}
+
+/* What the backend may still be reading goes into limbo with the operation. */
+static void job_give_up(rco_session *session)
+{
+	void *limbo = NULL;
+	size_t size = 0;
+
+	if (session->drain_buf != NULL) {
+		limbo = session->drain_buf;
+		size = session->drain_size;
+		session->drain_buf = NULL;
+	} else {
+		limbo = rco__export_detach(session, &size);
+	}
+	rco__op_give_up(session->engine, session->op, session->args, sizeof *session->args, limbo, size);
+	session->args = NULL;
+	session->op = 0;
+}
+
+int rco__job_busy(rco_session *session)
+{
+	rco_result ignored;
+
+	if (session->op == 0)
+		return 0;
+	if (rco__mono_us(&session->engine->env) >= session->op_deadline_us) {
+		job_give_up(session);
+		return 0;
+	}
+	if (rco__op_take(session->engine, session->op, &ignored) == RCO_PENDING)
+		return 1;
+	session->op = 0;
+	return 0;
+}

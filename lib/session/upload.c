@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A kept call's way into the store. Order on disk: intent (key), begin, upload
+ * id, and only then the first byte; parts; the window of P14; permission by one
+ * compare-and-swap of the latch; commit; that it was committed; the call record;
+ * and at the end the buffer's copy goes. Whatever fails leads back to BEGIN for
+ * that file, which first looks whether the file is there after all.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { BEGIN_HEAD = 0, BEGIN_ABORT = 1, BEGIN_BEGIN = 2 };
+
+static int call_seal(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->buffer.seal(s->recording_id, op, result, s->engine->buffer_ud);
+}
+
+static int call_head(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.head(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+static int call_abort(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+static int call_begin(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.begin(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+static int call_put(rco_session *s, uint64_t op, rco_result *result)
+{
+	const uint8_t *part = NULL;
+	size_t size = 0;
+	int last, rc = rco__export_fill(s, &part, &size, &last); /* full already: only looks it up */
+
+	if (rc != RCO_OK)
+		return rc;
+	return s->engine->upload.put(rco__copy_object(s, s->cursor), s->part, part, size, op, result,
+	                             s->engine->upload_ud);
+}
+
+static int call_commit(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.commit(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+static int call_erase(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
+}
+
+static int is_file(const rco__copy *c)
+{
+	return c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO && c->n_legs > 0;
+}
+
+/* ---- which files there will be ---- */
+
+/* A file by its key; one that an earlier process began is found again. */
+static int make_file(rco_session *s, const char *what, uint32_t n_legs, uint32_t a, uint32_t b)
+{
+	char key[RCO_ID_TEXT + RCO_LABEL_MAX + 16], id[RCO_ID_TEXT + 1];
+	const char *zst = s->engine->cfg.export_format == RCO_EXPORT_WAV_ZST ? ".zst" : "";
+	rco__copy *c;
+
+	rco__uuid_text(s->recording_id, id);
+	(void)snprintf(key, sizeof key, "%s.%s.wav%s", id, what, zst);
+	(void)pthread_mutex_lock(&s->lock);
+	c = rco__copy_find(s, RCO_STORE_UPLOAD, key);
+	if (c == NULL) {
+		c = rco__copy_new(&s->engine->env, RCO_KIND_AUDIO, RCO_STORE_UPLOAD, key, "");
+		if (c != NULL)
+			rco__copy_add(s, c);
+	}
+	if (c != NULL) {
+		c->n_legs = n_legs;
+		c->leg[0] = a;
+		c->leg[1] = b;
+		c->size_bytes = rco__export_size(s, c);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	return c != NULL ? RCO_OK : rco__fail(RCO_E_NO_MEMORY, "no memory for a file of call %s", s->call_id);
+}
+
+static int make_files(rco_session *s)
+{
+	uint32_t i, n = atomic_load(&s->n_legs), with_audio = 0, pair[2] = {0, 0};
+	int rc = RCO_OK;
+
+	for (i = 0; i < n; i++) {
+		if (s->legs[i].held == 0)
+			continue;
+		if (with_audio < 2)
+			pair[with_audio] = i;
+		with_audio++;
+	}
+	if (s->engine->cfg.export_layout == RCO_LAYOUT_STEREO && with_audio == 2 &&
+	    s->legs[pair[0]].format == s->legs[pair[1]].format)
+		return make_file(s, "stereo", 2, pair[0], pair[1]);
+	for (i = 0; i < n && rc == RCO_OK; i++)
+		if (s->legs[i].held > 0)
+			rc = make_file(s, s->legs[i].label, 1, i, 0);
+	return rc;
+}
+
+/* ---- the phases ---- */
+
+static int seal(rco_session *s)
+{
+	rco_result result;
+	int rc = RCO_OK;
+
+	if (s->engine->buffer.seal != NULL && s->opened)
+		rc = rco__job_confirm(s, call_seal, RCO_CONFIRM_DONE, &result);
+	if (rc == RCO_OK)
+		rc = make_files(s);
+	return rc;
+}
+
+/* The intent of every file, durable with one commit, before any of them begins. */
+static int write_intents(rco_session *s)
+{
+	uint64_t lsn = 0;
+	rco__copy *c;
+	int rc = RCO_OK;
+
+	for (c = s->copies; c != NULL && rc == RCO_OK; c = c->next)
+		if (is_file(c) && !(c->flags & RCO__COPY_BEGUN))
+			rc = rco__journal_copy(s, RCO__CALL_INTENT, c, &lsn);
+	if (rc == RCO_OK && lsn != 0)
+		rc = rco__ledger_sync(s->engine->calls, lsn);
+	if (rc != RCO_OK)
+		return rc;
+	s->intents_durable = 1;
+	return RCO_OK;
+}
+
+static int committed(rco_session *s, rco__copy *c, const rco_result *result)
+{
+	uint64_t lsn;
+
+	(void)pthread_mutex_lock(&s->lock);
+	c->flags |= RCO__COPY_COMMITTED | RCO__COPY_SENT;
+	if (result->size_bytes != 0)
+		c->size_bytes = result->size_bytes;
+	(void)pthread_mutex_unlock(&s->lock);
+	return rco__journal_copy(s, RCO__CALL_COMMITTED, c, &lsn);
+}
+
+/* An upload that was begun before, by us or by a process that is gone: did it end well after all? */
+static int begin_again(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	int rc = RCO_OK;
+
+	if (s->step == BEGIN_HEAD) {
+		rc = rco__job_call(s, call_head, &result);
+		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT &&
+		    (c->size_bytes == 0 || result.size_bytes == c->size_bytes))
+			return committed(s, c, &result);
+		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_UNKNOWN)
+			rc = rco__fail(RCO_E_UNCONFIRMED, "the store does not say whether %s exists", c->key);
+		if (rc == RCO_OK)
+			s->step = BEGIN_ABORT;
+	}
+	if (rc == RCO_OK && s->step == BEGIN_ABORT) {
+		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
+		if (rc == RCO_OK)
+			s->step = BEGIN_BEGIN;
+	}
+	return rc;
+}
+
+static int begin_file(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	uint64_t lsn;
+	int rc = RCO_OK;
+
+	if ((c->flags & RCO__COPY_BEGUN) && s->step < BEGIN_BEGIN)
+		rc = begin_again(s, c);
+	if (rc != RCO_OK || (c->flags & RCO__COPY_COMMITTED))
+		return rc;
+	/* From here on it may exist, whatever the answer is. */
+	(void)pthread_mutex_lock(&s->lock);
+	c->flags |= RCO__COPY_BEGUN;
+	(void)pthread_mutex_unlock(&s->lock);
+	s->step = BEGIN_BEGIN;
+	rc = rco__job_confirm(s, call_begin, RCO_CONFIRM_DONE, &result);
+	if (rc != RCO_OK)
+		return rc;
+	(void)snprintf(c->upload_id, sizeof c->upload_id, "%s", result.upload_id);
+	return rco__journal_copy(s, RCO__CALL_UPLOAD_ID, c, &lsn);
+}
+
+/* Go through the files with `one`, from where the cursor is. */
+static int for_files(rco_session *s, uint32_t done_flag, int (*one)(rco_session *, rco__copy *))
+{
+	int rc;
+
+	if (s->cursor == NULL)
+		s->cursor = s->copies;
+	while (s->cursor != NULL) {
+		if (is_file(s->cursor) && !(s->cursor->flags & (done_flag | RCO__COPY_COMMITTED))) {
+			rc = one(s, s->cursor);
+			if (rc != RCO_OK)
+				return rc;
+		}
+		s->step = 0;
+		s->cursor = s->cursor->next;
+	}
+	return RCO_OK;
+}
+
+static int begin_files(rco_session *s)
+{
+	uint64_t lsn = 0;
+	rco__copy *c;
+	int rc = RCO_OK;
+
+	if (!s->intents_durable)
+		rc = write_intents(s);
+	if (rc == RCO_OK)
+		rc = for_files(s, RCO__COPY_SENT, begin_file);
+	if (rc != RCO_OK)
+		return rc;
+	for (c = s->copies; c != NULL; c = c->next)
+		if (is_file(c) && !(c->flags & RCO__COPY_SENT))
+			lsn = UINT64_MAX;
+	/* The upload ids are durable before the first byte leaves. */
+	if (lsn != 0)
+		rc = rco__ledger_sync(s->engine->calls, rco__ledger_last(s->engine->calls));
+	if (rc == RCO_OK && lsn != 0) {
+		(void)pthread_mutex_lock(&s->lock);
+		rco__event_queue(s, RCO_EVENT_UPLOAD_STARTED, 0, 0, "%s", "");
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	return rc;
+}
+
+static int send_file(rco_session *s, rco__copy *c)
+{
+	int last = 0, rc;
+
+	if (s->export == NULL) {
+		rc = rco__export_begin(s, c);
+		if (rc != RCO_OK)
+			return rc;
+		s->part = 1;
+		s->step = 0;
+	}
+	do {
+		const uint8_t *part;
+		rco_result result;
+		size_t size;
+
+		if (s->step == 0) {
+			rc = rco__export_fill(s, &part, &size, &last);
+			if (rc != RCO_OK)
+				return rc;
+			s->step = 1;
+		}
+		rc = rco__job_confirm(s, call_put, RCO_CONFIRM_DONE, &result);
+		if (rc != RCO_OK)
+			return rc;
+		rc = rco__export_fill(s, &part, &size, &last); /* only to learn `last` again after a wait */
+		if (rc != RCO_OK)
+			return rc;
+		rco__export_sent(s);
+		s->step = 0;
+		s->part++;
+	} while (!last);
+	rco__export_end(s);
+	(void)pthread_mutex_lock(&s->lock);
+	c->flags |= RCO__COPY_SENT;
+	(void)pthread_mutex_unlock(&s->lock);
+	return RCO_OK;
+}
+
+static int commit_file(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	int rc = rco__job_confirm(s, call_commit, RCO_CONFIRM_DONE, &result);
+
+	return rc == RCO_OK ? committed(s, c, &result) : rc;
+}
+
+/* P14: no commit before the window has passed; then permission, once and for good. */
+static int window(rco_session *s)
+{
+	uint32_t none = 0;
+	int64_t wait;
+
+	(void)pthread_mutex_lock(&s->lock);
+	wait = s->window_mono_us - rco__mono_us(&s->engine->env);
+	if (wait <= 0)
+		(void)atomic_compare_exchange_strong(&s->latch, &none, RCO__LATCH_CLOSED);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (wait > 0) {
+		s->retry_us = s->window_mono_us;
+		return RCO_PENDING;
+	}
+	/* Opted out just before: the step that comes next erases. A legal hold keeps it, opted out or not. */
+	return none & RCO__LATCH_OPTED_OUT && !s->hold ? RCO_PENDING : RCO_OK;
+}
+
+static int commit_files(rco_session *s)
+{
+	int rc = for_files(s, 0, commit_file);
+
+	if (rc != RCO_OK)
+		return rc;
+	return rco__ledger_sync(s->engine->calls, rco__ledger_last(s->engine->calls));
+}
+
+static int release(rco_session *s)
+{
+	rco_result result;
+	uint64_t files = 0;
+	rco__copy *c;
+	int rc = RCO_OK;
+
+	if (s->buffer_has && !s->buffer_gone)
+		rc = rco__job_confirm(s, call_erase, RCO_CONFIRM_GONE, &result);
+	if (rc != RCO_OK)
+		return rc;
+	s->buffer_gone = 1;
+	for (c = s->copies; c != NULL; c = c->next)
+		files += (uint64_t)is_file(c);
+	/* A held call's files are still to be erased one day; its entries stay. */
+	if (!s->hold && rco__journal_closed(s) == RCO_OK)
+		(void)rco__ledger_write(s->engine->calls);
+	(void)pthread_mutex_lock(&s->lock);
+	if (files > 0)
+		rco__event_queue(s, RCO_EVENT_STORED, 0, files, "%s", "");
+	(void)pthread_mutex_unlock(&s->lock);
+	return RCO_OK;
+}
+
+/* What is in doubt is begun anew. */
+static void begin_anew(rco_session *s)
+{
+	if (s->cursor != NULL) {
+		(void)pthread_mutex_lock(&s->lock);
+		s->cursor->flags &= ~(uint32_t)RCO__COPY_SENT;
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	rco__export_end(s);
+	s->cursor = NULL;
+	s->step = 0;
+	atomic_store(&s->phase, RCO__PHASE_BEGIN);
+}
+
+int rco__upload_step(rco_session *s)
+{
+	uint32_t phase = atomic_load(&s->phase);
+	int rc = RCO_OK;
+
+	switch (phase) {
+	case RCO__PHASE_SEAL:
+		rc = seal(s);
+		break;
+	case RCO__PHASE_BEGIN:
+		rc = begin_files(s);
+		break;
+	case RCO__PHASE_SEND:
+		rc = for_files(s, RCO__COPY_SENT, send_file);
+		break;
+	case RCO__PHASE_WINDOW:
+		rc = window(s);
+		break;
+	case RCO__PHASE_COMMIT:
+		rc = commit_files(s);
+		break;
+	case RCO__PHASE_RECORD:
+		rc = rco__record_put(s);
+		break;
+	case RCO__PHASE_RELEASE:
+		rc = release(s);
+		break;
+	default:
+		return RCO_OK;
+	}
+	if (rc == RCO_OK) {
+		s->cursor = NULL;
+		s->step = 0;
+		atomic_store(&s->phase, phase + 1);
+	} else if (rc < 0 && (phase == RCO__PHASE_SEND || phase == RCO__PHASE_COMMIT || phase == RCO__PHASE_BEGIN)) {
+		begin_anew(s);
+	}
+	return rc;
+}

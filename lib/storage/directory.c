@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A folder of finished files. An upload is KEY.tmp; each part is synced before
+ * it is confirmed, so that a write that fails is known while its bytes can
+ * still be sent again, and no descriptor stays open between two parts.
+ */
+#include "directory.h"
+
+#include "../base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAGIC = 0x44495231, KEY_MAX = 251 }; /* with ".tmp" 255 bytes, the longest file name */
+
+#define PROBE ".recoptout-probe"
+
+/* ---- keys and paths ---- */
+
+int rco__dir_check(const struct rco_directory *dir, const rco_object *object, const rco_result *result)
+{
+	if (dir == NULL || dir->magic != MAGIC)
+		return rco__fail(RCO_E_HANDLE, "user_data is not a live rco_directory");
+	if (object == NULL || object->key == NULL || result == NULL)
+		return rco__fail(RCO_E_INVALID, "no object, no key or no result");
+	return RCO_OK;
+}
+
+static int key_ok(const char *key)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t length = strlen(key);
+
+	if (length == 0 || length > KEY_MAX || key[0] == '.' || strspn(key, letters) != length)
+		return 0;
+	/* It would be taken for the unfinished upload of another key. */
+	return length < 4 || strcmp(key + length - 4, ".tmp") != 0;
+}
+
+int rco__dir_paths(const struct rco_directory *dir, const char *key, char file[RCO__DIR_PATH],
+                   char tmp[RCO__DIR_PATH])
+{
+	int n;
+
+	if (!key_ok(key))
+		return rco__fail(RCO_E_INVALID,
+		                 "\"%.64s\" is not a key: 1 to %d of [A-Za-z0-9._-], no '.' first, no \".tmp\" last",
+		                 key, KEY_MAX);
+	n = snprintf(tmp, RCO__DIR_PATH, "%s/%s.tmp", dir->path, key);
+	if (n < 0 || n >= RCO__DIR_PATH)
+		return rco__fail(RCO_E_INVALID, "the path of %s is too long; use a shorter folder", key);
+	return rco__path_join(file, RCO__DIR_PATH, dir->path, key);
+}
+
+int rco__dir_present(const struct rco_directory *dir)
+{
+	const rco__fs *fs = dir->env.fs;
+	int kind, rc = fs->exists(fs->ctx, dir->path, &kind, NULL);
+
+	if (rc == RCO_OK && kind == RCO__FS_NONE)
+		return rco__fail(RCO_E_NOT_FOUND, "the folder %s is not there; is its file system mounted?",
+		                 dir->path);
+	return rc;
+}
+
+int rco__dir_unlink(const struct rco_directory *dir, const char *path)
+{
+	const rco__fs *fs = dir->env.fs;
+	int kind, rc = fs->exists(fs->ctx, path, &kind, NULL);
+
+	if (rc != RCO_OK || kind == RCO__FS_NONE)
+		return rc;
+	/* Removing a link would leave the audio where it leads, and following it could remove anything. */
+	if (kind == RCO__FS_LINK)
+		return rco__fail(RCO_E_INVALID, "%s is a symbolic link; register the file itself", path);
+	if (kind == RCO__FS_FOLDER)
+		return rco__fail(RCO_E_INVALID, "%s is a folder; register the files in it", path);
+	if (kind != RCO__FS_FILE)
+		return rco__fail(RCO_E_INVALID, "%s is not a regular file", path);
+	rc = fs->unlink(fs->ctx, path);
+	return rc == RCO_E_NOT_FOUND ? RCO_OK : rc;
+}
+
+/* ---- uploads of this process ---- */
+
+/* FNV-1a: spreads keys that differ in a few characters only. */
+static rco__dir_upload **bucket_of(struct rco_directory *dir, const char *key)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *key != '\0'; key++)
+		hash = (hash ^ (uint8_t)*key) * 16777619u;
+	return &dir->uploads[hash % RCO__DIR_BUCKETS];
+}
+
+/* Where the pointer to it is, or would be; the caller holds the lock. */
+static rco__dir_upload **find(struct rco_directory *dir, const char *key)
+{
+	rco__dir_upload **at = bucket_of(dir, key);
+
+	while (*at != NULL && strcmp((*at)->key, key) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static int take_locked(struct rco_directory *dir, const char *key, int make, rco__dir_upload **upload)
+{
+	rco__dir_upload **at = find(dir, key);
+	size_t length = strlen(key);
+
+	if (*at == NULL && make) {
+		*at = rco__zalloc(&dir->env, 1, sizeof **at + length + 1);
+		if (*at == NULL)
+			return rco__fail(RCO_E_NO_MEMORY, "no memory for the upload of %s", key);
+		memcpy((*at)->key, key, length + 1);
+	}
+	if (*at != NULL && (*at)->busy)
+		return rco__fail(RCO_E_BUSY, "another thread is at work on the upload of %s", key);
+	*upload = *at;
+	if (*at != NULL)
+		(*at)->busy = 1;
+	return RCO_OK;
+}
+
+static int take(struct rco_directory *dir, const char *key, int make, rco__dir_upload **upload)
+{
+	int rc;
+
+	*upload = NULL;
+	(void)pthread_mutex_lock(&dir->lock);
+	rc = take_locked(dir, key, make, upload);
+	(void)pthread_mutex_unlock(&dir->lock);
+	return rc;
+}
+
+int rco__dir_take(struct rco_directory *dir, const char *key, rco__dir_upload **upload)
+{
+	return take(dir, key, 0, upload);
+}
+
+static void forget(struct rco_directory *dir, rco__dir_upload **at)
+{
+	rco__dir_upload *upload = *at;
+
+	*at = upload->next;
+	rco__parts_clear(&upload->parts, &dir->env);
+	rco__release(&dir->env, upload);
+}
+
+void rco__dir_give(struct rco_directory *dir, rco__dir_upload *upload, int keep)
+{
+	if (upload == NULL)
+		return;
+	(void)pthread_mutex_lock(&dir->lock);
+	upload->busy = 0;
+	if (!keep)
+		forget(dir, find(dir, upload->key));
+	(void)pthread_mutex_unlock(&dir->lock);
+}
+
+/* ---- upload ---- */
+
+/* The paths, and the upload taken for this slot. */
+static int enter(struct rco_directory *dir, const rco_object *object, const rco_result *result, int make,
+                 char file[RCO__DIR_PATH], char tmp[RCO__DIR_PATH], rco__dir_upload **upload)
+{
+	int rc = rco__dir_check(dir, object, result);
+
+	*upload = NULL;
+	if (rc == RCO_OK)
+		rc = rco__dir_paths(dir, object->key, file, tmp);
+	return rc == RCO_OK ? take(dir, object->key, make, upload) : rc;
+}
+
+static int begin_again(const char *key)
+{
+	return rco__fail(RCO_E_NOT_FOUND, "%s: no such upload in this process; begin it again", key);
+}
+
+static int upload_begin(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
+{
+	struct rco_directory *dir = user_data;
+	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
+	rco__dir_upload *upload;
+	int fd, rc = enter(dir, object, result, 1, file, tmp, &upload);
+
+	(void)op;
+	if (rc != RCO_OK)
+		return rc;
+	rco__parts_clear(&upload->parts, &dir->env);
+	rc = dir->env.fs->open(dir->env.fs->ctx, tmp, RCO__FS_CREATE_TRUNCATE, &fd);
+	if (rc == RCO_OK)
+		rc = dir->env.fs->close(dir->env.fs->ctx, fd);
+	rco__dir_give(dir, upload, rc == RCO_OK);
+	if (rc != RCO_OK)
+		return rc;
+	(void)snprintf(result->upload_id, sizeof result->upload_id, "%s", object->key); /* a key fits */
+	result->confirmed = RCO_CONFIRM_DONE;
+	return RCO_OK;
+}
+
+/* The bytes of a part, on disk when it returns RCO_OK. `last`: nothing that counts lies behind them. */
+static int write_part(const rco__fs *fs, int fd, const char *tmp, uint64_t offset, const void *data, size_t size,
+                      int last)
+{
+	uint64_t there;
+	int rc = fs->size(fs->ctx, fd, &there);
+
+	if (rc == RCO_OK && there < offset)
+		return rco__fail(RCO_E_NOT_FOUND, "%s was changed by somebody else; begin the upload again", tmp);
+	/*
+	 * After a sync that failed the system may take the lost pages for clean;
+	 * cut off and written anew they are dirty again.
+	 */
+	if (rc == RCO_OK && last && there > offset)
+		rc = fs->truncate(fs->ctx, fd, offset);
+	if (rc == RCO_OK && size > 0)
+		rc = fs->write(fs->ctx, fd, data, size, offset);
+	return rc == RCO_OK ? fs->sync(fs->ctx, fd) : rc;
+}
+
+static int put_part(struct rco_directory *dir, rco__dir_upload *upload, const char *tmp, uint32_t part,
+                    const void *data, size_t size)
+{
+	const rco__fs *fs = dir->env.fs;
+	uint64_t offset;
+	int fd, last, closed, rc = rco__parts_place(&upload->parts, &dir->env, part, size, &offset);
+
+	if (rc != RCO_OK)
+		return rc;
+	last = part >= upload->parts.count;
+	rc = fs->open(fs->ctx, tmp, RCO__FS_WRITE, &fd);
+	if (rc != RCO_OK)
+		return rc;
+	if (last)
+		upload->parts.count = part - 1; /* until it has been written, it is not there */
+	rc = write_part(fs, fd, tmp, offset, data, size, last);
+	closed = fs->close(fs->ctx, fd);
+	if (rc == RCO_OK)
+		rc = closed;
+	if (rc == RCO_OK)
+		rco__parts_done(&upload->parts, part, offset, size);
+	return rc;
+}
+
+static int upload_put(const rco_object *object, uint32_t part, const void *data, size_t size_bytes, uint64_t op,
+                      rco_result *result, void *user_data)
+{
+	struct rco_directory *dir = user_data;
+	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
+	rco__dir_upload *upload;
+	int rc;
+
+	(void)op;
+	if (data == NULL && size_bytes > 0)
+		return rco__fail(RCO_E_INVALID, "put: no data");
+	rc = enter(dir, object, result, 0, file, tmp, &upload);
+	if (rc != RCO_OK)
+		return rc;
+	if (upload == NULL)
+		return begin_again(object->key);
+	rc = put_part(dir, upload, tmp, part, data, size_bytes);
+	/* Somebody removed or cut the file: only a new beginning can help. */
+	rco__dir_give(dir, upload, rc != RCO_E_NOT_FOUND);
+	if (rc == RCO_OK)
+		result->confirmed = RCO_CONFIRM_DONE;
+	return rc;
+}
+
+/* Is all of it in the file, and on disk? */
+static int check_whole(const rco__fs *fs, const rco__dir_upload *upload, const char *tmp)
+{
+	uint64_t size, total = rco__parts_total(&upload->parts);
+	int fd, closed, rc = fs->open(fs->ctx, tmp, RCO__FS_WRITE, &fd);
+
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->size(fs->ctx, fd, &size);
+	/* Longer, if the last part did not arrive whole and is left out. */
+	if (rc == RCO_OK && size > total)
+		rc = fs->truncate(fs->ctx, fd, total);
+	if (rc == RCO_OK && size < total)
+		rc = rco__fail(RCO_E_NOT_FOUND, "%s was changed by somebody else; begin the upload again", tmp);
+	/* Parts were synced as they came. */
+	if (rc == RCO_OK && (size > total || upload->parts.count == 0))
+		rc = fs->sync(fs->ctx, fd);
+	closed = fs->close(fs->ctx, fd);
+	return rc != RCO_OK ? rc : closed;
+}
+
+/*
+ * No upload of this process: it was committed before, if the file is there and
+ * no unfinished one beside it. The folder is synced again, for it may have been
+ * that which failed.
+ */
+static int committed_before(const rco__fs *fs, const char *key, const char *file, const char *tmp)
+{
+	int kind, unfinished, rc = fs->exists(fs->ctx, file, &kind, NULL);
+
+	if (rc == RCO_OK)
+		rc = fs->exists(fs->ctx, tmp, &unfinished, NULL);
+	if (rc == RCO_OK && (kind != RCO__FS_FILE || unfinished != RCO__FS_NONE))
+		return begin_again(key);
+	return rc;
+}
+
+static int upload_commit(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
+{
+	struct rco_directory *dir = user_data;
+	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
+	rco__dir_upload *upload;
+	int rc = enter(dir, object, result, 0, file, tmp, &upload);
+
+	(void)op;
+	if (rc != RCO_OK)
+		return rc;
+	if (upload == NULL) {
+		rc = committed_before(dir->env.fs, object->key, file, tmp);
+	} else {
+		rc = check_whole(dir->env.fs, upload, tmp);
+		if (rc == RCO_OK)
+			rc = dir->env.fs->rename(dir->env.fs->ctx, tmp, file);
+		rco__dir_give(dir, upload, rc != RCO_OK && rc != RCO_E_NOT_FOUND);
+	}
+	if (rc == RCO_OK)
+		rc = dir->env.fs->sync_dir(dir->env.fs->ctx, dir->path);
+	if (rc == RCO_OK)
+		result->confirmed = RCO_CONFIRM_DONE;
+	return rc;
+}
+
+static int upload_abort(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
+{
+	struct rco_directory *dir = user_data;
+	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
+	rco__dir_upload *upload;
+	int rc = enter(dir, object, result, 0, file, tmp, &upload);
+
+	(void)op;
+	if (rc != RCO_OK)
+		return rc;
+	/* One upload of a key at most, so that every upload id means this one. */
+	rc = rco__dir_unlink(dir, tmp);
+	if (rc == RCO_OK)
+		rc = dir->env.fs->sync_dir(dir->env.fs->ctx, dir->path);
+	rco__dir_give(dir, upload, rc != RCO_OK);
+	if (rc == RCO_OK)
+		result->confirmed = RCO_CONFIRM_GONE;
+	return rc;
+}
+
+static int upload_list(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
+{
+	struct rco_directory *dir = user_data;
+	const rco__fs *fs;
+	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
+	int finished, unfinished, rc = rco__dir_check(dir, object, result);
+
+	(void)op;
+	if (rc == RCO_OK)
+		rc = rco__dir_paths(dir, object->key, file, tmp);
+	if (rc != RCO_OK)
+		return rc;
+	fs = dir->env.fs;
+	rc = fs->exists(fs->ctx, file, &finished, NULL);
+	if (rc == RCO_OK)
+		rc = fs->exists(fs->ctx, tmp, &unfinished, NULL);
+	if (rc == RCO_OK)
+		rc = rco__dir_present(dir);
+	if (rc != RCO_OK)
+		return rc;
+	result->count = (finished != RCO__FS_NONE ? 1u : 0u) + (unfinished != RCO__FS_NONE ? 1u : 0u);
+	result->confirmed = result->count > 0 ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;
+	return RCO_OK;
+}
+
+static int upload_head(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
+{
+	struct rco_directory *dir = user_data;
+	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
+	uint64_t size;
+	int kind, rc = rco__dir_check(dir, object, result);
+
+	(void)op;
+	if (rc == RCO_OK)
+		rc = rco__dir_paths(dir, object->key, file, tmp);
+	if (rc == RCO_OK)
+		rc = dir->env.fs->exists(dir->env.fs->ctx, file, &kind, &size);
+	if (rc == RCO_OK)
+		rc = rco__dir_present(dir);
+	if (rc != RCO_OK)
+		return rc;
+	result->confirmed = kind != RCO__FS_NONE ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;
+	result->size_bytes = size;
+	return RCO_OK;
+}
+
+const rco_upload_ops *rco_directory_upload_ops(void)
+{
+	static const rco_upload_ops table = {
+		.struct_size = sizeof table,
+		.begin = upload_begin,
+		.put = upload_put,
+		.commit = upload_commit,
+		.abort = upload_abort,
+		.list = upload_list,
+		.head = upload_head,
+	};
+
+	return &table;
+}
+
+/* ---- life ---- */
+
+static int copy_options(rco_directory_options *to, const rco_directory_options *from, rco_directory **directory)
+{
+	int rc;
+
+	if (directory == NULL)
+		return rco__fail(RCO_E_INVALID, "a pointer for the directory is NULL");
+	*directory = NULL;
+	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_directory_options");
+	if (rc != RCO_OK)
+		return rc;
+	if (to->flags != 0)
+		return rco__fail(RCO_E_NEWER, "rco_directory_options: flags have to be zero");
+	if (to->path == NULL || to->path[0] == '\0' || strlen(to->path) > RCO__DIR_PATH - 300)
+		return rco__fail(RCO_E_INVALID, "rco_directory_options: path is NULL, empty or too long");
+	return RCO_OK;
+}
+
+/* The folder that a path is in. */
+static void parent_of(const char *path, char out[RCO__DIR_PATH])
+{
+	size_t length = strlen(path);
+
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	while (length > 0 && path[length - 1] != '/')
+		length--;
+	while (length > 1 && path[length - 1] == '/')
+		length--;
+	if (length == 0)
+		(void)snprintf(out, RCO__DIR_PATH, ".");
+	else
+		(void)snprintf(out, RCO__DIR_PATH, "%.*s", (int)length, path); /* shorter than a path that fits */
+}
+
+/* A wrong owner or mode is better told now than when the first call has ended. */
+static int try_to_write(struct rco_directory *dir)
+{
+	const rco__fs *fs = dir->env.fs;
+	char probe[RCO__DIR_PATH];
+	int fd, rc = rco__path_join(probe, sizeof probe, dir->path, PROBE);
+
+	if (rc == RCO_OK)
+		rc = fs->open(fs->ctx, probe, RCO__FS_CREATE_TRUNCATE, &fd);
+	if (rc == RCO_OK)
+		rc = fs->close(fs->ctx, fd);
+	if (rc == RCO_OK)
+		rc = fs->unlink(fs->ctx, probe);
+	if (rc == RCO_OK || rc == RCO_E_PERMISSION)
+		return rc;
+	/* A full disk passes, and removing files has to be possible meanwhile. */
+	rco__log(&dir->env, RCO_LOG_WARN, "%s cannot be written at present: %s", dir->path, rco_error_detail());
+	return RCO_OK;
+}
+
+static int open_folder(struct rco_directory *dir)
+{
+	const rco__fs *fs = dir->env.fs;
+	char parent[RCO__DIR_PATH];
+	int kind, rc = fs->exists(fs->ctx, dir->path, &kind, NULL);
+
+	if (rc == RCO_OK)
+		rc = fs->mkdir(fs->ctx, dir->path);
+	if (rc == RCO_OK && kind == RCO__FS_NONE) {
+		parent_of(dir->path, parent);
+		rc = fs->sync_dir(fs->ctx, parent);
+	}
+	return rc == RCO_OK ? try_to_write(dir) : rc;
+}
+
+int rco__directory_open(const rco__env *env, const rco_directory_options *options, rco_directory **directory)
+{
+	rco_directory_options o;
+	rco_directory *dir;
+	size_t length;
+	int rc = copy_options(&o, options, directory);
+
+	if (rc != RCO_OK)
+		return rc;
+	length = strlen(o.path);
+	dir = rco__zalloc(env, 1, sizeof *dir + length + 1);
+	if (dir == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for a directory");
+	dir->env = *env;
+	dir->path = (char *)(dir + 1);
+	memcpy(dir->path, o.path, length + 1);
+	rc = open_folder(dir);
+	if (rc == RCO_OK && pthread_mutex_init(&dir->lock, NULL) != 0)
+		rc = rco__fail(RCO_E_NO_MEMORY, "no memory for a mutex");
+	if (rc != RCO_OK) {
+		rco__release(env, dir);
+		return rc;
+	}
+	dir->magic = MAGIC;
+	*directory = dir;
+	return RCO_OK;
+}
+
+int rco_directory_create(const rco_directory_options *options, rco_directory **directory)
+{
+	rco_directory_options o;
+	rco__env env;
+	int rc;
+
+	rco__error_clear();
+	rc = copy_options(&o, options, directory);
+	if (rc == RCO_OK)
+		rc = rco__env_init(&env, o.allocator, NULL, o.log, o.log_user_data);
+	return rc == RCO_OK ? rco__directory_open(&env, &o, directory) : rc;
+}
+
+void rco_directory_free(rco_directory *directory)
+{
+	rco__env env;
+	size_t i;
+
+	if (directory == NULL || directory->magic != MAGIC)
+		return;
+	for (i = 0; i < RCO__DIR_BUCKETS; i++)
+		while (directory->uploads[i] != NULL)
+			forget(directory, &directory->uploads[i]);
+	(void)pthread_mutex_destroy(&directory->lock);
+	env = directory->env;
+	directory->magic = 0;
+	rco__release(&env, directory);
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Installs the Debian packages that are missing: packages.sh demo | check
+# Without the right to install it names them all in one line and fails. When nothing is missing it says nothing.
+set -euo pipefail
+
+demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-dev zstd asterisk-core-sounds-en-wav)
+check=("${demo[@]}" g++ clang libclang-rt-14-dev clang-format libcmocka-dev binutils file python3 codespell shellcheck)
+
+case ${1:-} in
+demo) wanted=("${demo[@]}") ;;
+check) wanted=("${check[@]}") ;;
+*)
+    echo "usage: packages.sh demo|check" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "Not a Debian system: make sure that the equivalents of these are installed: ${wanted[*]}"
+    exit 0
+fi
+
+# Prints the wanted packages that are not installed.
+missing() {
+    local package state
+    for package in "${wanted[@]}"; do
+        state=$(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null || true)
+        if ! grep -qx installed <<<"$state"; then
+            echo "$package"
+        fi
+    done
+}
+
+mapfile -t lacking < <(missing)
+if [ ${#lacking[@]} -eq 0 ]; then
+    exit 0
+fi
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=(env)
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root=(sudo -n env)
+else
+    echo "Missing packages; as root: apt-get install --no-install-recommends ${lacking[*]}" >&2
+    exit 1
+fi
+
+install_missing() {
+    "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 \
+        -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "${lacking[@]}" >"$log" 2>&1
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "Installing: ${lacking[*]}"
+# The lists of a fresh machine are absent or old: with them absent or old the first try fails, then they are fetched.
+if ! install_missing; then
+    if ! "${as_root[@]}" apt-get -qq -o Acquire::Retries=3 update >"$log" 2>&1 || ! install_missing; then
+        cat "$log" >&2
+        echo "apt-get failed (above). Packages that are needed: ${lacking[*]}" >&2
+        exit 1
+    fi
+fi
+
+mapfile -t lacking < <(missing)
+if [ ${#lacking[@]} -ne 0 ]; then
+    echo "apt-get reported success, but these are still missing: ${lacking[*]}" >&2
+    exit 1
+fi

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Legal hold: an opt-out stops the recording but does not erase it, and says so; lifting the hold erases. */
+#include "../support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static rco_session *held_call(t_world *w, const char *id)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .legal_hold = 1};
+	rco_session *s = t_call_with(w, &o);
+
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, 0, 1, 0, 30);
+	t_push(s, 1, 2, 0, 30);
+	return s;
+}
+
+static void assert_held(t_world *w, const char *id)
+{
+	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};
+
+	assert_int_equal(t_status(w, id), RCO_STATUS_HELD);
+	assert_int_equal(rco_engine_get_stats(w->engine, &st), RCO_OK);
+	assert_int_equal(st.holds, 1);
+}
+
+static void test_held_until_lifted(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = held_call(&w, "held");
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(t_push_one(s, 0, 1), RCO_E_OPTED_OUT);
+	t_await(&w, "held", RCO_EVENT_HELD, 1);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_advance(&w, 3600000);
+	assert_held(&w, "held");
+	/* what was recorded is all there, though not where finished recordings are */
+	assert_int_equal(rco_memory_audio_bytes(w.memory), 60 * T_FRAME);
+	assert_int_equal(t_store_audio(&w), 0);
+	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_E_OPTED_OUT);
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_HOLD_LIFTED, 1);
+	t_await(&w, "held", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_status(&w, "held"), RCO_STATUS_VERIFIED);
+	assert_int_equal(rco_memory_audio_bytes(w.memory), 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+static void test_held_over_restarts(void **state)
+{
+	uint8_t marker[64];
+	rco_session *s;
+	t_world w;
+	int i;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_DISK);
+	t_world_open(&w);
+	s = held_call(&w, "held");
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_settle(&w);
+	rco_session_free(s);
+	for (i = 0; i < 2; i++) {
+		t_world_close(&w);
+		t_world_open(&w);
+		t_advance(&w, 120000);
+		assert_held(&w, "held");
+	}
+	assert_int_equal(rco_engine_lift_legal_hold(w.engine, "other"), RCO_E_NOT_FOUND);
+	assert_int_equal(rco_engine_lift_legal_hold(w.engine, "held"), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_VERIFIED, 1);
+	t_noise(1, 0, marker, sizeof marker);
+	assert_int_equal(t_tree_holds(w.root, marker, sizeof marker), 0);
+	assert_int_equal(t_store_audio(&w), 0);
+	assert_int_equal(rco_engine_lift_legal_hold(w.engine, "held"), RCO_E_NOT_FOUND); /* no more */
+	t_world_close(&w);
+	t_world_open(&w);
+	t_advance(&w, 120000);
+	assert_int_not_equal(t_status(&w, "held"), RCO_STATUS_HELD);
+	t_world_destroy(&w);
+}
+
+/* Set and lifted before the opt-out: as if it had never been there. */
+static void test_lifted_before(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = held_call(&w, "call");
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+	s = t_call(&w, "call-2");
+	t_push(s, 0, 1, 0, 5);
+	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_OK);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(t_status(&w, "call-2"), RCO_STATUS_HELD);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A hold without an opt-out changes nothing: the call is kept and stored as any other. */
+static void test_hold_of_a_kept_call(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = held_call(&w, "kept");
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	rco_session_free(s);
+	t_await(&w, "kept", RCO_EVENT_CALL_RECORD, 1);
+	assert_true(t_store_has_noise(&w, "kept", "caller", 1, 30));
+	t_world_destroy(&w);
+}
+
+/* Files of the host's recorder are kept as well, and go when the hold is lifted. */
+static void test_artifacts_are_held(void **state)
+{
+	char path[256], late[256];
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_DISK);
+	t_world_open(&w);
+	t_join(path, sizeof path, w.artifacts, "mix.wav");
+	t_join(late, sizeof late, w.artifacts, "late.wav");
+	t_write_file(path, "audio", 5);
+	s = held_call(&w, "held");
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_write_file(late, "audio", 5);
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, late, NULL), RCO_OK);
+	t_advance(&w, 120000);
+	assert_true(t_exists(path));
+	assert_true(t_exists(late));
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_VERIFIED, 1);
+	t_advance(&w, 1000);
+	assert_false(t_exists(path));
+	assert_false(t_exists(late));
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_held_until_lifted),
+	        cmocka_unit_test(test_held_over_restarts),
+	        cmocka_unit_test(test_lifted_before),
+	        cmocka_unit_test(test_hold_of_a_kept_call),
+	        cmocka_unit_test(test_artifacts_are_held),
+	};
+
+	return cmocka_run_group_tests_name("legal hold", tests, NULL, NULL);
+}
