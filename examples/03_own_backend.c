@@ -31,6 +31,7 @@ struct store {
 	struct object object[OBJECTS];
 	uint64_t commit_op; /* a commit that waits for its answer, 0: none */
 	char commit_key[256];
+	char uploading[256]; /* call id of the latest upload that was begun */
 	int closing;
 };
 
@@ -72,6 +73,8 @@ static int begin(const rco_object *object, uint64_t op, rco_result *result, void
 		o->parts = 0;
 		o->bytes = 0;
 	}
+	snprintf(s->uploading, sizeof s->uploading, "%s", object->call_id);
+	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	printf("  store: begin  %s\n", object->key);
 	if (!o)
@@ -282,8 +285,12 @@ int main(int argc, char **argv)
 	CHECK(rco_engine_wait_idle(engine, 10000));
 	rco_session_free(call);
 
-	printf("call-2: the caller objects just after hang-up\n");
+	printf("call-2: the caller objects just after hang-up, while the upload is on the way\n");
 	call = one_second_call(engine, "call-2");
+	pthread_mutex_lock(&s.lock);
+	while (strcmp(s.uploading, "call-2") != 0)
+		pthread_cond_wait(&s.changed, &s.lock);
+	pthread_mutex_unlock(&s.lock);
 	how.wait_status = RCO_STATUS_VERIFIED;
 	CHECK(rco_opt_out(call, &how, &receipt));
 	printf("call-2: %s\n", rco_status_name(rco_receipt_status(receipt)));

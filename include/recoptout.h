@@ -817,14 +817,19 @@ typedef struct rco_opt_out_options {
  *
  * @param options NULL for the defaults
  * @param receipt NULL, or gets a receipt to be freed with rco_receipt_free();
- *   given with #RCO_OK, #RCO_PENDING, #RCO_E_NOT_DURABLE and #RCO_E_TIMEOUT.
+ *   given with #RCO_OK, #RCO_PENDING, #RCO_E_CALLBACK, #RCO_E_NOT_DURABLE,
+ *   #RCO_E_TIMEOUT and #RCO_E_REENTRANT.
  *   If memory for it is short it is NULL and the opt-out stands all the same.
- * @return #RCO_OK stopped and durable; #RCO_PENDING with #RCO_OPT_OUT_NONBLOCK;
+ * @return #RCO_OK stopped and durable; #RCO_PENDING with #RCO_OPT_OUT_NONBLOCK,
+ *   or durable and the host's recorder answers its stop later;
+ *   #RCO_E_CALLBACK durable, but the host's recorder did not confirm its stop:
+ *   it is asked again until it does, told by #RCO_EVENT_STOPPED;
  *   #RCO_E_NOT_DURABLE stopped, but the ledger cannot be written: retried, told
  *   by #RCO_EVENT_DURABLE; #RCO_E_TIMEOUT durable, but `wait_status` not
- *   reached; #RCO_E_REENTRANT durable, but waiting is not possible in a
- *   callback; #RCO_E_NOT_AVAILABLE not enabled; #RCO_E_ENDED after the window
- *   of P14; #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE,
+ *   reached (in host-driven mode another thread has to run the engine);
+ *   #RCO_E_REENTRANT durable, but waiting is not possible in a callback;
+ *   #RCO_E_NOT_AVAILABLE not enabled; #RCO_E_ENDED after the window of P14;
+ *   #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE,
  *   #RCO_E_FORKED nothing was done
  * @since 0.1.0
  */

@@ -18,7 +18,8 @@ typedef struct conf {
 	void *upload_user_data;
 	const rco_deletion_ops *deletion;
 	void *deletion_user_data;
-	/* Optional. Copy a finished file out: its bytes up to cap, *size is all of it. 0, or not if there is none. */
+	/* Optional. Copy a finished file out: its bytes up to cap, *size is all of it. 0, or not if there is none.
+	 */
 	int (*get)(struct conf *conf, const char *key, void *buf, size_t cap, size_t *size);
 	/* Optional. Close the backend and open it again, as a new process would; may change the user_data. */
 	void (*reopen)(struct conf *conf);

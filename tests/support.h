@@ -191,7 +191,7 @@ typedef struct t_fs {
 	_Atomic uint32_t fail_after; /* let this many changes pass first */
 	_Atomic uint64_t changes;    /* writes, syncs, renames ... of matching paths */
 	_Atomic uint64_t failed;
-	_Atomic uint64_t kill_at; /* the process kills itself before this change, counted from 1; 0: never */
+	_Atomic uint64_t kill_at;   /* the process kills itself before this change, counted from 1; 0: never */
 	char match[64];             /* part of a path */
 	_Atomic uint8_t fds[65536]; /* matching descriptors */
 } t_fs;
@@ -242,6 +242,8 @@ rco_session *t_call_with(t_world *world, const rco_session_options *options); /*
 void t_push(rco_session *session, uint32_t leg, uint64_t seed, size_t first, size_t frames);
 int t_push_one(rco_session *session, uint32_t leg, uint64_t seed);
 uint32_t t_state(rco_session *session);
+/* With workers: until all that was accepted is in the buffer. */
+void t_wait_buffered(rco_session *session);
 /* Status of the receipt of the call by now; 0 if there is none. */
 uint32_t t_status(t_world *world, const char *call_id);
 
@@ -262,7 +264,7 @@ size_t t_store_audio(t_world *world);
 /* ---- other threads and processes ---- */
 
 void t_thread(pthread_t *thread, void *(*fn)(void *), void *arg);
-/* Fork, run fn in the child, exit with 0 (or the signal it gives itself). */
+/* Fork, run fn in the child, exit with 0; 99 if an assertion failed there (RCO_TEST_LOG=1 shows which). */
 pid_t t_spawn(void (*fn)(void *arg), void *arg);
 /* Exit code of a child, or minus the signal that killed it. */
 int t_reap(pid_t pid);

@@ -58,7 +58,8 @@ static rco_result fresh_result(void)
 
 static void open_recording(conf *c, const uint8_t id[16], const void *meta, size_t meta_bytes)
 {
-	rco_recording recording = {.struct_size = (uint32_t)sizeof recording, .meta = meta, .meta_bytes = meta_bytes};
+	rco_recording recording = {
+		.struct_size = (uint32_t)sizeof recording, .meta = meta, .meta_bytes = meta_bytes};
 	rco_result result = fresh_result();
 
 	memcpy(recording.id, id, 16);
@@ -301,7 +302,8 @@ static void check_not_open(conf *c)
 	expect_unreadable(c, id);
 }
 
-/* Pieces that are no continuation and no repetition: whatever the answer, nothing of the recording may be harmed. */
+/* Pieces that are no continuation and no repetition: whatever the answer, nothing of the recording may be harmed.
+ */
 static void check_error_harmless(conf *c)
 {
 	uint8_t id[16], data[PIECE];
@@ -484,7 +486,8 @@ static void *work(void *arg)
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		rco_recording recording = {.struct_size = (uint32_t)sizeof recording, .meta = "m", .meta_bytes = 1};
+		rco_recording recording = {
+			.struct_size = (uint32_t)sizeof recording, .meta = "m", .meta_bytes = 1};
 		rco_chunk chunk = {.struct_size = (uint32_t)sizeof chunk,
 		                   .format = RCO_FORMAT_PCMU_8K,
 		                   .data = data,

@@ -228,10 +228,10 @@ static const struct step script[] = {
 static void add_legs(struct stage *stage, unsigned call)
 {
 	struct stage_call *sc = &stage->call[call];
-	int wanted = call == C13 ? RCO_E_OPTED_OUT : RCO_OK;
+	int wanted = call == C13 ? RCO_E_OPTED_OUT : RCO_OK; /* born opted out: there is no leg to push */
 
 	for (unsigned leg = 0; leg < LEGS; leg++) {
-		sc->leg[leg] = leg;
+		sc->leg[leg] = NO_LEG;
 		expect(call, "add leg",
 		       rco_session_add_leg(sc->session, leg_labels[leg], plans[call].format[leg], &sc->leg[leg]),
 		       wanted);

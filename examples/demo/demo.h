@@ -115,7 +115,6 @@ struct board {
 	uint64_t left_pending;     /* uploads and erasures not done at the end */
 	uint64_t quarantined_files;
 	uint8_t public_key[2][32]; /* as each process saw it */
-	_Atomic uint32_t killed_at_ms;
 	struct call_board call[CALLS];
 };
 
@@ -146,9 +145,9 @@ int run_recovery(struct board *board, const struct folders *folders);
 
 /* ---- the table and the proof: table.c, proof.c ---- */
 
-void table_print(const struct board *board, const struct speech *speech);
+void table_print(const struct board *board);
 /* 0 if everything holds. */
-int proof_after_kill(const struct speech *speech, const struct folders *folders);
+int proof_after_kill(const struct board *board, const struct speech *speech, const struct folders *folders);
 int proof_run(const struct board *board, const struct speech *speech, const struct folders *folders);
 uint64_t board_accepted(const struct leg_board *leg);
 

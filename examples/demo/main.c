@@ -245,7 +245,6 @@ static int first_process(struct board *board, const struct folders *folders, con
 	close(ends[0]);
 	kill(pid, SIGKILL);
 	status = reap(pid);
-	atomic_store(&board->killed_at_ms, (uint32_t)((now_us() - board->start_us) / 1000));
 	if (byte != 'K' || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
 		timeline_fail("process 1", "did not get to the middle of the last erasure (wait status %d)",
 		              status);
@@ -304,13 +303,13 @@ static int parent_main(const char *base, const char *speech_folder)
 	timeline_heading("TIMELINE of process 1");
 	rc = first_process(board, &folders, speech_folder);
 	if (rc == 0)
-		rc = proof_after_kill(&speech, &folders);
+		rc = proof_after_kill(board, &speech, &folders);
 	if (rc == 0) {
-		timeline_heading("TIMELINE of process 2, which opens the same folder");
+		timeline_heading("TIMELINE of process 2, which opens the same folders");
 		rc = second_process(&folders);
 	}
 	if (rc == 0) {
-		table_print(board, &speech);
+		table_print(board);
 		rc = proof_run(board, &speech, &folders);
 	}
 	rc = last_words(board, &folders, rc);

@@ -78,7 +78,8 @@ static void push_frame(struct stage *stage, unsigned index, unsigned leg, uint64
 	int rc;
 
 	/* A host goes on pushing for a while after a stop; this one learns after half a second. */
-	if (from + audio->frame_bytes > audio->bytes || call->final_refusals[leg] >= REFUSALS_UNTIL_QUIET)
+	if (call->leg[leg] == NO_LEG || from + audio->frame_bytes > audio->bytes ||
+	    call->final_refusals[leg] >= REFUSALS_UNTIL_QUIET)
 		return;
 	stopped = atomic_load(&stage->board->call[index].stopped);
 	atomic_store(&lb->pending_from, from);

@@ -154,24 +154,53 @@ static void check_gone(struct proof *proof, const struct sets *sets)
 	          sets->gone_windows - sets->shared_windows);
 }
 
-int proof_after_kill(const struct speech *speech, const struct folders *folders)
+/* What a kill leaves in shared memory is plain audio: of calls still recorded, but of no call whose erasure is
+ * done. */
+static void check_rings_after_kill(struct proof *proof, const struct sets *sets)
 {
-	struct proof proof = {.speech = speech, .folders = folders};
-	struct scan_found found = {0};
+	struct scan_found gone = {0}, kept = {0};
+
+	if (scan_tree(sets->gone, proof->folders->rings, &gone) != 0 ||
+	    scan_tree(sets->kept, proof->folders->rings, &kept) != 0)
+		proof_say(proof, 0, "%s cannot be searched", proof->folders->rings);
+	for (unsigned i = 0; i < CALLS; i++) {
+		if (!(atomic_load(&proof->board->call[i].events) & 1u << RCO_EVENT_VERIFIED)) {
+			gone.total -= gone.windows[i];
+			gone.windows[i] = 0;
+		}
+	}
+	report_found(proof, &gone);
+	proof_say(
+		proof, gone.total == 0,
+		"the shared memory that it left holds %u kB of calls still recorded, and %u bytes of calls erased",
+		(unsigned)(kept.total * SCAN_WINDOW / 1000), (unsigned)(gone.total * SCAN_WINDOW));
+}
+
+static void check_disk_after_kill(struct proof *proof, const struct sets *sets)
+{
+	struct scan_found gone = {0}, kept = {0};
+
+	if (scan_tree(sets->gone, proof->folders->state, &gone) != 0 ||
+	    scan_tree(sets->kept, proof->folders->state, &kept) != 0)
+		proof_say(proof, 0, "%s cannot be searched", proof->folders->state);
+	report_found(proof, &gone);
+	report_found(proof, &kept);
+	proof_say(proof, gone.total + kept.total == 0 && gone.files > 0,
+	          "the state folder that it left holds no plain audio of any call, kept or not (%u kB searched)",
+	          (unsigned)(gone.bytes / 1000));
+}
+
+int proof_after_kill(const struct board *board, const struct speech *speech, const struct folders *folders)
+{
+	struct proof proof = {.board = board, .speech = speech, .folders = folders};
 	struct sets sets;
 
-	if (sets_make(&sets, speech) != 0) {
-		proof_say(&proof, 0, "out of memory");
+	timeline_heading("BETWEEN THE PROCESSES");
+	if (sets_make(&sets, speech) == 0) {
+		check_disk_after_kill(&proof, &sets);
+		check_rings_after_kill(&proof, &sets);
 	} else {
-		if (scan_tree(sets.gone, folders->state, &found) != 0 ||
-		    scan_tree(sets.kept, folders->state, &found) != 0)
-			proof_say(&proof, 0, "%s cannot be searched", folders->state);
-		report_found(&proof, &found);
-		proof_say(&proof, found.total == 0 && found.files > 0,
-		          "as the kill left it, the state on disk holds no plain audio of any call, kept or not "
-		          "(%u kB "
-		          "searched)",
-		          (unsigned)(found.bytes / 2000));
+		proof_say(&proof, 0, "out of memory");
 	}
 	sets_free(&sets);
 	return proof.bad;

@@ -11,6 +11,8 @@
 
 enum { PUSHERS = 2 };
 
+#define NO_LEG UINT32_MAX
+
 struct host_recorder {
 	struct stage *stage;
 	unsigned call;

@@ -55,7 +55,7 @@ static void row(const struct board *board, unsigned call)
 {
 	const struct call_board *cb = &board->call[call];
 	char formats[32], at[16] = "", took[16] = "", erased[64] = "", kept[64] = "call record";
-	const char *status = plans[call].kept ? "stored" : rco_status_name(cb->status);
+	const char *status = rco_status_name(cb->status);
 
 	snprintf(formats, sizeof formats, "%s %s", plan_format_name(plans[call].format[0]),
 	         plan_format_name(plans[call].format[1]));
@@ -64,6 +64,8 @@ static void row(const struct board *board, unsigned call)
 		snprintf(took, sizeof took, "%d us", (int)cb->stop_us);
 	}
 	if (plans[call].kept)
+		status = saw(cb, RCO_EVENT_STORED) ? "stored" : "not stored";
+	if (plans[call].kept)
 		snprintf(kept, sizeof kept, "2 x %.1f s, call record", seconds_of(board, call));
 	else
 		erased_words(erased, sizeof erased, board, call);
@@ -71,15 +73,17 @@ static void row(const struct board *board, unsigned call)
 	       status, erased, kept);
 }
 
-void table_print(const struct board *board, const struct speech *speech)
+void table_print(const struct board *board)
 {
+	double minutes = 0;
+
 	timeline_heading("CALLS");
 	printf("%-8s %-16s %-26s %7s %9s  %-14s %-30s %s\n", "call", "caller agent", "what was asked", "when",
 	       "stop took", "status", "erased", "kept");
-	for (unsigned i = 0; i < CALLS; i++)
+	for (unsigned i = 0; i < CALLS; i++) {
 		row(board, i);
-	printf("\n%u calls at once, %u recorded; %zu minutes of speech offered at %d times real time; killed at "
-	       "%u.%03u s\n",
-	       (unsigned)board->peak_open, (unsigned)board->peak_recording, speech->seconds / 60, SPEED,
-	       (unsigned)(board->killed_at_ms / 1000), (unsigned)(board->killed_at_ms % 1000));
+		minutes += LEGS * seconds_of(board, i) / 60;
+	}
+	printf("\n%u calls at once, %u of them recorded: %.1f minutes of speech, %d times faster than real time\n",
+	       (unsigned)board->peak_open, (unsigned)board->peak_recording, minutes, SPEED);
 }

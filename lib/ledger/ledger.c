@@ -506,14 +506,9 @@ int rco__ledger_open(const rco__ledger_options *options, rco__ledger_replay_fn r
 
 void rco__ledger_close(rco__ledger *ledger)
 {
-	uint64_t last;
-
 	if (!ledger)
 		return;
-	pthread_mutex_lock(&ledger->mutex);
-	last = ledger->next_seq - 1;
-	pthread_mutex_unlock(&ledger->mutex);
-	if (rco__ledger_sync(ledger, last) != RCO_OK)
+	if (rco__ledger_sync(ledger, rco__ledger_last(ledger)) != RCO_OK)
 		rco__log(&ledger->env, RCO_LOG_ERROR, "closing with entries that are not durable: %s",
 		         rco_error_detail());
 	destroy(ledger);

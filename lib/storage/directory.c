@@ -43,9 +43,10 @@ int rco__dir_paths(const struct rco_directory *dir, const char *key, char file[R
 	int n;
 
 	if (!key_ok(key))
-		return rco__fail(RCO_E_INVALID,
-		                 "\"%.64s\" is not a key: 1 to %d of [A-Za-z0-9._-], no '.' first, no \".tmp\" last",
-		                 key, KEY_MAX);
+		return rco__fail(
+			RCO_E_INVALID,
+			"\"%.64s\" is not a key: 1 to %d of [A-Za-z0-9._-], no '.' first, no \".tmp\" last", key,
+			KEY_MAX);
 	n = snprintf(tmp, RCO__DIR_PATH, "%s/%s.tmp", dir->path, key);
 	if (n < 0 || n >= RCO__DIR_PATH)
 		return rco__fail(RCO_E_INVALID, "the path of %s is too long; use a shorter folder", key);
@@ -386,8 +387,13 @@ static int upload_head(const rco_object *object, uint64_t op, rco_result *result
 		rc = rco__dir_paths(dir, object->key, file, tmp);
 	if (rc == RCO_OK)
 		rc = dir->env.fs->exists(dir->env.fs->ctx, file, &kind, &size);
-	if (rc == RCO_OK)
+	if (rc != RCO_OK)
+		return rc;
+	/* Of a commit whose sync of the folder failed it must not be said that all is well: sync it now. */
+	if (kind == RCO__FS_NONE)
 		rc = rco__dir_present(dir);
+	else
+		rc = dir->env.fs->sync_dir(dir->env.fs->ctx, dir->path);
 	if (rc != RCO_OK)
 		return rc;
 	result->confirmed = kind != RCO__FS_NONE ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;

@@ -56,8 +56,8 @@ static int folder_of(const char *path, char out[RCO__DIR_PATH])
 	size_t length;
 
 	if (path[0] != '/')
-		return rco__fail(RCO_E_DECLINED, "%.200s is not an absolute path, which is all that a directory removes",
-		                 path);
+		return rco__fail(RCO_E_DECLINED,
+		                 "%.200s is not an absolute path, which is all that a directory removes", path);
 	length = (size_t)(slash - path);
 	if (slash[1] == '\0' || length >= RCO__DIR_PATH)
 		return rco__fail(RCO_E_INVALID, "%.200s is not the path of a file", path);

@@ -156,7 +156,8 @@ static int memory_open(const rco_recording *recording, uint64_t op, rco_result *
 		return rc;
 	if (recording == NULL || result == NULL || recording->meta_bytes > RCO_META_MAX ||
 	    (recording->meta == NULL && recording->meta_bytes > 0))
-		return rco__fail(RCO_E_INVALID, "open: no recording, no result, or meta_bytes above %d", RCO_META_MAX);
+		return rco__fail(RCO_E_INVALID, "open: no recording, no result, or meta_bytes above %d",
+		                 RCO_META_MAX);
 	(void)pthread_mutex_lock(&memory->lock);
 	rc = add_recording(memory, recording);
 	(void)pthread_mutex_unlock(&memory->lock);
@@ -192,8 +193,8 @@ static int take_chunk(struct rco_memory *memory, const rco_chunk *chunk)
 	if (chunk->position_bytes < leg->size && chunk->size_bytes <= leg->size - chunk->position_bytes)
 		return RCO_OK; /* held already: the answer got lost, not the piece */
 	if (chunk->position_bytes != leg->size)
-		return rco__fail(RCO_E_INVALID, "append: leg %u has %zu bytes, the piece begins at %llu", chunk->leg,
-		                 leg->size, (unsigned long long)chunk->position_bytes);
+		return rco__fail(RCO_E_INVALID, "append: leg %u has %zu bytes, the piece begins at %llu",
+		                 chunk->leg, leg->size, (unsigned long long)chunk->position_bytes);
 	if (rec->sealed)
 		return rco__fail(RCO_E_STATE, "append: the recording was sealed");
 	rc = rco__mem_reserve(memory, leg, chunk->size_bytes);
@@ -254,7 +255,8 @@ static int memory_read(const uint8_t recording_id[16], uint32_t leg, uint64_t po
 	if (rc != RCO_OK)
 		return rc;
 	if (recording_id == NULL || result == NULL || leg >= RCO__MEM_LEGS || (data == NULL && cap_bytes > 0))
-		return rco__fail(RCO_E_INVALID, "read: no recording id, data or result, or leg %u out of range", leg);
+		return rco__fail(RCO_E_INVALID, "read: no recording id, data or result, or leg %u out of range",
+		                 leg);
 	(void)pthread_mutex_lock(&memory->lock);
 	rec = find_live(memory, recording_id);
 	if (rec != NULL && position_bytes < rec->leg[leg].size) {
@@ -270,7 +272,8 @@ static int memory_read(const uint8_t recording_id[16], uint32_t leg, uint64_t po
 	return confirm(result, RCO_CONFIRM_DONE);
 }
 
-/* Wiping a long call takes milliseconds, and this is a thread that must not wait: hide it now, wipe it in erase. */
+/* Wiping a long call takes milliseconds, and this is a thread that must not wait: hide it now, wipe it in erase.
+ */
 static void memory_revoke(const uint8_t recording_id[16], void *user_data)
 {
 	struct rco_memory *memory = user_data;

@@ -21,14 +21,14 @@ static int grow(rco__parts *parts, const rco__env *env)
 int rco__parts_place(rco__parts *parts, const rco__env *env, uint32_t part, uint64_t size, uint64_t *offset)
 {
 	if (part == 0 || part > parts->count + 1)
-		return rco__fail(RCO_E_INVALID, "part %u does not follow part %u; parts count from 1, in order", part,
-		                 parts->count);
+		return rco__fail(RCO_E_INVALID, "part %u does not follow part %u; parts count from 1, in order",
+		                 part, parts->count);
 	*offset = part == 1 ? 0 : parts->ends[part - 2];
 	if (size > (uint64_t)INT64_MAX - *offset)
 		return rco__fail(RCO_E_INVALID, "part %u is too large", part);
 	if (part < parts->count && parts->ends[part - 1] - *offset != size)
-		return rco__fail(RCO_E_INVALID, "part %u is sent again with another size while a later part is there",
-		                 part);
+		return rco__fail(RCO_E_INVALID,
+		                 "part %u is sent again with another size while a later part is there", part);
 	if (part <= parts->cap)
 		return RCO_OK;
 	return grow(parts, env);

@@ -39,8 +39,11 @@ static int check_slots(const char *table, const slot *slots, size_t count)
 	return RCO_OK;
 }
 
-#define SLOT(table, name) {#name, (table)->name != NULL}
-#define COUNT(array)      (sizeof(array) / sizeof((array)[0]))
+#define SLOT(table, name)                                                                                         \
+	{                                                                                                         \
+#name, (table)->name != NULL                                                                      \
+	}
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int rco__buffer_ops_copy(rco_buffer_ops *dst, const rco_buffer_ops *src)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P1 stop: once rco_opt_out() has returned no frame is accepted, and no frame that was not accepted before the stop
- * reaches a backend. Media threads push as fast as they can while another thread opts out at a random moment.
+ * P1 stop: once rco_opt_out() has returned no frame is accepted, and no frame that was not accepted before the
+ * stop reaches a backend. Media threads push as fast as they can while another thread opts out at a random moment.
  */
 #include "../support.h"
 
@@ -12,8 +12,8 @@
 enum {
 	ROUNDS = T_SANITIZED ? 60 : 1200,
 	PUSHES_AT_LEAST = T_SANITIZED ? 100000 : 10000000,
-	MOST_BEFORE = 7000,  /* frames of a leg before the opt-out */
-	AFTER = 500,         /* pushes of a leg after its return */
+	MOST_BEFORE = 7000, /* frames of a leg before the opt-out */
+	AFTER = 500,        /* pushes of a leg after its return */
 	NOISE = 65536,
 	TABLE = 1 << 14
 };
@@ -261,8 +261,8 @@ static void test_every_leg_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_no_frame_after_the_return),
-	        cmocka_unit_test(test_every_leg_is_refused),
+		cmocka_unit_test(test_no_frame_after_the_return),
+		cmocka_unit_test(test_every_leg_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("P1 stop", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P2 stop is not commit: an opt-out never drains, seals, finishes or uploads what is buffered. Backends count; after
- * the opt-out none of those slots may be entered again for audio.
+ * P2 stop is not commit: an opt-out never drains, seals, finishes or uploads what is buffered. Backends count;
+ * after the opt-out none of those slots may be entered again for audio.
  */
 #include "../support.h"
 
@@ -142,10 +142,10 @@ static void test_engine_free(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_live_call_with_full_rings),
-	        cmocka_unit_test(test_nonblocking),
-	        cmocka_unit_test(test_after_hang_up),
-	        cmocka_unit_test(test_engine_free),
+		cmocka_unit_test(test_live_call_with_full_rings),
+		cmocka_unit_test(test_nonblocking),
+		cmocka_unit_test(test_after_hang_up),
+		cmocka_unit_test(test_engine_free),
 	};
 
 	return cmocka_run_group_tests_name("P2 stop is not commit", tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P3 durable: success is reported only after the tombstone is durable, nothing is erased before that, and a crash at
- * any change to the disk after that resumes the erasure. Children kill themselves; the parent opens what they left.
+ * P3 durable: success is reported only after the tombstone is durable, nothing is erased before that, and a crash
+ * at any change to the disk after that resumes the erasure. Children kill themselves; the parent opens what they
+ * left.
  */
 #include "../support.h"
 
@@ -15,7 +16,8 @@ static t_fs fs; /* large, so not on the stack */
 struct child {
 	t_world *world;
 	int report;       /* pipe: 'D' and the receipt's id once rco_opt_out() has returned */
-	uint64_t kill_at; /* change of the file system, counted from before (or after) the opt-out; 0: right after it */
+	uint64_t kill_at; /* change of the file system, counted from before (or after) the opt-out; 0: right after
+	                     it */
 	int count_after;
 };
 
@@ -55,7 +57,8 @@ static void opt_out_and_die(void *arg)
 static void world_on_disk(t_world *w)
 {
 	t_world_init(w, T_SPOOL | T_DISK | T_SHARED);
-	w->cfg.upload = NULL; /* the engine's own directory, so that all goes through the file system of the test */
+	w->cfg.upload =
+		NULL; /* the engine's own directory, so that all goes through the file system of the test */
 	w->cfg.deletion = NULL;
 	w->cfg.output_dir = w->out;
 	t_fs_init(&fs, "");
@@ -233,10 +236,10 @@ static void test_nothing_is_erased_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_killed_on_return),
-	        cmocka_unit_test(test_killed_at_each_change_during),
-	        cmocka_unit_test(test_killed_at_each_change_after),
-	        cmocka_unit_test(test_nothing_is_erased_before),
+		cmocka_unit_test(test_killed_on_return),
+		cmocka_unit_test(test_killed_at_each_change_during),
+		cmocka_unit_test(test_killed_at_each_change_after),
+		cmocka_unit_test(test_nothing_is_erased_before),
 	};
 
 	return cmocka_run_group_tests_name("P3 durable", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P4 nothing stays: whatever a call was doing when its caller objected, in the end no audio of it is in buffer, store,
- * upload or artifact, also if backends fail, answer late, twice or never, or finish something unseen.
+ * P4 nothing stays: whatever a call was doing when its caller objected, in the end no audio of it is in buffer,
+ * store, upload or artifact, also if backends fail, answer late, twice or never, or finish something unseen.
  */
 #include "../support.h"
 
@@ -129,8 +129,8 @@ static void test_every_stage(void **state)
 static void test_erasing_fails(void **state)
 {
 	static const int slots[] = {T_ERASE, T_ABORT, T_REMOVE, T_VERIFY, T_LIST};
-	static const int modes[] = {T_FAIL, T_FAIL_DONE, T_UNCONFIRMED, T_HOLD,
-	                            T_DONE_HOLD, T_THREAD, T_TWICE, T_INLINE};
+	static const int modes[] = {T_FAIL,      T_FAIL_DONE, T_UNCONFIRMED, T_HOLD,
+	                            T_DONE_HOLD, T_THREAD,    T_TWICE,       T_INLINE};
 	size_t i, m;
 
 	(void)state;
@@ -239,7 +239,8 @@ static void test_registered_much_later(void **state)
 
 	/* a kind that follows the host's own retention stays */
 	artifact(&w, "text", path[0], sizeof path[0]);
-	assert_int_equal(rco_engine_register_artifact(w.engine, "call", RCO_KIND_TRANSCRIPT, path[0], NULL), RCO_OK);
+	assert_int_equal(rco_engine_register_artifact(w.engine, "call", RCO_KIND_TRANSCRIPT, path[0], NULL),
+	                 RCO_OK);
 	t_advance(&w, 1000);
 	assert_true(t_exists(path[0]));
 	t_world_destroy(&w);
@@ -284,7 +285,7 @@ static int was_removed(const char *key, const char *version)
 static void test_each_version_is_removed(void **state)
 {
 	static const rco_deletion_ops ops = {
-	        .struct_size = (uint32_t)sizeof ops, .remove = note_remove, .verify = note_verify};
+		.struct_size = (uint32_t)sizeof ops, .remove = note_remove, .verify = note_verify};
 	rco_session *s;
 	t_world w;
 
@@ -337,13 +338,13 @@ static void test_restart_in_the_middle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_every_stage),
-	        cmocka_unit_test(test_erasing_fails),
-	        cmocka_unit_test(test_part_arrives_after_verification),
-	        cmocka_unit_test(test_file_comes_back),
-	        cmocka_unit_test(test_registered_much_later),
-	        cmocka_unit_test(test_each_version_is_removed),
-	        cmocka_unit_test(test_restart_in_the_middle),
+		cmocka_unit_test(test_every_stage),
+		cmocka_unit_test(test_erasing_fails),
+		cmocka_unit_test(test_part_arrives_after_verification),
+		cmocka_unit_test(test_file_comes_back),
+		cmocka_unit_test(test_registered_much_later),
+		cmocka_unit_test(test_each_version_is_removed),
+		cmocka_unit_test(test_restart_in_the_middle),
 	};
 
 	return cmocka_run_group_tests_name("P4 nothing stays", tests, NULL, NULL);

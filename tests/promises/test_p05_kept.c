@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RANDOM_KILLS = T_SANITIZED ? 6 : 25 };
@@ -36,15 +37,7 @@ static void test_bit_exact(void **state)
 				t_advance(&w, 400);
 				continue;
 			}
-			/* wait until the ring has room again */
-			for (;;) {
-				rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
-
-				assert_int_equal(rco_session_get_stats(s, &st), RCO_OK);
-				if (st.buffered_bytes == st.accepted_bytes)
-					break;
-				(void)sched_yield();
-			}
+			t_wait_buffered(s);
 		}
 		assert_int_equal(rco_session_end(s), RCO_OK);
 		rco_session_free(s);
@@ -63,8 +56,8 @@ static void test_bit_exact(void **state)
 static void test_failing_backends(void **state)
 {
 	static const int slots[] = {T_OPEN, T_APPEND, T_FLUSH, T_SEAL, T_READ, T_BEGIN, T_PUT, T_COMMIT, T_ERASE};
-	static const int modes[] = {T_FAIL, T_FAIL_DONE, T_UNCONFIRMED, T_HOLD,
-	                            T_DONE_HOLD, T_THREAD, T_TWICE, T_INLINE};
+	static const int modes[] = {T_FAIL,      T_FAIL_DONE, T_UNCONFIRMED, T_HOLD,
+	                            T_DONE_HOLD, T_THREAD,    T_TWICE,       T_INLINE};
 	size_t i, m;
 
 	(void)state;
@@ -73,6 +66,10 @@ static void test_failing_backends(void **state)
 			rco_session *s;
 			t_world w;
 
+			if (slots[i] == T_APPEND && modes[m] == T_FAIL_DONE)
+				continue; /* an append that fails has to leave the recording as it was */
+			if (getenv("RCO_TEST_LOG") != NULL)
+				print_message("    slot %d, mode %d\n", slots[i], modes[m]);
 			t_world_init(&w, 0);
 			t_world_open(&w);
 			t_fault_set(&w.fault, slots[i], modes[m], 2, RCO_E_IO);
@@ -184,7 +181,7 @@ static void assert_kept_after_crash(t_world *w, const char *label, uint64_t seed
 static void test_killed_while_pushing(void **state)
 {
 	_Atomic uint64_t *shared =
-	        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint64_t total = 0;
 	int i;
 
@@ -201,8 +198,10 @@ static void test_killed_while_pushing(void **state)
 		w.cfg.segment_bytes = 1u << 20;
 		c.w = &w;
 		pid = t_spawn(push_for_ever, &c);
-		while (atomic_load(shared) < until)
+		while (atomic_load(shared) < until) {
+			assert_int_equal(waitpid(pid, NULL, WNOHANG), 0); /* it could not even open the engine */
 			(void)sched_yield();
+		}
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(t_reap(pid), -SIGKILL);
 		total += atomic_load(shared);
@@ -251,7 +250,7 @@ static void whole_call(void *arg)
 static void test_killed_at_each_change(void **state)
 {
 	_Atomic uint64_t *shared =
-	        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int rc = -SIGKILL;
 	uint64_t n;
 
@@ -298,11 +297,11 @@ static void test_killed_at_each_change(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_bit_exact),
-	        cmocka_unit_test(test_failing_backends),
-	        cmocka_unit_test(test_overflow_is_told),
-	        cmocka_unit_test(test_killed_while_pushing),
-	        cmocka_unit_test(test_killed_at_each_change),
+		cmocka_unit_test(test_bit_exact),
+		cmocka_unit_test(test_failing_backends),
+		cmocka_unit_test(test_overflow_is_told),
+		cmocka_unit_test(test_killed_while_pushing),
+		cmocka_unit_test(test_killed_at_each_change),
 	};
 
 	return cmocka_run_group_tests_name("P5 nothing is lost", tests, NULL, NULL);

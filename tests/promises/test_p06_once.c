@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P6 once and for good: an opt-out is irreversible and idempotent, the first one wins, and any number of triggers from
- * any threads get the same receipt.
+ * P6 once and for good: an opt-out is irreversible and idempotent, the first one wins, and any number of triggers
+ * from any threads get the same receipt.
  */
 #include "../support.h"
 
@@ -153,8 +153,7 @@ static void assert_final(t_world *w, rco_session *s, const char *id)
 
 static void test_nothing_starts_it_again(void **state)
 {
-	rco_session_options o = {
-	        .struct_size = (uint32_t)sizeof o, .call_id = "final", .recorder = &recorder};
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "final", .recorder = &recorder};
 	rco_opt_out_options first = {.struct_size = (uint32_t)sizeof first, .source = "dtmf"};
 	char id[RCO_ID_TEXT + 1];
 	rco_receipt *r = NULL;
@@ -247,10 +246,10 @@ static void test_a_later_call_of_that_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_eight_threads_one_receipt),
-	        cmocka_unit_test(test_nothing_starts_it_again),
-	        cmocka_unit_test(test_same_receipt_after_a_restart),
-	        cmocka_unit_test(test_a_later_call_of_that_id),
+		cmocka_unit_test(test_eight_threads_one_receipt),
+		cmocka_unit_test(test_nothing_starts_it_again),
+		cmocka_unit_test(test_same_receipt_after_a_restart),
+		cmocka_unit_test(test_a_later_call_of_that_id),
 	};
 
 	return cmocka_run_group_tests_name("P6 once and for good", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P7 truth: a status says only what a backend positively confirmed. Each status is reached by a backend or recorder that
- * behaves accordingly, and none is reached without that.
+ * P7 truth: a status says only what a backend positively confirmed. Each status is reached by a backend or
+ * recorder that behaves accordingly, and none is reached without that.
  */
 #include "../support.h"
 
@@ -35,7 +35,7 @@ static int host_stop(const char *call_id, uint64_t op, rco_result *result, void 
 }
 
 static const rco_recorder_ops recorder = {
-        .struct_size = (uint32_t)sizeof recorder, .start = host_start, .stop = host_stop};
+	.struct_size = (uint32_t)sizeof recorder, .start = host_start, .stop = host_stop};
 
 static rco_session *hosted_call(t_world *w, const char *id)
 {
@@ -288,7 +288,7 @@ static int seeing_verify(const rco_object *object, uint64_t op, rco_result *resu
 static void test_present_is_removed_again(void **state)
 {
 	static const rco_deletion_ops ops = {
-	        .struct_size = (uint32_t)sizeof ops, .remove = lying_remove, .verify = seeing_verify};
+		.struct_size = (uint32_t)sizeof ops, .remove = lying_remove, .verify = seeing_verify};
 	rco_session *s;
 	t_world w;
 	int i, before;
@@ -416,7 +416,7 @@ static void test_receipt_of_a_finished_erasure(void **state)
 static void test_waiting_for_a_status(void **state)
 {
 	rco_opt_out_options o = {
-	        .struct_size = (uint32_t)sizeof o, .wait_status = RCO_STATUS_VERIFIED, .timeout_ms = 50};
+		.struct_size = (uint32_t)sizeof o, .wait_status = RCO_STATUS_VERIFIED, .timeout_ms = 50};
 	rco_receipt *r = NULL;
 	rco_session *s;
 	t_world w;
@@ -427,6 +427,7 @@ static void test_waiting_for_a_status(void **state)
 	t_fault_set(&w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
 	s = t_call(&w, "slow");
 	t_push(s, 0, 1, 0, 30);
+	t_wait_buffered(s);
 	assert_int_equal(rco_opt_out(s, &o, &r), RCO_E_TIMEOUT);
 	assert_non_null(r);
 	assert_true(rco_receipt_status(r) == RCO_STATUS_DURABLE || rco_receipt_status(r) == RCO_STATUS_PENDING);
@@ -443,17 +444,17 @@ static void test_waiting_for_a_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_requested_until_the_recorder_confirms),
-	        cmocka_unit_test(test_requested_until_the_recorder_answers),
-	        cmocka_unit_test(test_stopped),
-	        cmocka_unit_test(test_durable),
-	        cmocka_unit_test(test_pending_and_failed),
-	        cmocka_unit_test(test_erased_is_not_verified),
-	        cmocka_unit_test(test_present_is_removed_again),
-	        cmocka_unit_test(test_not_recording),
-	        cmocka_unit_test(test_held),
-	        cmocka_unit_test(test_receipt_of_a_finished_erasure),
-	        cmocka_unit_test(test_waiting_for_a_status),
+		cmocka_unit_test(test_requested_until_the_recorder_confirms),
+		cmocka_unit_test(test_requested_until_the_recorder_answers),
+		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_durable),
+		cmocka_unit_test(test_pending_and_failed),
+		cmocka_unit_test(test_erased_is_not_verified),
+		cmocka_unit_test(test_present_is_removed_again),
+		cmocka_unit_test(test_not_recording),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_receipt_of_a_finished_erasure),
+		cmocka_unit_test(test_waiting_for_a_status),
 	};
 
 	return cmocka_run_group_tests_name("P7 truth", tests, NULL, NULL);

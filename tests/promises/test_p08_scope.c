@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P8 scope: an opt-out touches this call and no other. Call record and statistics are kept; transcripts and analytics
- * follow the host's own policy unless the engine is told to include them.
+ * P8 scope: an opt-out touches this call and no other. Call record and statistics are kept; transcripts and
+ * analytics follow the host's own policy unless the engine is told to include them.
  */
 #include "../support.h"
 
@@ -111,7 +111,8 @@ static void test_call_records_are_kept(void **state)
 /* Which of the host's files of each kind are gone after an opt-out. */
 static void opt_out_with_kinds(uint32_t erase_kinds, int transcript_gone, int analytics_gone)
 {
-	static const uint32_t kinds[] = {RCO_KIND_AUDIO, RCO_KIND_TRANSCRIPT, RCO_KIND_ANALYTICS, RCO_KIND_METADATA};
+	static const uint32_t kinds[] = {RCO_KIND_AUDIO, RCO_KIND_TRANSCRIPT, RCO_KIND_ANALYTICS,
+	                                 RCO_KIND_METADATA};
 	char path[4][256], late[4][256], name[16];
 	rco_session *s;
 	t_world w;
@@ -179,10 +180,10 @@ static void test_artifacts_of_kept_calls_stay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_other_calls_are_untouched),
-	        cmocka_unit_test(test_call_records_are_kept),
-	        cmocka_unit_test(test_kinds),
-	        cmocka_unit_test(test_artifacts_of_kept_calls_stay),
+		cmocka_unit_test(test_other_calls_are_untouched),
+		cmocka_unit_test(test_call_records_are_kept),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_artifacts_of_kept_calls_stay),
 	};
 
 	return cmocka_run_group_tests_name("P8 scope", tests, NULL, NULL);

@@ -99,7 +99,7 @@ static void test_engine_switch(void **state)
 static void test_declined_consent_needs_no_switch(void **state)
 {
 	rco_session_options o = {
-	        .struct_size = (uint32_t)sizeof o, .call_id = "ask", .consent = RCO_CONSENT_ASK_FIRST};
+		.struct_size = (uint32_t)sizeof o, .call_id = "ask", .consent = RCO_CONSENT_ASK_FIRST};
 	rco_session *s;
 	t_world w;
 
@@ -118,10 +118,10 @@ static void test_declined_consent_needs_no_switch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_default_is_off),
-	        cmocka_unit_test(test_session_overrides),
-	        cmocka_unit_test(test_engine_switch),
-	        cmocka_unit_test(test_declined_consent_needs_no_switch),
+		cmocka_unit_test(test_default_is_off),
+		cmocka_unit_test(test_session_overrides),
+		cmocka_unit_test(test_engine_switch),
+		cmocka_unit_test(test_declined_consent_needs_no_switch),
 	};
 
 	return cmocka_run_group_tests_name("P9 off by default", tests, NULL, NULL);

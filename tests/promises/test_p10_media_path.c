@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P10 media path: pushing a frame makes no system call, takes no lock, allocates nothing, and never waits. A thread that
- * the kernel kills at its first system call pushes while a consumer works; memory and lock functions are counted for
- * each thread by standing in front of those of the C library.
+ * P10 media path: pushing a frame makes no system call, takes no lock, allocates nothing, and never waits. A
+ * thread that the kernel kills at its first system call pushes while a consumer works; memory and lock functions
+ * are counted for each thread by standing in front of those of the C library.
  */
 #include "../support.h"
 
@@ -116,10 +116,10 @@ static void push_many(void)
 static void allow_nothing_but_the_end(void)
 {
 	static struct sock_filter only_exit[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_exit_group, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_exit_group, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	};
 	static struct sock_fprog program = {sizeof only_exit / sizeof only_exit[0], only_exit};
 
@@ -131,7 +131,8 @@ static void allow_nothing_but_the_end(void)
 static void *filtered_pusher(void *arg)
 {
 	(void)arg;
-	/* Warm up: what the thread touches first (its error text, the ring's pages) may cost a page fault, no call. */
+	/* Warm up: what the thread touches first (its error text, the ring's pages) may cost a page fault, no
+	 * call. */
 	(void)rco_session_push(media.session, 0, RCO_FORMAT_PCMU_8K, media.frame, sizeof media.frame);
 	allow_nothing_but_the_end();
 	push_many();
@@ -235,7 +236,8 @@ static void test_no_lock_and_no_allocation(void **state)
 	t_world_destroy(&w);
 }
 
-/* ---- never waits: a backend that hangs does not hold up the media thread, nor does one that stops the leg ---- */
+/* ---- never waits: a backend that hangs does not hold up the media thread, nor does one that stops the leg ----
+ */
 
 static void test_never_waits_for_a_backend(void **state)
 {
@@ -251,7 +253,8 @@ static void test_never_waits_for_a_backend(void **state)
 	t_fault_set(&w.fault, T_APPEND, T_BLOCK, 0, 0);
 	assert_int_equal(t_push_one(s, 0, 1), RCO_OK);
 	assert_true(t_fault_wait_blocked(&w.fault));
-	/* the only worker hangs in the backend: frames go on being taken until the ring is full, then are refused */
+	/* the only worker hangs in the backend: frames go on being taken until the ring is full, then are refused
+	 */
 	for (i = 0; i < 1000 && !full; i++) {
 		int rc = t_push_one(s, 0, 1);
 
@@ -273,9 +276,9 @@ static void test_never_waits_for_a_backend(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_no_system_call),
-	        cmocka_unit_test(test_no_lock_and_no_allocation),
-	        cmocka_unit_test(test_never_waits_for_a_backend),
+		cmocka_unit_test(test_no_system_call),
+		cmocka_unit_test(test_no_lock_and_no_allocation),
+		cmocka_unit_test(test_never_waits_for_a_backend),
 	};
 
 	return cmocka_run_group_tests_name("P10 media path", tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P11 no plaintext at rest: with the default buffer, audio that touches a disk is encrypted under a key of its own for
- * each recording. Folders are scanned for audio that can be recognised; the rings, which live in memory, are scanned in
- * the same way and do hold it, so that the scan is known to find it.
+ * P11 no plaintext at rest: with the default buffer, audio that touches a disk is encrypted under a key of its own
+ * for each recording. Folders are scanned for audio that can be recognised; the rings, which live in memory, are
+ * scanned in the same way and do hold it, so that the scan is known to find it.
  */
 #include "../support.h"
 
@@ -127,7 +127,7 @@ static int masked_key_on_disk(t_world *w, size_t n)
 static void test_a_key_for_each_recording(void **state)
 {
 	static const rco_key_ops ops = {
-	        .struct_size = (uint32_t)sizeof ops, .wrap = mask_wrap, .unwrap = mask_unwrap};
+		.struct_size = (uint32_t)sizeof ops, .wrap = mask_wrap, .unwrap = mask_unwrap};
 	rco_session *s[3];
 	t_world w;
 	int i, j;
@@ -164,8 +164,8 @@ static void test_a_key_for_each_recording(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_scan),
-	        cmocka_unit_test(test_a_key_for_each_recording),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_a_key_for_each_recording),
 	};
 
 	return cmocka_run_group_tests_name("P11 no plaintext at rest", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P12 before birth: an opt-out that comes before recording starts, before the call is answered, or before this process
- * has heard of the call, holds.
+ * P12 before birth: an opt-out that comes before recording starts, before the call is answered, or before this
+ * process has heard of the call, holds.
  */
 #include "../support.h"
 
@@ -79,7 +79,7 @@ static void test_before_start(void **state)
 static void test_remembered_start(void **state)
 {
 	rco_session_options o = {
-	        .struct_size = (uint32_t)sizeof o, .call_id = "asked", .consent = RCO_CONSENT_ASK_FIRST};
+		.struct_size = (uint32_t)sizeof o, .call_id = "asked", .consent = RCO_CONSENT_ASK_FIRST};
 	rco_session *s;
 	t_world w;
 
@@ -214,7 +214,8 @@ static void test_expires(void **state)
 	t_world_destroy(&w);
 }
 
-/* Asked again after the first request expired: the new one counts from now, whether or not anybody has tidied up. */
+/* Asked again after the first request expired: the new one counts from now, whether or not anybody has tidied up.
+ */
 static void test_asked_again_after_expiry(void **state)
 {
 	char first[RCO_ID_TEXT + 1], second[RCO_ID_TEXT + 1];
@@ -264,14 +265,14 @@ static void test_expires_over_a_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_before_start),
-	        cmocka_unit_test(test_remembered_start),
-	        cmocka_unit_test(test_unknown_call),
-	        cmocka_unit_test(test_nonblocking_before_birth),
-	        cmocka_unit_test(test_survives_a_crash),
-	        cmocka_unit_test(test_expires),
-	        cmocka_unit_test(test_asked_again_after_expiry),
-	        cmocka_unit_test(test_expires_over_a_restart),
+		cmocka_unit_test(test_before_start),
+		cmocka_unit_test(test_remembered_start),
+		cmocka_unit_test(test_unknown_call),
+		cmocka_unit_test(test_nonblocking_before_birth),
+		cmocka_unit_test(test_survives_a_crash),
+		cmocka_unit_test(test_expires),
+		cmocka_unit_test(test_asked_again_after_expiry),
+		cmocka_unit_test(test_expires_over_a_restart),
 	};
 
 	return cmocka_run_group_tests_name("P12 before birth", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P13 fail toward privacy: disk full, out of memory, store down, ledger broken: recording stops all the same, the answer
- * says honestly what is not yet done, and the work is retried until it is.
+ * P13 fail toward privacy: disk full, out of memory, store down, ledger broken: recording stops all the same, the
+ * answer says honestly what is not yet done, and the work is retried until it is.
  */
 #include "../support.h"
 
@@ -252,7 +252,8 @@ static void test_ledger_fails_once_at_each_place(void **state)
 /* The store is down for an hour: stopped and durable at once, erased when it is back. */
 static void test_store_down(void **state)
 {
-	static const int slots[] = {T_ERASE, T_BEGIN, T_PUT, T_COMMIT, T_ABORT, T_LIST, T_HEAD, T_REMOVE, T_VERIFY};
+	static const int slots[] = {T_ERASE, T_BEGIN, T_PUT,    T_COMMIT, T_ABORT,
+	                            T_LIST,  T_HEAD,  T_REMOVE, T_VERIFY};
 	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};
 	rco_session *s;
 	t_world w;
@@ -284,11 +285,9 @@ static void test_store_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_out_of_memory),
-	        cmocka_unit_test(test_out_of_memory_before_birth),
-	        cmocka_unit_test(test_disk_full_or_broken),
-	        cmocka_unit_test(test_ledger_fails_once_at_each_place),
-	        cmocka_unit_test(test_store_down),
+		cmocka_unit_test(test_out_of_memory),       cmocka_unit_test(test_out_of_memory_before_birth),
+		cmocka_unit_test(test_disk_full_or_broken), cmocka_unit_test(test_ledger_fails_once_at_each_place),
+		cmocka_unit_test(test_store_down),
 	};
 
 	return cmocka_run_group_tests_name("P13 fail toward privacy", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * P14 late words: for a window after the end of a call an opt-out still holds, and an upload is not committed before the
- * window has passed. After it the answer is "this call has ended", and the recording is kept.
+ * P14 late words: for a window after the end of a call an opt-out still holds, and an upload is not committed
+ * before the window has passed. After it the answer is "this call has ended", and the recording is kept.
  */
 #include "../support.h"
 
@@ -39,7 +39,7 @@ static void test_inside_and_after_the_window(void **state)
 		t_advance(&w, 100);
 		assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 0);
 	}
-	assert_true(t_fault_done(&w.fault, T_PUT) > 0); /* only the commit waits */
+	assert_true(t_fault_done(&w.fault, T_PUT) > 0);      /* only the commit waits */
 	assert_int_equal(rco_opt_out(in, NULL, &r), RCO_OK); /* 9.9 s after hang-up */
 	assert_true((rco_receipt_facts(r) & RCO_FACT_AFTER_END) != 0);
 	rco_receipt_free(r);
@@ -195,7 +195,8 @@ static void test_forgotten(void **state)
 	t_world_destroy(&w);
 }
 
-/* The request races with the commit: it is one or the other, and never a file of a call that was told "stopped". */
+/* The request races with the commit: it is one or the other, and never a file of a call that was told "stopped".
+ */
 static void test_race_with_the_commit(void **state)
 {
 	int i, opted = 0, ended = 0, rc[RACES];
@@ -236,14 +237,14 @@ static void test_race_with_the_commit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_inside_and_after_the_window),
-	        cmocka_unit_test(test_the_clock_decides),
-	        cmocka_unit_test(test_by_call_id_after_free),
-	        cmocka_unit_test(test_no_window),
-	        cmocka_unit_test(test_empty_call),
-	        cmocka_unit_test(test_restart_inside_the_window),
-	        cmocka_unit_test(test_forgotten),
-	        cmocka_unit_test(test_race_with_the_commit),
+		cmocka_unit_test(test_inside_and_after_the_window),
+		cmocka_unit_test(test_the_clock_decides),
+		cmocka_unit_test(test_by_call_id_after_free),
+		cmocka_unit_test(test_no_window),
+		cmocka_unit_test(test_empty_call),
+		cmocka_unit_test(test_restart_inside_the_window),
+		cmocka_unit_test(test_forgotten),
+		cmocka_unit_test(test_race_with_the_commit),
 	};
 
 	return cmocka_run_group_tests_name("P14 late words", tests, NULL, NULL);

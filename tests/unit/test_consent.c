@@ -137,11 +137,9 @@ static void test_policy_of_the_engine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_ask_first_granted),
-	        cmocka_unit_test(test_declined_is_an_opt_out),
-	        cmocka_unit_test(test_never_answered),
-	        cmocka_unit_test(test_off),
-	        cmocka_unit_test(test_policy_of_the_engine),
+		cmocka_unit_test(test_ask_first_granted),    cmocka_unit_test(test_declined_is_an_opt_out),
+		cmocka_unit_test(test_never_answered),       cmocka_unit_test(test_off),
+		cmocka_unit_test(test_policy_of_the_engine),
 	};
 
 	return cmocka_run_group_tests_name("consent", tests, NULL, NULL);

@@ -35,12 +35,14 @@ static void reopen_replays(void **state)
 		lsn = l_append(w, i, 1000 + i, 4 + i * 3, i % 2 ? RCO__LEDGER_CLOSES : 0);
 		assert_int_equal(lsn, i + 1);
 	}
+	assert_int_equal(rco__ledger_last(w->ledger), 20);
 	assert_int_equal(rco__ledger_durable(w->ledger), 0);
 	assert_int_equal(rco__ledger_sync(w->ledger, lsn), RCO_OK);
 	assert_int_equal(rco__ledger_durable(w->ledger), 20);
 	l_world_close(w);
 
 	l_world_open(w);
+	assert_int_equal(rco__ledger_last(w->ledger), 20);
 	assert_int_equal(w->seen_count, 20);
 	for (i = 0; i < 20; i++) {
 		assert_int_equal(w->seen[i].type, 7);

@@ -27,7 +27,7 @@ static void later(l_world *w, int64_t seconds)
 
 static void settle(l_world *w)
 {
-	assert_int_equal(rco__ledger_sync(w->ledger, w->ledger->next_seq - 1), RCO_OK);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
 }
 
 /* n subjects, opened and closed, with 600 bytes each. */

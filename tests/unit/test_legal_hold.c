@@ -160,11 +160,9 @@ static void test_artifacts_are_held(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_held_until_lifted),
-	        cmocka_unit_test(test_held_over_restarts),
-	        cmocka_unit_test(test_lifted_before),
-	        cmocka_unit_test(test_hold_of_a_kept_call),
-	        cmocka_unit_test(test_artifacts_are_held),
+		cmocka_unit_test(test_held_until_lifted),  cmocka_unit_test(test_held_over_restarts),
+		cmocka_unit_test(test_lifted_before),      cmocka_unit_test(test_hold_of_a_kept_call),
+		cmocka_unit_test(test_artifacts_are_held),
 	};
 
 	return cmocka_run_group_tests_name("legal hold", tests, NULL, NULL);

@@ -8,8 +8,9 @@
 
 static void test_life_of_a_kept_call(void **state)
 {
-	static const uint32_t told[] = {RCO_EVENT_STARTED, RCO_EVENT_PAUSED, RCO_EVENT_RESUMED, RCO_EVENT_ENDED,
-	                                RCO_EVENT_UPLOAD_STARTED, RCO_EVENT_STORED, RCO_EVENT_CALL_RECORD};
+	static const uint32_t told[] = {RCO_EVENT_STARTED,    RCO_EVENT_PAUSED,         RCO_EVENT_RESUMED,
+	                                RCO_EVENT_ENDED,      RCO_EVENT_UPLOAD_STARTED, RCO_EVENT_STORED,
+	                                RCO_EVENT_CALL_RECORD};
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call"};
 	rco_session *s;
 	t_event e;
@@ -372,17 +373,17 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_life_of_a_kept_call),
-	        cmocka_unit_test(test_nothing_recorded),
-	        cmocka_unit_test(test_formats),
-	        cmocka_unit_test(test_stereo),
-	        cmocka_unit_test(test_legs),
-	        cmocka_unit_test(test_statistics_and_record),
-	        cmocka_unit_test(test_statistics_of_an_older_caller),
-	        cmocka_unit_test(test_free_ends_the_call),
-	        cmocka_unit_test(test_engine_goes_first),
-	        cmocka_unit_test(test_receipt_outlives_the_engine),
-	        cmocka_unit_test(test_names),
+		cmocka_unit_test(test_life_of_a_kept_call),
+		cmocka_unit_test(test_nothing_recorded),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_stereo),
+		cmocka_unit_test(test_legs),
+		cmocka_unit_test(test_statistics_and_record),
+		cmocka_unit_test(test_statistics_of_an_older_caller),
+		cmocka_unit_test(test_free_ends_the_call),
+		cmocka_unit_test(test_engine_goes_first),
+		cmocka_unit_test(test_receipt_outlives_the_engine),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
