@@ -394,7 +394,8 @@ typedef struct rco_engine_config {
 
 	/** Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. */
 	const char *state_dir;
-	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL. */
+	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL, and for artifacts of
+	 *  the host that `deletion` declines (#RCO_E_DECLINED). */
 	const char *output_dir;
 	/** Folder of the default key provider; default `state_dir`/keys. Put it on a RAM disk if you can. */
 	const char *key_dir;

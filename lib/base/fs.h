@@ -12,19 +12,19 @@
 #include <recoptout.h>
 
 enum {
-	RCO__FS_READ = 0,            /* read only, must exist */
-	RCO__FS_WRITE = 1,           /* read and write, must exist */
-	RCO__FS_CREATE = 2,          /* read and write, made if missing */
-	RCO__FS_CREATE_NEW = 3,      /* read and write, RCO_E_STATE if it exists */
-	RCO__FS_CREATE_TRUNCATE = 4  /* read and write, emptied */
+	RCO__FS_READ = 0,           /* read only, must exist */
+	RCO__FS_WRITE = 1,          /* read and write, must exist */
+	RCO__FS_CREATE = 2,         /* read and write, made if missing */
+	RCO__FS_CREATE_NEW = 3,     /* read and write, RCO_E_STATE if it exists */
+	RCO__FS_CREATE_TRUNCATE = 4 /* read and write, emptied */
 };
 
 /* What `exists` tells of a path: any but NONE counts as "yes". */
 enum {
 	RCO__FS_NONE = 0,
-	RCO__FS_FILE = 1,   /* a regular file */
+	RCO__FS_FILE = 1, /* a regular file */
 	RCO__FS_FOLDER = 2,
-	RCO__FS_LINK = 3,   /* a symbolic link, wherever it leads */
+	RCO__FS_LINK = 3, /* a symbolic link, wherever it leads */
 	RCO__FS_OTHER = 4
 };
 
@@ -39,18 +39,18 @@ typedef struct rco__fs {
 	int (*read)(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got);
 	/* all of it or an error; retries EINTR and short writes */
 	int (*write)(void *ctx, int fd, const void *buf, size_t size, uint64_t offset);
-	int (*sync)(void *ctx, int fd);                      /* fdatasync */
-	int (*sync_dir)(void *ctx, const char *path);        /* fsync of a folder */
+	int (*sync)(void *ctx, int fd);               /* fdatasync */
+	int (*sync_dir)(void *ctx, const char *path); /* fsync of a folder */
 	int (*size)(void *ctx, int fd, uint64_t *size);
 	int (*truncate)(void *ctx, int fd, uint64_t size);
 	int (*reserve)(void *ctx, int fd, uint64_t offset, uint64_t size); /* posix_fallocate */
 	int (*rename)(void *ctx, const char *from, const char *to);        /* replaces */
-	int (*unlink)(void *ctx, const char *path);          /* RCO_E_NOT_FOUND if it is not there */
+	int (*unlink)(void *ctx, const char *path);                        /* RCO_E_NOT_FOUND if it is not there */
 	/* lstat: *yes is RCO__FS_NONE (also if a folder on the way is missing) or a kind; size may be NULL */
 	int (*exists)(void *ctx, const char *path, int *yes, uint64_t *size);
-	int (*mkdir)(void *ctx, const char *path);           /* no error if it is a folder already */
+	int (*mkdir)(void *ctx, const char *path); /* no error if it is a folder already */
 	int (*list)(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data);
-	int (*lock)(void *ctx, const char *path, int *fd);   /* makes the file, flock LOCK_EX|LOCK_NB; RCO_E_BUSY */
+	int (*lock)(void *ctx, const char *path, int *fd); /* makes the file, flock LOCK_EX|LOCK_NB; RCO_E_BUSY */
 } rco__fs;
 
 /* The real one. */
@@ -61,7 +61,8 @@ const rco__fs *rco__fs_posix(void);
 /* dir "/" name into out[size]; RCO_E_LIMIT if it does not fit. */
 int rco__path_join(char *out, size_t size, const char *dir, const char *name);
 
-/* Write a small file so that after a crash it is there whole or not at all: path.tmp, write, sync, rename, sync_dir(dir). */
+/* Write a small file so that after a crash it is there whole or not at all: path.tmp, write, sync, rename,
+ * sync_dir(dir). */
 int rco__fs_put(const rco__fs *fs, const char *dir, const char *name, const void *data, size_t size);
 
 /* Read a whole file of at most cap bytes. RCO_E_NOT_FOUND, RCO_E_LIMIT. */

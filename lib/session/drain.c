@@ -154,7 +154,7 @@ static int drain_leg(rco_session *s, uint32_t leg)
 		if (ring == NULL || rco__gate_index(&ring->gate) == l->held)
 			return RCO_OK;
 		/* Once opted out nothing more is handed on (P2). */
-		if ((atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold)
+		if ((atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !atomic_load(&s->hold))
 			return RCO_OK;
 		if (!s->opened) {
 			rc = run_step(s, STEP_OPEN);

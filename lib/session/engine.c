@@ -228,7 +228,7 @@ static int open_storage(rco_engine *engine, const rco_engine_config *c)
 	} else {
 		rc = open_spool(engine, c);
 	}
-	if (rc == RCO_OK && (c->upload == NULL || c->deletion == NULL))
+	if (rc == RCO_OK && c->output_dir != NULL)
 		rc = open_directory(engine, c);
 	if (rc != RCO_OK)
 		return rc;

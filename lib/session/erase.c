@@ -28,14 +28,25 @@ static int call_abort(rco_session *s, uint64_t op, rco_result *result)
 	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
 }
 
+/* An object of the host's that the deletion backend does not handle is the built-in directory's, if there is one. */
 static int call_remove(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->deletion.remove(rco__copy_object(s, s->cursor), op, result, s->engine->deletion_ud);
+	const rco_object *o = rco__copy_object(s, s->cursor);
+	int rc = s->engine->deletion.remove(o, op, result, s->engine->deletion_ud);
+
+	if (rc == RCO_E_DECLINED && o->store == RCO_STORE_HOST && s->engine->directory != NULL)
+		rc = rco_directory_deletion_ops()->remove(o, op, result, s->engine->directory);
+	return rc;
 }
 
 static int call_verify(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->deletion.verify(rco__copy_object(s, s->cursor), op, result, s->engine->deletion_ud);
+	const rco_object *o = rco__copy_object(s, s->cursor);
+	int rc = s->engine->deletion.verify(o, op, result, s->engine->deletion_ud);
+
+	if (rc == RCO_E_DECLINED && o->store == RCO_STORE_HOST && s->engine->directory != NULL)
+		rc = rco_directory_deletion_ops()->verify(o, op, result, s->engine->directory);
+	return rc;
 }
 
 static int call_list(rco_session *s, uint64_t op, rco_result *result)
@@ -316,14 +327,16 @@ static int sweep(rco_session *s)
 	if (rc != RCO_OK)
 		return rc;
 	if (s->sweep_found > 0) {
-		event(s, RCO_EVENT_SWEPT, 0, s->sweep_found, "a copy had come late; it is erased now");
+		s->late_found += s->sweep_found;
 		return rco__fail(RCO_E_UNCONFIRMED, "a late copy of call %s was found", s->call_id);
 	}
 	(void)pthread_mutex_lock(&s->lock);
 	s->receipt.facts |= RCO_FACT_SWEPT;
 	if (s->receipt.facts & RCO_FACT_RECORDED)
-		rco__event_queue(s, RCO_EVENT_SWEPT, 0, 0, "%s", "");
+		rco__event_queue(s, RCO_EVENT_SWEPT, 0, s->late_found, "%s",
+		                 s->late_found > 0 ? "copies had come late; they are gone" : "");
 	(void)pthread_mutex_unlock(&s->lock);
+	s->late_found = 0;
 	return RCO_OK;
 }
 

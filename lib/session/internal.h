@@ -149,7 +149,7 @@ struct rco_session {
 	uint32_t paused;
 	uint32_t ended;
 	uint32_t freed; /* the host gave the handle back */
-	uint32_t hold;
+	_Atomic uint32_t hold; /* written with the lock held */
 	uint32_t hold_lifted;
 	int64_t created_us, started_us, ended_us;
 	int64_t window_mono_us; /* end of the window; RCO__NEVER while the call goes on */
@@ -203,7 +203,8 @@ struct rco_session {
 	int first_error;  /* of a pass over all copies, which goes on to the next one */
 	uint32_t intents_durable;
 	uint32_t part;    /* number of the part being sent, from 1 */
-	uint64_t sweep_found;
+	uint64_t sweep_found; /* by this pass */
+	uint64_t late_found;  /* by all of them, for the event */
 	int64_t sweep_us;
 	rco__copy *record;      /* the call record's file; not in `copies` */
 	uint32_t record_step;
@@ -236,6 +237,7 @@ typedef struct rco__shard {
 	int64_t next_due_us;
 	int64_t next_house_us; /* housekeeping of shard 0 */
 	uint32_t appended; /* something wants a flush */
+	int64_t flushed_us; /* when the last one was */
 	uint64_t flush_op;
 	int64_t flush_deadline_us;
 	uint32_t flush_failures;

@@ -103,6 +103,9 @@ static int answered(rco_session *s, uint32_t action, int code, const rco_result 
 		rco__event_queue(s, RCO_EVENT_STOP_FAILED, code != RCO_OK ? code : RCO_E_UNCONFIRMED, s->rec_failures,
 		                 "the recorder did not confirm its stop; it is asked again");
 	}
+	if (action == RCO_RECORDER_START && !s->starting) /* it had said PENDING, and the host thinks that it records */
+		rco__log(&s->engine->env, RCO_LOG_ERROR, "%s: the recorder did not start: %s", s->call_id,
+		         rco_error_name(code != RCO_OK ? code : RCO_E_UNCONFIRMED));
 	if (action == RCO_RECORDER_PAUSE || action == RCO_RECORDER_RESUME)
 		s->rec_paused = action == RCO_RECORDER_PAUSE; /* told; not asked again by itself */
 	return rco__fail(RCO_E_CALLBACK, "the recorder of call %s answered its %s with %s", s->call_id,

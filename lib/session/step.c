@@ -7,14 +7,9 @@ static int opted_out(const rco_session *s)
 	return (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
 }
 
-static int held(rco_session *s)
+static int held(const rco_session *s)
 {
-	int yes;
-
-	(void)pthread_mutex_lock(&s->lock);
-	yes = s->hold != 0;
-	(void)pthread_mutex_unlock(&s->lock);
-	return yes;
+	return atomic_load(&s->hold) != 0;
 }
 
 static int ended(rco_session *s)
@@ -177,15 +172,15 @@ static void close_books(rco_session *s)
 
 static int live(rco_session *s, int64_t now)
 {
+	int64_t beat = (int64_t)s->engine->cfg.flush_interval_ms * 1000;
 	int rc = rco__drain(s);
 
 	if (rc != RCO_OK)
 		return rc;
 	atomic_store(&s->attempt, 0);
 	if (!ended(s)) {
-		s->retry_us = atomic_load(&s->n_legs) > 0
-		                      ? now + (int64_t)s->engine->cfg.flush_interval_ms * 1000
-		                      : RCO__NEVER;
+		/* On the beat that all calls share, so that one flush serves them all. */
+		s->retry_us = atomic_load(&s->n_legs) > 0 ? (now / beat + 1) * beat : RCO__NEVER;
 		return RCO_PENDING;
 	}
 	if (rco__rings_done(s) && rco__rings_release(s) == RCO_OK) {
@@ -288,6 +283,12 @@ static int64_t advance(rco_session *s, int64_t now)
 		if (must_wait(s, phase, now))
 			return s->retry_us;
 		rc = one_phase(s, now);
+		/* The opt-out came while a backend was at work: that it then failed is no news. */
+		if (rc < 0 && phase < RCO__PHASE_ERASE && opted_out(s) && !held(s)) {
+			s->retry_us = 0;
+			rc = RCO_OK;
+			continue;
+		}
 		if (rc < 0) {
 			failed(s, rc, phase);
 			return s->retry_us;

@@ -72,12 +72,16 @@ static void tell_idle(rco_engine *engine)
 /* Step a session that is linked; it is unlinked when it only waits to be woken. */
 static void step(rco__shard *shard, rco_session *s)
 {
-	s->due_us = rco__session_step(s);
+	int64_t due = rco__session_step(s);
+
+	s->due_us = due;
 	rco__events_dispatch(s);
-	if (s->due_us == RCO__NEVER) {
+	if (due == RCO__NEVER) {
 		unlink_session(shard, s);
 		rco__session_unref(s);
 	}
+	if (due < shard->next_due_us)
+		shard->next_due_us = due;
 	tell_idle(shard->engine);
 }
 
@@ -111,12 +115,14 @@ static void step_due(rco__shard *shard, int64_t now)
 {
 	rco_session *s = shard->list, *next;
 
-	shard->next_due_us = RCO__NEVER;
+	if (now < shard->next_due_us)
+		return;
 	for (; s != NULL; s = next) {
 		next = s->next;
 		if (s->due_us <= now)
 			step(shard, s);
 	}
+	shard->next_due_us = RCO__NEVER;
 	for (s = shard->list; s != NULL; s = s->next)
 		if (s->due_us < shard->next_due_us)
 			shard->next_due_us = s->due_us;
@@ -136,6 +142,12 @@ static void flush_result(rco__shard *shard, int rc, const rco_result *result)
 	if (shard->flush_failures++ == 0)
 		rco__engine_event(engine, RCO_EVENT_BUFFER_RETRY, rc, 0,
 		                  "flushing the buffer failed; a power cut could now lose recent audio");
+}
+
+/* Not more often than twice in an interval: whoever wakes the worker in between does not cost a sync. */
+static int64_t flush_due(const rco__shard *shard)
+{
+	return shard->flushed_us + (int64_t)shard->engine->cfg.flush_interval_ms * 500;
 }
 
 /* One flush for everything appended since the last. */
@@ -158,9 +170,10 @@ static void flush(rco__shard *shard, int64_t now)
 		shard->flush_op = 0;
 		flush_result(shard, rc, &result);
 	}
-	if (!shard->appended)
+	if (!shard->appended || now < flush_due(shard))
 		return;
 	shard->appended = 0;
+	shard->flushed_us = now;
 	(void)rco__ledger_write(engine->calls); /* a failure is met again, and told, by the next sync */
 	if (engine->buffer.flush == NULL)
 		return;
@@ -217,6 +230,8 @@ static int wait_ms(rco__shard *shard)
 		return 0;
 	if (house_us < due)
 		due = house_us;
+	if (shard->appended && shard->flush_op == 0 && flush_due(shard) < due)
+		due = flush_due(shard);
 	if (due <= now)
 		return 0;
 	return due - now > HOUSE_US ? HOUSE_US / 1000 : (int)((due - now + 999) / 1000);
@@ -317,17 +332,21 @@ void rco__workers_drain(rco_engine *engine)
 			s = next;
 		}
 		for (s = shard->list; s != NULL; s = s->next) {
-			int wipe;
+			int wipe = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold, durable;
 
 			(void)pthread_mutex_lock(&s->lock);
-			wipe = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold;
+			durable = (s->receipt.facts & RCO_FACT_DURABLE) != 0;
 			(void)pthread_mutex_unlock(&s->lock);
 			if (!wipe && s->phase == RCO__PHASE_LIVE)
 				drain_session(shard, s);
-			if (wipe || rco__rings_done(s))
+			/* Without a tombstone the stop bit in the ring is all that tells the next process. */
+			if (wipe && !durable)
+				rco__rings_wipe(s);
+			else if (wipe || rco__rings_done(s))
 				(void)rco__rings_release(s);
 			rco__events_dispatch(s);
 		}
+		shard->flushed_us = 0;
 		flush(shard, rco__mono_us(&engine->env));
 		while (shard->list != NULL) {
 			s = shard->list;

@@ -369,6 +369,12 @@ static int still_there(struct rco_memory *memory, const rco_object *object)
 	return all_versions(object) && file->upload != 0;
 }
 
+/* What a host keeps elsewhere is not in here, and nothing can be said about it. */
+static int not_ours(const rco_object *object)
+{
+	return rco__fail(RCO_E_DECLINED, "the memory store knows nothing of %s", object->key);
+}
+
 static int deletion_remove(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
 {
 	int rc = enter(user_data, object, result);
@@ -376,9 +382,9 @@ static int deletion_remove(const rco_object *object, uint64_t op, rco_result *re
 	(void)op;
 	if (rc != RCO_OK)
 		return rc;
-	/* Nothing that a host keeps elsewhere is ever in this store. */
-	if (object->store == RCO_STORE_UPLOAD)
-		remove_versions(user_data, object);
+	if (object->store != RCO_STORE_UPLOAD)
+		return leave(user_data, not_ours(object));
+	remove_versions(user_data, object);
 	result->confirmed = RCO_CONFIRM_GONE;
 	return leave(user_data, RCO_OK);
 }
@@ -390,9 +396,9 @@ static int deletion_verify(const rco_object *object, uint64_t op, rco_result *re
 	(void)op;
 	if (rc != RCO_OK)
 		return rc;
-	result->confirmed = RCO_CONFIRM_GONE;
-	if (object->store == RCO_STORE_UPLOAD && still_there(user_data, object))
-		result->confirmed = RCO_CONFIRM_PRESENT;
+	if (object->store != RCO_STORE_UPLOAD)
+		return leave(user_data, not_ours(object));
+	result->confirmed = still_there(user_data, object) ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;
 	return leave(user_data, RCO_OK);
 }
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-	ROUNDS = T_SANITIZED ? 60 : 1200,
+	ROUNDS = T_SANITIZED ? 300 : 1200,
 	PUSHES_AT_LEAST = T_SANITIZED ? 100000 : 10000000,
 	MOST_BEFORE = 7000, /* frames of a leg before the opt-out */
 	AFTER = 500,        /* pushes of a leg after its return */

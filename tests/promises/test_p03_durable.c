@@ -173,8 +173,10 @@ static void kill_at_each_change(int count_after)
 	assert_true(killed > 5);
 	if (count_after)
 		assert_int_equal(unknown, 0);
-	else
-		assert_true(unknown > 0 && known > 0);
+	/* In the first case it depends: the stop in the rings, which outlive the process, may be enough to know.
+	 */
+	assert_int_equal(known + unknown, killed);
+	assert_true(known > 0);
 }
 
 static void test_killed_at_each_change_during(void **state)

@@ -164,6 +164,7 @@ static void assert_kept_after_crash(t_world *w, const char *label, uint64_t seed
 	uint8_t *file;
 
 	t_await(w, "killed", RCO_EVENT_CALL_RECORD, 1);
+	t_await(w, "killed", RCO_EVENT_STORED, 1);
 	assert_true(t_store_name(w, "killed", name, sizeof name));
 	(void)snprintf(key, sizeof key, "%s.%s.wav", name, label);
 	file = t_store_get(w, key, &size);

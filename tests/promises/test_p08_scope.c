@@ -113,7 +113,7 @@ static void opt_out_with_kinds(uint32_t erase_kinds, int transcript_gone, int an
 {
 	static const uint32_t kinds[] = {RCO_KIND_AUDIO, RCO_KIND_TRANSCRIPT, RCO_KIND_ANALYTICS,
 	                                 RCO_KIND_METADATA};
-	char path[4][256], late[4][256], name[16];
+	char path[4][256], late[4][256], name[32];
 	rco_session *s;
 	t_world w;
 	int i;

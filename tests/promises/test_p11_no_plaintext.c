@@ -137,7 +137,7 @@ static void test_a_key_for_each_recording(void **state)
 	w.cfg.keys = &ops;
 	t_world_open(&w);
 	for (i = 0; i < 3; i++) {
-		char id[16];
+		char id[32];
 
 		(void)snprintf(id, sizeof id, "call-%d", i);
 		s[i] = t_call(&w, id);

@@ -117,7 +117,7 @@ static void test_each_file_damaged(void **state)
 {
 	struct files first = {.n = 0};
 	t_world w;
-	size_t n, count;
+	size_t n, count, silent = 0;
 	int how;
 
 	(void)state;
@@ -142,8 +142,10 @@ static void test_each_file_damaged(void **state)
 			assert_int_equal(rco_engine_get_stats(w.engine, &st), RCO_OK);
 			quarantined = (int)st.quarantined_files;
 			/* told, if anything was set aside */
-			if (quarantined > 0)
-				assert_true(t_events_count(&w.events, NULL, RCO_EVENT_QUARANTINED) > 0);
+			if (quarantined > 0 && t_events_count(&w.events, NULL, RCO_EVENT_QUARANTINED) == 0) {
+				print_error("%s: %d set aside, no event\n", what, quarantined);
+				silent++;
+			}
 			t_world_close(&w);
 			/* the second opening finds nothing to set aside any more */
 			assert_int_equal(t_world_try_open(&w), RCO_OK);
@@ -151,6 +153,7 @@ static void test_each_file_damaged(void **state)
 			assert_int_equal(st.quarantined_files, 0);
 			t_world_destroy(&w);
 		}
+	assert_int_equal(silent, 0);
 }
 
 static void find_in(const char *path, void *ud)
@@ -238,7 +241,7 @@ static void test_folders_that_cannot_be_used(void **state)
 	t_write_file(path, "x", 1);
 	w.cfg.state_dir = path; /* a file */
 	rc = t_world_try_open(&w);
-	assert_true(rc == RCO_E_IO || rc == RCO_E_PERMISSION);
+	assert_true(rc == RCO_E_IO || rc == RCO_E_PERMISSION || rc == RCO_E_STATE);
 	assert_non_null(strstr(rco_error_detail(), path));
 	t_join(path, sizeof path, w.root, "no/such/parent");
 	w.cfg.state_dir = path;
@@ -268,7 +271,50 @@ static void test_folder_without_permission(void **state)
 	t_world_destroy(&w);
 }
 
-/* Opening fails at each change to the disk in turn, with the error of the disk; the next opening is fine. */
+/* Opening with each change to the disk failing in turn: the disk's error, or none; the next opening is fine. */
+static void opening_fails(int code, int fresh)
+{
+	uint32_t n, failures = 0;
+	int rc = -1;
+
+	for (n = 0; n < 400; n += T_SANITIZED ? 5 : 1) {
+		uint64_t failed;
+		t_world w;
+
+		if (fresh)
+			t_world_init(&w, T_SPOOL | T_DISK);
+		else
+			leave_work_behind(&w);
+		w.cfg.upload = NULL;
+		w.cfg.deletion = NULL;
+		w.cfg.output_dir = w.out;
+		t_fs_init(&fs, "");
+		w.fs = &fs;
+		atomic_store(&fs.fail_after, n);
+		atomic_store(&fs.fail, code);
+		rc = t_world_try_open(&w);
+		failed = atomic_load(&fs.failed);
+		if (rc != RCO_OK) {
+			failures++;
+			assert_int_equal(rc, code);
+		}
+		atomic_store(&fs.fail, 0);
+		if (rc == RCO_OK)
+			t_world_close(&w);
+		t_world_open(&w);
+		t_advance(&w, 60000);
+		t_advance(&w, 60000);
+		assert_int_equal(t_store_has_noise(&w, "gone", "caller", 1, 50), 0);
+		assert_int_equal(t_store_has_noise(&w, "kept", "caller", 2, 50), !fresh); /* nothing is lost */
+		t_world_destroy(&w);
+		if (failed == 0)
+			break;
+	}
+	assert_int_equal(rc, RCO_OK);
+	if (fresh)
+		assert_true(failures > 0);
+}
+
 static void test_opening_on_a_failing_disk(void **state)
 {
 	static const int codes[] = {RCO_E_NO_SPACE, RCO_E_PERMISSION, RCO_E_IO};
@@ -276,40 +322,8 @@ static void test_opening_on_a_failing_disk(void **state)
 
 	(void)state;
 	for (c = 0; c < 3; c++) {
-		uint32_t n, failures = 0;
-		int rc = -1;
-
-		for (n = 0; n < 400; n++) {
-			t_world w;
-
-			leave_work_behind(&w);
-			w.cfg.upload = NULL;
-			w.cfg.deletion = NULL;
-			w.cfg.output_dir = w.out;
-			t_fs_init(&fs, "");
-			w.fs = &fs;
-			atomic_store(&fs.fail_after, n);
-			atomic_store(&fs.fail, codes[c]);
-			rc = t_world_try_open(&w);
-			if (rc != RCO_OK) {
-				failures++;
-				assert_int_equal(rc, codes[c]);
-			}
-			atomic_store(&fs.fail, 0);
-			if (rc == RCO_OK)
-				t_world_close(&w);
-			t_world_open(&w);
-			t_advance(&w, 60000);
-			t_advance(&w, 60000);
-			assert_int_equal(t_store_has_noise(&w, "gone", "caller", 1, 50), 0);
-			assert_true(t_store_has_noise(&w, "kept", "caller", 2, 50));
-			t_world_destroy(&w);
-			if (rc == RCO_OK && atomic_load(&fs.failed) == 0)
-				break;
-			n += T_SANITIZED ? 4 : 0;
-		}
-		assert_true(failures > 0);
-		assert_int_equal(rc, RCO_OK);
+		opening_fails(codes[c], 1);
+		opening_fails(codes[c], 0);
 	}
 }
 
