@@ -162,6 +162,8 @@ static void use_backends(t_world *w)
 	w->cfg.deletion_user_data = &w->fault;
 	w->cfg.upload = &t_fault_upload_ops;
 	w->cfg.upload_user_data = &w->fault;
+	if (!(w->flags & T_DISK))
+		w->cfg.output_dir = w->out; /* for files of the host, which the memory store declines */
 	if (!(w->flags & T_SPOOL)) {
 		w->cfg.buffer = &t_fault_buffer_ops;
 		w->cfg.buffer_user_data = &w->fault;

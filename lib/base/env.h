@@ -10,12 +10,15 @@
 
 #include <recoptout.h>
 
+#include <stdatomic.h>
+
 typedef struct rco__env {
 	rco_allocator alloc;
 	rco_clock clock;
 	rco_log_fn log; /* may be NULL */
 	void *log_user_data;
 	const rco__fs *fs;
+	_Atomic uint64_t *quarantined; /* counts files set aside; may be NULL */
 } rco__env;
 
 /* Fill `env`; NULL parts become malloc, the system's clocks, no log, the POSIX file system. Checks the tables. */

@@ -124,6 +124,8 @@ int rco__quarantine(const struct rco__env *env, const char *dir, const char *nam
 		rc = fs->rename(fs->ctx, from, to);
 	if (rc != RCO_OK)
 		return rc;
+	if (env->quarantined != NULL)
+		atomic_fetch_add(env->quarantined, 1);
 	rco__log(env, RCO_LOG_ERROR, "%s was set aside as %s: %s", from, to, why);
 	/* The new name first: after a power cut the file may have both names, never none. */
 	rc = fs->sync_dir(fs->ctx, quarantine_dir);

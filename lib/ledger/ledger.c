@@ -300,6 +300,7 @@ static int lead(rco__ledger *ledger, int durably)
 
 	ledger->leading = 1;
 	ledger->group_target = ledger->next_seq - 1;
+	ledger->group_durably = durably;
 	pthread_mutex_unlock(&ledger->mutex);
 	rc = commit(ledger, head, first, last, durably);
 	pthread_mutex_lock(&ledger->mutex);
@@ -317,7 +318,8 @@ static int lead(rco__ledger *ledger, int durably)
 static int follow(rco__ledger *ledger, uint64_t lsn)
 {
 	uint64_t group = ledger->group;
-	int mine = ledger->group_target >= lsn;
+	/* A group that is only written, not synced, says nothing about being durable. */
+	int mine = ledger->group_durably && ledger->group_target >= lsn;
 
 	while (ledger->group == group)
 		pthread_cond_wait(&ledger->done, &ledger->mutex);

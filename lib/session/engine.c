@@ -172,6 +172,7 @@ static int open_spool(rco_engine *engine, const rco_engine_config *c)
 	rco_key_folder_options ko = {.struct_size = (uint32_t)sizeof ko};
 	rco_spool_options so = {.struct_size = (uint32_t)sizeof so, .segment_bytes = c->segment_bytes};
 	char keys[PATH_CAP], spool[PATH_CAP];
+	uint64_t moved;
 	int rc = rco__path_join(keys, sizeof keys, engine->state_dir, "keys");
 
 	if (rc == RCO_OK)
@@ -190,10 +191,14 @@ static int open_spool(rco_engine *engine, const rco_engine_config *c)
 		so.keys = rco_key_folder_ops();
 		so.keys_user_data = engine->key_folder;
 	}
+	moved = atomic_load(&engine->quarantined);
 	rc = rco__spool_open(&engine->env, &so, &engine->spool);
 	if (rc != RCO_OK)
 		return rc;
-	atomic_fetch_add(&engine->quarantined, rco__spool_quarantined(engine->spool));
+	/* The spool also counts what it leaves in place because other recordings still need the file. */
+	moved = atomic_load(&engine->quarantined) - moved;
+	if (rco__spool_quarantined(engine->spool) > moved)
+		atomic_fetch_add(&engine->quarantined, rco__spool_quarantined(engine->spool) - moved);
 	engine->buffer_ud = engine->spool;
 	return rco__buffer_ops_copy(&engine->buffer, rco_spool_buffer_ops());
 }
@@ -256,15 +261,7 @@ static int open_ledger(rco_engine *engine, const char *name, int for_ever, rco__
 	o.dir = dir;
 	o.keep_for_ever = for_ever && engine->cfg.evidence_retention_s == 0;
 	o.retention_s = for_ever ? engine->cfg.evidence_retention_s : 0;
-	rc = rco__ledger_open(&o, replay, recovery, &report, out);
-	if (rc != RCO_OK)
-		return rc;
-	atomic_fetch_add(&engine->quarantined, report.quarantined);
-	if (report.damaged > 0)
-		rco__engine_event(engine, RCO_EVENT_QUARANTINED, RCO_E_CORRUPT, report.quarantined,
-		                  "%s: %llu damaged places; what could be read is in force", name,
-		                  (unsigned long long)report.damaged);
-	return RCO_OK;
+	return rco__ledger_open(&o, replay, recovery, &report, out);
 }
 
 /* The id of the state folder: its rings are found again by it. */
@@ -282,11 +279,11 @@ static int state_id(rco_engine *engine, char out[RCO_ID_TEXT + 1])
 	} else if (rc != RCO_OK && rc != RCO_E_NOT_FOUND && rc != RCO_E_LIMIT) {
 		return rc;
 	}
-	if (rc != RCO_E_NOT_FOUND) {
-		(void)rco__quarantine(&engine->env, engine->state_dir, "id", engine->quarantine_dir,
-		                      "it is not an id; rings of an earlier process are not found any more");
-		atomic_fetch_add(&engine->quarantined, 1);
-	}
+	if (rc != RCO_E_NOT_FOUND)
+		rc = rco__quarantine(&engine->env, engine->state_dir, "id", engine->quarantine_dir,
+		                     "it is not an id; rings of an earlier process are not found any more");
+	if (rc != RCO_OK && rc != RCO_E_NOT_FOUND)
+		return rc;
 	rco__uuid_new(id);
 	rco__uuid_text(id, out);
 	return rco__fs_put(fs, engine->state_dir, "id", out, RCO_ID_TEXT);
@@ -304,11 +301,7 @@ static int open_rings(rco_engine *engine, const rco_engine_config *c)
 	(void)snprintf(name, sizeof name, "recoptout-%s.rings", id);
 	rc = rco__pool_open(&engine->env, engine->cfg.flags & RCO_ENGINE_PRIVATE_RINGS ? NULL : dir, name,
 	                    engine->cfg.ring_pool_bytes, &damaged, &engine->pool);
-	if (rc == RCO_OK && damaged > 0) {
-		atomic_fetch_add(&engine->quarantined, damaged);
-		rco__engine_event(engine, RCO_EVENT_QUARANTINED, RCO_E_CORRUPT, damaged,
-		                  "damaged rings in %s/%s were wiped", dir, name);
-	}
+	atomic_fetch_add(&engine->quarantined, damaged);
 	return rc;
 }
 
@@ -347,9 +340,9 @@ static int open_parts(rco_engine *engine, const rco_engine_config *c)
 		rc = rco__recovery_run(recovery);
 	if (recovery != NULL)
 		rco__recovery_free(recovery);
-	if (rc == RCO_OK && engine->spool != NULL && rco__spool_quarantined(engine->spool) > 0)
-		rco__engine_event(engine, RCO_EVENT_QUARANTINED, RCO_E_CORRUPT, rco__spool_quarantined(engine->spool),
-		                  "the spool held damaged files; see the log");
+	if (rc == RCO_OK && atomic_load(&engine->quarantined) > 0)
+		rco__engine_event(engine, RCO_EVENT_QUARANTINED, RCO_E_CORRUPT, atomic_load(&engine->quarantined),
+		                  "damaged files were set aside in %.120s; the log names each", engine->quarantine_dir);
 	return rc == RCO_OK ? rco__workers_start(engine) : rc;
 }
 
@@ -390,6 +383,7 @@ int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_e
 	if (engine == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an engine");
 	engine->env = env;
+	engine->env.quarantined = &engine->quarantined;
 	atomic_store(&engine->refs, 1);
 	engine->lock_fd = -1;
 	engine->graveyard_tail = &engine->graveyard;

@@ -72,16 +72,14 @@ static void event(rco_session *s, uint32_t type, int code, uint64_t count, const
 
 /* The recorder would go on writing into what is removed: stop first. Of a recorder that died with its process nothing
  * can be known; its files go, and the receipt goes on saying that the stop was not confirmed. */
-static int may_remove(rco_session *s, const rco__copy *c)
+static int recorder_stopped(rco_session *s)
 {
-	int ok;
+	int yes;
 
-	if (c->store != RCO_STORE_HOST)
-		return 1;
 	(void)pthread_mutex_lock(&s->lock);
-	ok = rco__recorder_stopped(s);
+	yes = rco__recorder_stopped(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	return ok;
+	return yes;
 }
 
 static int remove_copy(rco_session *s, rco__copy *c)
@@ -89,7 +87,7 @@ static int remove_copy(rco_session *s, rco__copy *c)
 	rco_result result;
 	int rc = RCO_OK;
 
-	if (!may_remove(s, c))
+	if (c->store == RCO_STORE_HOST && !recorder_stopped(s))
 		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 	if (c->store == RCO_STORE_UPLOAD && s->step == REMOVE_ABORT) {
 		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
@@ -269,6 +267,9 @@ static int erase(rco_session *s)
 		rc = buffer;
 	if (rc != RCO_OK)
 		return rc;
+	/* While it may still be recording nothing can be called erased, whether or not its files are known yet. */
+	if (!recorder_stopped(s))
+		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 	if (s->buffer_has && !s->buffer_gone)
 		return rco__fail(RCO_E_UNCONFIRMED, "the buffer has not confirmed that call %s is gone", s->call_id);
 	confirmed(s, RCO_FACT_ERASED, RCO_EVENT_ERASED, RCO__OPT_ERASED);

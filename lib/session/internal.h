@@ -25,6 +25,7 @@
 
 #define RCO__MAGIC_ENGINE  0x52434f45u
 #define RCO__MAGIC_SESSION 0x52434f53u
+#define RCO__MAGIC_FREED   0x66726565u /* the host gave it back; work for it may go on */
 #define RCO__MAGIC_DEAD    0x64656164u
 
 #define RCO__NEVER INT64_MAX
@@ -148,7 +149,7 @@ struct rco_session {
 	uint32_t starting; /* the recorder's start is being asked: a second start is refused */
 	uint32_t paused;
 	uint32_t ended;
-	uint32_t freed; /* the host gave the handle back */
+	_Atomic uint32_t freed; /* the host gave the handle back */
 	_Atomic uint32_t hold; /* written with the lock held */
 	uint32_t hold_lifted;
 	int64_t created_us, started_us, ended_us;

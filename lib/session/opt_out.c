@@ -302,6 +302,16 @@ static int prebirth_make(rco_engine *engine, const char *call_id, const char *so
 	return RCO_OK;
 }
 
+/* reg_lock held: its time has passed. If the entry is lost it expires once more after a restart. */
+static void prebirth_end(rco_engine *engine, rco__prebirth *p)
+{
+	uint64_t lsn;
+
+	(void)rco__journal_mark(engine, &p->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, p->expires_us, &lsn);
+	(void)rco__map_remove(&engine->prebirth, p->receipt.call_id, strlen(p->receipt.call_id));
+	rco__release(&engine->env, p);
+}
+
 /* Make what waits for a call id durable, and say so. */
 static int prebirth_sync(rco_engine *engine, const char *call_id, uint64_t lsn, rco__receipt_data *data)
 {
@@ -340,6 +350,10 @@ static int opt_out_unknown(rco_engine *engine, const char *call_id, const rco_op
 		return RCO_OK;
 	}
 	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
+	if (p != NULL && p->expires_us <= rco__wall_us(&engine->env)) {
+		prebirth_end(engine, p);
+		p = NULL;
+	}
 	if (p == NULL)
 		rc = prebirth_make(engine, call_id, o->source, &p);
 	if (rc == RCO_OK) {
@@ -477,17 +491,12 @@ void rco__prebirth_expire(rco_engine *engine)
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL; node = next) {
 		rco__prebirth *p = node->value;
-		uint64_t lsn;
 
 		next = rco__map_next(&engine->prebirth, node);
 		if (!(p->receipt.facts & RCO_FACT_DURABLE) && p->lsn > unsynced)
 			unsynced = p->lsn;
-		if (p->expires_us > now)
-			continue;
-		if (rco__journal_mark(engine, &p->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, now, &lsn) != RCO_OK)
-			continue;
-		(void)rco__map_remove(&engine->prebirth, p->receipt.call_id, strlen(p->receipt.call_id));
-		rco__release(&engine->env, p);
+		if (p->expires_us <= now)
+			prebirth_end(engine, p);
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	if (unsynced == 0)

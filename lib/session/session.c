@@ -527,24 +527,22 @@ int rco_session_end(rco_session *session)
 
 void rco_session_free(rco_session *session)
 {
-	if (session == NULL || atomic_load(&session->magic) == RCO__MAGIC_DEAD) {
-		/* Its engine is gone, and this was the last thing that held the memory. */
-		if (session != NULL && !session->freed) {
-			session->freed = 1;
+	uint32_t live = RCO__MAGIC_SESSION;
+
+	if (session == NULL)
+		return;
+	if (atomic_load(&session->magic) == RCO__MAGIC_DEAD) {
+		/* Its engine is gone; the handle is the last thing that holds the memory. */
+		if (atomic_exchange(&session->freed, 1) == 0)
 			rco__session_unref(session);
-		}
 		return;
 	}
 	if (rco__session_check(session) != RCO_OK)
 		return;
+	if (!atomic_compare_exchange_strong(&session->magic, &live, RCO__MAGIC_FREED) ||
+	    atomic_exchange(&session->freed, 1) != 0)
+		return; /* another thread was first */
 	(void)end_call(session);
-	(void)pthread_mutex_lock(&session->lock);
-	if (session->freed) {
-		(void)pthread_mutex_unlock(&session->lock);
-		return;
-	}
-	session->freed = 1;
-	(void)pthread_mutex_unlock(&session->lock);
 	rco__session_unref(session);
 }
 

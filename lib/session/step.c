@@ -309,8 +309,9 @@ int64_t rco__session_step(rco_session *s)
 	int64_t now = rco__mono_us(&s->engine->env), due;
 
 	book(s);
-	if (rco__recorder_due(s) != RCO__NEVER)
-		(void)rco__recorder_settle(s);
+	if (rco__recorder_due(s) <= now || s->rec_op != 0)
+		if (rco__recorder_settle(s) == RCO_OK)
+			s->retry_us = 0; /* it stopped: what waited for that need not wait any longer */
 	due = advance(s, now);
 	if (atomic_load(&s->phase) >= RCO__PHASE_ERASE) {
 		if (atomic_load(&s->phase) == RCO__PHASE_ERASED) {

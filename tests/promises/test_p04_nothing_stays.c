@@ -102,10 +102,8 @@ static void opt_out_in_stage(uint32_t flags, enum stage stage, int late)
 	t_advance(&w, 1000); /* what the second look found, if anything, is being erased */
 	t_advance(&w, 70000);
 	assert_gone(&w);
-	if (flags & T_DISK) {
-		assert_false(t_exists(before));
-		assert_false(t_exists(after));
-	}
+	assert_false(t_exists(before));
+	assert_false(t_exists(after));
 	rco_session_free(s);
 	t_world_destroy(&w);
 }
