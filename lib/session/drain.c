@@ -100,6 +100,10 @@ static size_t take_piece(rco_session *s, rco__leg *l, rco__ring *ring)
 		return size;
 	}
 	size = index - l->held < RCO__SCRATCH ? (size_t)(index - l->held) : RCO__SCRATCH;
+	/* A repetition is the same piece again: a backend may have taken it and only the answer was lost. */
+	if (l->tried > l->held)
+		size = (size_t)(l->tried - l->held);
+	l->tried = l->held + size;
 	copy_out(l, l->held, s->drain_buf, size);
 	return size;
 }

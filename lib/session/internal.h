@@ -68,6 +68,7 @@ typedef struct rco__leg {
 	char label[RCO_LABEL_MAX + 1];
 	rco__ring *leaving;          /* worker: taken out of `ring`, to be given back when nobody pushes */
 	uint64_t held;               /* worker: bytes the buffer confirmed */
+	uint64_t tried;              /* worker: where the piece ended that was last handed to it */
 	_Atomic uint64_t total;      /* bytes accepted, kept when the ring is given back */
 	_Atomic uint64_t frames;
 	_Atomic uint64_t overflowed;

@@ -97,7 +97,8 @@ static void test_call_records_are_kept(void **state)
 
 		assert_non_null(record);
 		assert_non_null(strstr(record, "duration"));
-		assert_null(strchr(record, '\n') != NULL && strchr(record, '\n')[1] != '\0' ? record : NULL);
+		/* one line */
+		assert_true(strcspn(record, "\n") + 1 >= strlen(record));
 		if (i == 0)
 			assert_null(strstr(record, "receipt"));
 		else

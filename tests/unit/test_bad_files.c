@@ -200,7 +200,7 @@ static void test_ledger_flip_keeps_tombstones(void **state)
 	t_world w;
 
 	(void)state;
-	for (at = 0, step = T_SANITIZED ? 97 : 23;; at += step) {
+	for (at = 0, step = T_SANITIZED ? 193 : 23;; at += step) {
 		leave_work_behind(&w);
 		path[0] = '\0';
 		t_join(dir, sizeof dir, w.state, "ledger");
@@ -277,7 +277,7 @@ static void opening_fails(int code, int fresh)
 	uint32_t n, failures = 0;
 	int rc = -1;
 
-	for (n = 0; n < 400; n += T_SANITIZED ? 5 : 1) {
+	for (n = 0; n < 400; n += T_SANITIZED ? 11 : 1) {
 		uint64_t failed;
 		t_world w;
 

@@ -49,7 +49,6 @@ static void test_null_handles(void **state)
 	assert_int_equal(rco_engine_get_stats(NULL, &es), RCO_E_INVALID);
 	assert_int_equal(rco_engine_public_key(NULL, key), RCO_E_INVALID);
 	assert_int_equal(rco_complete(NULL, 1, 0, NULL), RCO_E_INVALID);
-	assert_null(rco_receipt_id(NULL) != NULL && rco_receipt_id(NULL)[0] != '\0' ? "a text" : NULL);
 	assert_int_equal(rco_receipt_status(NULL), RCO_STATUS_UNKNOWN);
 	assert_int_equal(rco_receipt_facts(NULL), 0);
 	assert_int_equal(rco_receipt_time_us(NULL, RCO_TIME_STOPPED), 0);
@@ -113,8 +112,11 @@ static void test_struct_sizes(void **state)
 	assert_int_equal(rco_engine_create(&newer.cfg, &e), RCO_E_NEWER);
 	assert_null(e);
 	newer.beyond[63] = 0; /* from the future, but not used */
-	newer.cfg.buffer_user_data = newer.cfg.upload_user_data = newer.cfg.deletion_user_data = &w.fault;
 	assert_int_equal(t_world_try_open(&w), RCO_OK);
+	rco_engine_free(w.engine);
+	w.engine = NULL;
+	newer.cfg.buffer_user_data = newer.cfg.upload_user_data = newer.cfg.deletion_user_data = &w.fault;
+	assert_int_equal(rco_engine_create(&newer.cfg, &w.engine), RCO_OK);
 	t_world_destroy(&w);
 }
 
