@@ -225,7 +225,7 @@ static int reap(pid_t pid)
 }
 
 /* Runs the calls, and kills them at the moment they are in the middle of an erasure. */
-static int first_process(struct board *board, const struct folders *folders, const char *speech_folder)
+static int first_process(const struct folders *folders, const char *speech_folder)
 {
 	struct pollfd pfd = {.events = POLLIN};
 	char byte = 0;
@@ -267,7 +267,7 @@ static int second_process(const struct folders *folders)
 	return 0;
 }
 
-static int last_words(struct board *board, const struct folders *folders, int bad)
+static int last_words(struct board *board, int bad)
 {
 	unsigned kept = 0, out = 0;
 
@@ -275,7 +275,7 @@ static int last_words(struct board *board, const struct folders *folders, int ba
 		kept += plans[i].kept ? 1 : 0;
 		out += plans[i].kept ? 0 : 1;
 	}
-	printf("\nlisten: %s\n", folders->recordings);
+	printf("\n");
 	if (bad || atomic_load(&board->failures) != 0) {
 		printf("demo: NOT as promised, see FAIL above (%u in the timeline): FAILED\n",
 		       (unsigned)atomic_load(&board->failures));
@@ -301,7 +301,7 @@ static int parent_main(const char *base, const char *speech_folder)
 	printf("%d calls, two legs each: %zu minutes of speech from %zu files of %s\n", CALLS, speech.seconds / 60,
 	       speech.files, speech_folder);
 	timeline_heading("TIMELINE of process 1");
-	rc = first_process(board, &folders, speech_folder);
+	rc = first_process(&folders, speech_folder);
 	if (rc == 0)
 		rc = proof_after_kill(board, &speech, &folders);
 	if (rc == 0) {
@@ -312,7 +312,7 @@ static int parent_main(const char *base, const char *speech_folder)
 		table_print(board);
 		rc = proof_run(board, &speech, &folders);
 	}
-	rc = last_words(board, &folders, rc);
+	rc = last_words(board, rc);
 	remove_tree(folders.rings);
 	speech_free(&speech);
 	return rc;

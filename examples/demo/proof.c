@@ -270,6 +270,16 @@ static void check_engine(struct proof *proof)
 	          (unsigned)b->held_after_crash);
 }
 
+static void list_recordings(const struct proof *proof)
+{
+	timeline_heading("RECORDINGS, to be opened with any player");
+	printf("in %s:\n", proof->folders->recordings);
+	for (unsigned i = 0; i < CALLS; i++) {
+		if (plans[i].kept && proof->name[i][0])
+			printf("%s  %s.{%s,%s}.wav\n", plans[i].id, proof->name[i], leg_labels[0], leg_labels[1]);
+	}
+}
+
 int proof_run(const struct board *board, const struct speech *speech, const struct folders *folders)
 {
 	static struct proof proof;
@@ -285,5 +295,6 @@ int proof_run(const struct board *board, const struct speech *speech, const stru
 	check_stop(&proof);
 	check_receipts(&proof);
 	proof_search(&proof);
+	list_recordings(&proof);
 	return proof.bad;
 }

@@ -153,7 +153,8 @@ struct rco_session {
 	_Atomic uint32_t freed; /* the host gave the handle back */
 	_Atomic uint32_t hold; /* written with the lock held */
 	uint32_t hold_lifted;
-	int64_t created_us, started_us, ended_us;
+	int64_t created_us, ended_us;
+	_Atomic int64_t started_us; /* written with the lock held */
 	int64_t window_mono_us; /* end of the window; RCO__NEVER while the call goes on */
 	int64_t forget_mono_us; /* when the ended call is forgotten */
 	rco__receipt_data receipt;

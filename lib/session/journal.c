@@ -193,6 +193,15 @@ static void read_leg(rco__cursor *c, rco__found_call *call)
 	memcpy(call->legs[leg].label, label, sizeof label);
 }
 
+/* A call is noted when it is made and again when it starts. */
+static void read_started(rco__cursor *c, rco__found_call *call)
+{
+	int64_t when = (int64_t)rco__r64(c);
+
+	if (when != 0)
+		call->started_us = when;
+}
+
 int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 {
 	rco__recovery *recovery = user_data;
@@ -209,14 +218,14 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	switch (entry->type) {
 	case RCO__CALL_BEGIN:
 		call->created_us = (int64_t)rco__r64(&c);
-		call->started_us = (int64_t)rco__r64(&c);
+		read_started(&c, call);
 		rco__rstr(&c, call->call_id, sizeof call->call_id);
 		break;
 	case RCO__CALL_LEG:
 		read_leg(&c, call);
 		break;
 	case RCO__CALL_END:
-		call->started_us = (int64_t)rco__r64(&c);
+		read_started(&c, call);
 		call->ended_us = (int64_t)rco__r64(&c);
 		break;
 	case RCO__CALL_ARTIFACT:

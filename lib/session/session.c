@@ -417,6 +417,9 @@ static int do_start(rco_session *s)
 	}
 	(void)pthread_cond_broadcast(&s->changed);
 	(void)pthread_mutex_unlock(&s->lock);
+	if (rc == RCO_OK && rco__journal_begin(s) != RCO_OK) /* once more, now with the time */
+		rco__log(&s->engine->env, RCO_LOG_WARN, "%s: its start is not in the journal: %s", s->call_id,
+		         rco_error_detail());
 	rco__session_wake(s);
 	return rc;
 }

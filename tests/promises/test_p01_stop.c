@@ -6,8 +6,11 @@
 #include "../support.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum {
 	ROUNDS = T_SANITIZED ? 300 : 1200,
@@ -258,11 +261,120 @@ static void test_every_leg_is_refused(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- a media thread that is preempted in the middle of a push ---- */
+
+/*
+ * The frame's second half lies in a page that cannot be read, so the copy faults inside the push; the handler
+ * keeps the thread there until told to go on. Nothing else could stop it so exactly between its look at the gate
+ * and its commit.
+ */
+static struct stuck {
+	uint8_t *pages;
+	size_t page;
+	rco_session *session;
+	_Atomic int inside, go;
+	int rc;
+} stuck;
+
+static void hold_the_thread(int signal_number, siginfo_t *info, void *context)
+{
+	uint8_t *at = info->si_addr;
+
+	(void)context;
+	if (at < stuck.pages || at >= stuck.pages + 2 * stuck.page)
+		_exit(128 + signal_number); /* a real crash */
+	atomic_store(&stuck.inside, 1);
+	while (!atomic_load(&stuck.go))
+		(void)sched_yield();
+	(void)mprotect(stuck.pages, 2 * stuck.page, PROT_READ | PROT_WRITE);
+}
+
+static void *push_and_get_stuck(void *arg)
+{
+	(void)arg;
+	stuck.rc = rco_session_push(stuck.session, 0, RCO_FORMAT_PCMU_8K, stuck.pages + stuck.page - 2000, 4000);
+	return NULL;
+}
+
+static void stuck_while(t_world *w, const char *id, int (*stop)(rco_session *session), int want, int seen_by_push)
+{
+	struct sigaction mine = {.sa_sigaction = hold_the_thread, .sa_flags = SA_SIGINFO}, segv, bus;
+	rco_session_stats before = {.struct_size = (uint32_t)sizeof before}, after = before;
+	pthread_t thread;
+
+	stuck.session = t_call(w, id);
+	t_push(stuck.session, 0, 1, 0, 10);
+	t_noise(3, 0, stuck.pages, 2 * stuck.page);
+	assert_int_equal(mprotect(stuck.pages + stuck.page, stuck.page, PROT_NONE), 0);
+	atomic_store(&stuck.inside, 0);
+	atomic_store(&stuck.go, 0);
+	assert_int_equal(sigaction(SIGSEGV, &mine, &segv), 0);
+	assert_int_equal(sigaction(SIGBUS, &mine, &bus), 0);
+	t_thread(&thread, push_and_get_stuck, NULL);
+	while (!atomic_load(&stuck.inside))
+		(void)sched_yield();
+	/* Nobody waits for it, ... */
+	assert_int_equal(stop(stuck.session), want);
+	assert_int_equal(t_push_one(stuck.session, 1, 1), seen_by_push);
+	assert_int_equal(rco_session_get_stats(stuck.session, &before), RCO_OK);
+	t_advance(w, 1000);
+	/* ... and it is too late when it goes on. */
+	atomic_store(&stuck.go, 1);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	(void)sigaction(SIGSEGV, &segv, NULL);
+	(void)sigaction(SIGBUS, &bus, NULL);
+	assert_int_equal(stuck.rc, seen_by_push);
+	assert_int_equal(rco_session_get_stats(stuck.session, &after), RCO_OK);
+	assert_int_equal(before.accepted_bytes, 10 * T_FRAME);
+	assert_int_equal(after.accepted_bytes, 10 * T_FRAME);
+}
+
+static int stop_by_opt_out(rco_session *session)
+{
+	return rco_opt_out(session, NULL, NULL);
+}
+
+static int stop_by_nonblocking(rco_session *session)
+{
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+
+	return rco_opt_out(session, &o, NULL);
+}
+
+static void test_preempted_media_thread(void **state)
+{
+	t_world w;
+
+	(void)state;
+	stuck.page = (size_t)sysconf(_SC_PAGESIZE);
+	stuck.pages = mmap(NULL, 2 * stuck.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(stuck.pages, MAP_FAILED);
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	stuck_while(&w, "blocking", stop_by_opt_out, RCO_OK, RCO_E_OPTED_OUT);
+	rco_session_free(stuck.session);
+	t_await(&w, "blocking", RCO_EVENT_VERIFIED, 1);
+	stuck_while(&w, "nonblocking", stop_by_nonblocking, RCO_PENDING, RCO_E_OPTED_OUT);
+	rco_session_free(stuck.session);
+	t_await(&w, "nonblocking", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(rco_memory_audio_bytes(w.memory), 0);
+	/* the same word orders pause and end */
+	stuck_while(&w, "paused", rco_session_pause, RCO_OK, RCO_E_PAUSED);
+	rco_session_free(stuck.session);
+	stuck_while(&w, "ended", rco_session_end, RCO_OK, RCO_E_ENDED);
+	rco_session_free(stuck.session);
+	t_await(&w, "ended", RCO_EVENT_CALL_RECORD, 1);
+	assert_true(t_store_has_noise(&w, "ended", "caller", 1, 10));
+	t_world_destroy(&w);
+	(void)munmap(stuck.pages, 2 * stuck.page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_frame_after_the_return),
 		cmocka_unit_test(test_every_leg_is_refused),
+		cmocka_unit_test(test_preempted_media_thread),
 	};
 
 	return cmocka_run_group_tests_name("P1 stop", tests, NULL, NULL);
