@@ -82,9 +82,9 @@ extern "C" {
  * Version
  * --------------------------------------------------------------------- */
 
-#define RCO_VERSION_MAJOR 0
-#define RCO_VERSION_MINOR 1
-#define RCO_VERSION_PATCH 0
+#define RCO_VERSION_MAJOR  0
+#define RCO_VERSION_MINOR  1
+#define RCO_VERSION_PATCH  0
 #define RCO_VERSION_STRING "0.1.0"
 
 /** Version of the library that is loaded: major * 10000 + minor * 100 + patch. @since 0.1.0 */
@@ -148,45 +148,45 @@ RCO_API int rco_has_feature(const char *name);
  * Every code, its number and its sentence. A code never changes meaning and a
  * number is never reused.
  */
-#define RCO_ERROR_MAP(X)                                                                            \
-	X(OK, 0, "success")                                                                         \
-	X(E_INVALID, -1, "an argument is NULL or out of range; see the function's description")     \
-	X(E_HANDLE, -2, "not a live handle: freed, never created, or of another type")              \
-	X(E_STRUCT_SIZE, -3, "struct_size is smaller than version 1 of the struct or above 4096")   \
-	X(E_NEWER, -4, "a field that this library does not know is set; update the library")        \
-	X(E_NO_MEMORY, -5, "out of memory; free some and call again")                               \
-	X(E_CALL_ID, -6, "the call id is empty, longer than 255 bytes, or not printable UTF-8")     \
-	X(E_CALL_EXISTS, -7, "a call of this id is still going on; end it first or use another id") \
-	X(E_STATE, -8, "not possible in the session's present state (started or ended twice?)")     \
-	X(E_LIMIT, -9, "a fixed limit is reached; the function's description names it")             \
-	X(E_FORMAT, -10, "unknown audio format, or not the format of this leg")                     \
-	X(E_FRAME, -11, "a frame is empty, cut inside a sample, or larger than the leg's ring")     \
-	X(E_OVERFLOW, -12, "the leg's ring is full, the frame was not taken; storage is too slow")  \
-	X(E_OPTED_OUT, -13, "the caller opted out; nothing of this call is recorded any more")      \
-	X(E_PAUSED, -14, "recording is paused; resume it first")                                    \
-	X(E_ENDED, -15, "this call has ended")                                                      \
-	X(E_NOT_STARTED, -16, "recording has not been started; call rco_session_start()")           \
-	X(E_NO_CONSENT, -17, "the caller has not consented; nothing may be recorded")               \
-	X(E_NOT_AVAILABLE, -18, "opt-out is not enabled for this engine or session")                \
-	X(E_NOT_DURABLE, -19, "stopped, but not yet on disk; it is retried, watch the events")      \
-	X(E_TIMEOUT, -20, "not done within the given time; it goes on in the background")           \
-	X(E_REENTRANT, -21, "this function may not be called from inside a callback")               \
-	X(E_FORKED, -22, "the engine belongs to the parent process; create one after fork()")       \
-	X(E_BUSY, -23, "in use by another engine, thread or process")                               \
-	X(E_IO, -24, "a file operation failed; rco_error_detail() names file and cause")            \
-	X(E_NO_SPACE, -25, "no space left on the device or over quota; free some space")            \
-	X(E_PERMISSION, -26, "permission denied; check owner and mode of the folder")               \
-	X(E_CORRUPT, -27, "damaged data; the file was set aside in the quarantine folder")          \
-	X(E_VERSION, -28, "written by a newer or a foreign version of the format")                  \
-	X(E_OPS, -29, "an ops table lacks a slot that is required")                                 \
-	X(E_CALLBACK, -30, "raised by a callback of the host")                                      \
-	X(E_DECLINED, -31, "this backend does not handle the object; the next one may")             \
-	X(E_STALE, -32, "this operation was answered before, timed out, or was never asked")        \
-	X(E_NOT_FOUND, -33, "no such call, object or file")                                         \
-	X(E_KEY, -34, "a key is missing, wrong or cannot be unwrapped; check the key provider")     \
-	X(E_SIGNATURE, -35, "the signature does not match: altered, or signed by another key")      \
-	X(E_UNCONFIRMED, -36, "the backend answered without a positive confirmation")               \
-	X(E_SHARED_MEMORY, -37, "shared memory for the rings cannot be reserved; see ring_dir")     \
+#define RCO_ERROR_MAP(X)                                                                                          \
+	X(OK, 0, "success")                                                                                       \
+	X(E_INVALID, -1, "an argument is NULL or out of range; see the function's description")                   \
+	X(E_HANDLE, -2, "not a live handle: freed, never created, or of another type")                            \
+	X(E_STRUCT_SIZE, -3, "struct_size is smaller than version 1 of the struct or above 4096")                 \
+	X(E_NEWER, -4, "a field that this library does not know is set; update the library")                      \
+	X(E_NO_MEMORY, -5, "out of memory; free some and call again")                                             \
+	X(E_CALL_ID, -6, "the call id is empty, longer than 255 bytes, or not printable UTF-8")                   \
+	X(E_CALL_EXISTS, -7, "a call of this id is still going on; end it first or use another id")               \
+	X(E_STATE, -8, "not possible in the session's present state (started or ended twice?)")                   \
+	X(E_LIMIT, -9, "a fixed limit is reached; the function's description names it")                           \
+	X(E_FORMAT, -10, "unknown audio format, or not the format of this leg")                                   \
+	X(E_FRAME, -11, "a frame is empty, cut inside a sample, or larger than the leg's ring")                   \
+	X(E_OVERFLOW, -12, "the leg's ring is full, the frame was not taken; storage is too slow")                \
+	X(E_OPTED_OUT, -13, "the caller opted out; nothing of this call is recorded any more")                    \
+	X(E_PAUSED, -14, "recording is paused; resume it first")                                                  \
+	X(E_ENDED, -15, "this call has ended")                                                                    \
+	X(E_NOT_STARTED, -16, "recording has not been started; call rco_session_start()")                         \
+	X(E_NO_CONSENT, -17, "the caller has not consented; nothing may be recorded")                             \
+	X(E_NOT_AVAILABLE, -18, "opt-out is not enabled for this engine or session")                              \
+	X(E_NOT_DURABLE, -19, "stopped, but not yet on disk; it is retried, watch the events")                    \
+	X(E_TIMEOUT, -20, "not done within the given time; it goes on in the background")                         \
+	X(E_REENTRANT, -21, "this function may not be called from inside a callback")                             \
+	X(E_FORKED, -22, "the engine belongs to the parent process; create one after fork()")                     \
+	X(E_BUSY, -23, "in use by another engine, thread or process")                                             \
+	X(E_IO, -24, "a file operation failed; rco_error_detail() names file and cause")                          \
+	X(E_NO_SPACE, -25, "no space left on the device or over quota; free some space")                          \
+	X(E_PERMISSION, -26, "permission denied; check owner and mode of the folder")                             \
+	X(E_CORRUPT, -27, "damaged data; the file was set aside in the quarantine folder")                        \
+	X(E_VERSION, -28, "written by a newer or a foreign version of the format")                                \
+	X(E_OPS, -29, "an ops table lacks a slot that is required")                                               \
+	X(E_CALLBACK, -30, "raised by a callback of the host")                                                    \
+	X(E_DECLINED, -31, "this backend does not handle the object; the next one may")                           \
+	X(E_STALE, -32, "this operation was answered before, timed out, or was never asked")                      \
+	X(E_NOT_FOUND, -33, "no such call, object or file")                                                       \
+	X(E_KEY, -34, "a key is missing, wrong or cannot be unwrapped; check the key provider")                   \
+	X(E_SIGNATURE, -35, "the signature does not match: altered, or signed by another key")                    \
+	X(E_UNCONFIRMED, -36, "the backend answered without a positive confirmation")                             \
+	X(E_SHARED_MEMORY, -37, "shared memory for the rings cannot be reserved; see ring_dir")                   \
 	X(E_INTERNAL, -38, "a defect of the library; please report it with the log")
 
 /** Result codes. @since 0.1.0 */
@@ -194,7 +194,7 @@ typedef enum rco_error {
 #define RCO_ERROR_ENUM_(name, value, text) RCO_##name = value,
 	RCO_ERROR_MAP(RCO_ERROR_ENUM_)
 #undef RCO_ERROR_ENUM_
-	RCO_ERROR_ENUM_END_ = 1 /**< not a code; keeps the list free of a last comma */
+		RCO_ERROR_ENUM_END_ = 1 /**< not a code; keeps the list free of a last comma */
 } rco_error;
 
 /** Name of a code, "RCO_E_BUSY"; "RCO_E_UNKNOWN" for anything else. Static. @since 0.1.0 */
@@ -375,9 +375,11 @@ typedef struct rco_engine_config {
 	uint32_t workers;
 	/** Frames reach the buffer, durably, at least this often; default 200. What a power cut can cost. */
 	uint32_t flush_interval_ms;
-	/** How long after its end a call can still be opted out (P14); default 10,000. #RCO_NONE_MS: not at all. */
+	/** How long after its end a call can still be opted out (P14); default 10,000. #RCO_NONE_MS: not at all.
+	 */
 	uint32_t window_ms;
-	/** Delay of the second look for late copies after an erasure; default 60,000. #RCO_NONE_MS: no second look. */
+	/** Delay of the second look for late copies after an erasure; default 60,000. #RCO_NONE_MS: no second
+	 * look. */
 	uint32_t sweep_delay_ms;
 	/** An erasure that is not verified after this time escalates (and goes on); default 3,600,000. */
 	uint32_t erase_deadline_ms;
@@ -394,8 +396,8 @@ typedef struct rco_engine_config {
 
 	/** Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. */
 	const char *state_dir;
-	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL, and for artifacts of
-	 *  the host that `deletion` declines (#RCO_E_DECLINED). */
+	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL, and for artifacts
+	 * of the host that `deletion` declines (#RCO_E_DECLINED). */
 	const char *output_dir;
 	/** Folder of the default key provider; default `state_dir`/keys. Put it on a RAM disk if you can. */
 	const char *key_dir;
@@ -452,7 +454,8 @@ RCO_API int rco_engine_create(const rco_engine_config *config, rco_engine **engi
  */
 RCO_API void rco_engine_free(rco_engine *engine);
 
-/** Switch opt-out on (1) or off (0) for sessions that follow the engine. What was asked before stands. @since 0.1.0 */
+/** Switch opt-out on (1) or off (0) for sessions that follow the engine. What was asked before stands. @since
+ * 0.1.0 */
 RCO_API int rco_engine_set_opt_out_enabled(rco_engine *engine, int enabled);
 
 /** 1 if opt-out is enabled, 0 if not, negative #rco_error. @since 0.1.0 */
@@ -488,17 +491,17 @@ RCO_API int rco_engine_wait_idle(rco_engine *engine, uint32_t timeout_ms);
 /** What an engine is doing now. Written only up to the caller's struct_size. @since 0.1.0 */
 typedef struct rco_engine_stats {
 	uint32_t struct_size;
-	uint32_t flags;               /**< 0 */
-	uint64_t sessions_open;       /**< created and not ended */
-	uint64_t sessions_recording;  /**< of those, recording or paused */
-	uint64_t uploads_pending;     /**< ended, not yet stored */
-	uint64_t erasures_pending;    /**< opted out, erasure not yet verified */
-	uint64_t erasures_escalated;  /**< of those, past the deadline: somebody should look */
-	uint64_t tombstones_waiting;  /**< stopped, not yet durable: the ledger's disk is failing */
-	uint64_t opt_outs_prebirth;   /**< kept for calls not yet known */
-	uint64_t holds;               /**< opted out, kept because of a legal hold */
-	uint64_t frames_overflowed;   /**< refused because a ring was full, since the start */
-	uint64_t quarantined_files;   /**< set aside when the folder was opened */
+	uint32_t flags;              /**< 0 */
+	uint64_t sessions_open;      /**< created and not ended */
+	uint64_t sessions_recording; /**< of those, recording or paused */
+	uint64_t uploads_pending;    /**< ended, not yet stored */
+	uint64_t erasures_pending;   /**< opted out, erasure not yet verified */
+	uint64_t erasures_escalated; /**< of those, past the deadline: somebody should look */
+	uint64_t tombstones_waiting; /**< stopped, not yet durable: the ledger's disk is failing */
+	uint64_t opt_outs_prebirth;  /**< kept for calls not yet known */
+	uint64_t holds;              /**< opted out, kept because of a legal hold */
+	uint64_t frames_overflowed;  /**< refused because a ring was full, since the start */
+	uint64_t quarantined_files;  /**< set aside when the folder was opened */
 	uint64_t ring_bytes_total;
 	uint64_t ring_bytes_free;
 } rco_engine_stats;
@@ -660,9 +663,11 @@ RCO_API int rco_session_start(rco_session *session);
  *   #RCO_E_HANDLE; #RCO_E_FORKED
  * @since 0.1.0
  */
-RCO_API int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size_bytes);
+RCO_API int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data,
+                             size_t size_bytes);
 
-/** Pause: frames are refused with #RCO_E_PAUSED, the recorder's `pause` is called. Harmless when paused. @since 0.1.0 */
+/** Pause: frames are refused with #RCO_E_PAUSED, the recorder's `pause` is called. Harmless when paused. @since
+ * 0.1.0 */
 RCO_API int rco_session_pause(rco_session *session);
 
 /** Resume after a pause. Never resumes an opted-out call. Harmless when recording. @since 0.1.0 */
@@ -690,13 +695,15 @@ RCO_API int rco_session_set_consent(rco_session *session, int granted);
 
 /**
  * Set (1) or lift (0) a legal hold. An opt-out of a held call stops the
- * recording and keeps what was recorded until the hold is lifted, which starts
- * the erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT.
+ * recording and keeps what was recorded: it is stored when the call ends, with
+ * a call record that says so, until the hold is lifted, which starts the
+ * erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT.
  * @since 0.1.0
  */
 RCO_API int rco_session_set_legal_hold(rco_session *session, int hold);
 
-/** Lift the legal hold of the latest call of this id, also after a restart. #RCO_E_NOT_FOUND if none is held. @since 0.1.0 */
+/** Lift the legal hold of the latest call of this id, also after a restart. #RCO_E_NOT_FOUND if none is held.
+ * @since 0.1.0 */
 RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
 
 /**
@@ -935,29 +942,29 @@ typedef enum rco_event_type {
 	RCO_EVENT_PAUSED = 2,
 	RCO_EVENT_RESUMED = 3,
 	RCO_EVENT_ENDED = 4,
-	RCO_EVENT_OPTED_OUT = 5,       /**< latched: nothing is accepted any more */
-	RCO_EVENT_STOP_FAILED = 6,     /**< the host's recorder did not confirm its stop; retried */
-	RCO_EVENT_STOPPED = 7,         /**< the recorder confirmed, or there was none */
-	RCO_EVENT_DURABLE = 8,         /**< the tombstone is on disk */
-	RCO_EVENT_NOT_DURABLE = 9,     /**< the ledger could not be written; retried */
-	RCO_EVENT_ERASE_RETRY = 10,    /**< a backend failed; `code` says how, `attempt` counts */
+	RCO_EVENT_OPTED_OUT = 5,    /**< latched: nothing is accepted any more */
+	RCO_EVENT_STOP_FAILED = 6,  /**< the host's recorder did not confirm its stop; retried */
+	RCO_EVENT_STOPPED = 7,      /**< the recorder confirmed, or there was none */
+	RCO_EVENT_DURABLE = 8,      /**< the tombstone is on disk */
+	RCO_EVENT_NOT_DURABLE = 9,  /**< the ledger could not be written; retried */
+	RCO_EVENT_ERASE_RETRY = 10, /**< a backend failed; `code` says how, `attempt` counts */
 	RCO_EVENT_ERASED = 11,
 	RCO_EVENT_VERIFIED = 12,
-	RCO_EVENT_ESCALATED = 13,      /**< past the deadline: somebody should look. Retries go on. */
-	RCO_EVENT_SWEPT = 14,          /**< second look done; `count` late copies were removed */
+	RCO_EVENT_ESCALATED = 13, /**< past the deadline: somebody should look. Retries go on. */
+	RCO_EVENT_SWEPT = 14,     /**< second look done; `count` late copies were removed */
 	RCO_EVENT_HELD = 15,
 	RCO_EVENT_HOLD_LIFTED = 16,
 	RCO_EVENT_UPLOAD_STARTED = 17,
 	RCO_EVENT_UPLOAD_RETRY = 18,
-	RCO_EVENT_UPLOAD_ABORTED = 19, /**< an upload in flight was stopped by an opt-out */
-	RCO_EVENT_STORED = 20,         /**< `count` audio files stored */
-	RCO_EVENT_CALL_RECORD = 21,    /**< the call record was stored */
-	RCO_EVENT_OVERFLOW = 22,       /**< `count` frames were refused since the last such event */
-	RCO_EVENT_BUFFER_RETRY = 23,   /**< the buffer backend failed; frames wait in the rings */
-	RCO_EVENT_RECOVERED = 24,      /**< a call of an earlier process was taken up */
-	RCO_EVENT_QUARANTINED = 25,    /**< a damaged file was set aside; `message` names it */
-	RCO_EVENT_ARTIFACT_ERASED = 26,/**< a copy registered after the opt-out was removed */
-	RCO_EVENT_CONSENT = 27         /**< consent was granted */
+	RCO_EVENT_UPLOAD_ABORTED = 19,  /**< an upload in flight was stopped by an opt-out */
+	RCO_EVENT_STORED = 20,          /**< `count` audio files stored */
+	RCO_EVENT_CALL_RECORD = 21,     /**< the call record was stored */
+	RCO_EVENT_OVERFLOW = 22,        /**< `count` frames were refused since the last such event */
+	RCO_EVENT_BUFFER_RETRY = 23,    /**< the buffer backend failed; frames wait in the rings */
+	RCO_EVENT_RECOVERED = 24,       /**< a call of an earlier process was taken up */
+	RCO_EVENT_QUARANTINED = 25,     /**< a damaged file was set aside; `message` names it */
+	RCO_EVENT_ARTIFACT_ERASED = 26, /**< a copy registered after the opt-out was removed */
+	RCO_EVENT_CONSENT = 27          /**< consent was granted */
 } rco_event_type;
 
 /** Name of an event type, "verified"; "unknown" otherwise. Static. @since 0.1.0 */

@@ -189,6 +189,8 @@ typedef struct t_fs {
 	const rco__fs *real;
 	_Atomic int fail;            /* error of every change to a matching path; 0 behaves */
 	_Atomic uint32_t fail_after; /* let this many changes pass first */
+	_Atomic int sync_only;       /* writes succeed, only making them durable fails */
+	_Atomic uint64_t syncs;      /* of matching files that succeeded */
 	_Atomic uint64_t changes;    /* writes, syncs, renames ... of matching paths */
 	_Atomic uint64_t failed;
 	_Atomic uint64_t kill_at;   /* the process kills itself before this change, counted from 1; 0: never */

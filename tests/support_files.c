@@ -224,7 +224,7 @@ static int fs_matches(const t_fs *fs, const char *path)
 	return strstr(path, fs->match) != NULL;
 }
 
-static int fs_change(t_fs *fs, int matches)
+static int change(t_fs *fs, int matches, int is_sync)
 {
 	int code;
 
@@ -233,7 +233,7 @@ static int fs_change(t_fs *fs, int matches)
 	if (atomic_fetch_add(&fs->changes, 1) + 1 == atomic_load(&fs->kill_at))
 		(void)kill(getpid(), SIGKILL);
 	code = atomic_load(&fs->fail);
-	if (code == 0)
+	if (code == 0 || (atomic_load(&fs->sync_only) && !is_sync))
 		return RCO_OK;
 	if (atomic_load(&fs->fail_after) > 0) {
 		(void)atomic_fetch_sub(&fs->fail_after, 1);
@@ -241,6 +241,11 @@ static int fs_change(t_fs *fs, int matches)
 	}
 	(void)atomic_fetch_add(&fs->failed, 1);
 	return code;
+}
+
+static int fs_change(t_fs *fs, int matches)
+{
+	return change(fs, matches, 0);
 }
 
 static int fd_matches(t_fs *fs, int fd)
@@ -287,9 +292,13 @@ static int f_write(void *ctx, int fd, const void *buf, size_t size, uint64_t off
 static int f_sync(void *ctx, int fd)
 {
 	t_fs *fs = ctx;
-	int rc = fs_change(fs, fd_matches(fs, fd));
+	int matches = fd_matches(fs, fd), rc = change(fs, matches, 1);
 
-	return rc != RCO_OK ? rc : fs->real->sync(fs->real->ctx, fd);
+	if (rc == RCO_OK)
+		rc = fs->real->sync(fs->real->ctx, fd);
+	if (rc == RCO_OK && matches)
+		(void)atomic_fetch_add(&fs->syncs, 1);
+	return rc;
 }
 
 static int f_sync_dir(void *ctx, const char *path)

@@ -68,13 +68,13 @@ typedef enum rco_confirm {
 /** Answer of a slot. @since 0.1.0 */
 typedef struct rco_result {
 	uint32_t struct_size;
-	uint32_t flags;       /**< 0 */
-	uint32_t confirmed;   /**< #rco_confirm */
-	uint32_t reserved0;   /**< 0 */
-	uint64_t size_bytes;  /**< see the slot */
-	uint64_t count;       /**< see the slot */
-	char upload_id[256];  /**< see the slot; ends in NUL */
-	char version[256];    /**< see the slot; ends in NUL */
+	uint32_t flags;      /**< 0 */
+	uint32_t confirmed;  /**< #rco_confirm */
+	uint32_t reserved0;  /**< 0 */
+	uint64_t size_bytes; /**< see the slot */
+	uint64_t count;      /**< see the slot */
+	char upload_id[256]; /**< see the slot; ends in NUL */
+	char version[256];   /**< see the slot; ends in NUL */
 } rco_result;
 
 /**
@@ -99,35 +99,35 @@ RCO_API int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_re
 /** A recording to be opened. @since 0.1.0 */
 typedef struct rco_recording {
 	uint32_t struct_size;
-	uint32_t flags;      /**< 0 */
-	uint8_t id[16];      /**< binary UUID */
-	const void *meta;    /**< opaque to the backend, given back by scan */
-	size_t meta_bytes;   /**< at most #RCO_META_MAX */
+	uint32_t flags;    /**< 0 */
+	uint8_t id[16];    /**< binary UUID */
+	const void *meta;  /**< opaque to the backend, given back by scan */
+	size_t meta_bytes; /**< at most #RCO_META_MAX */
 } rco_recording;
 
 /** A piece of one leg. @since 0.1.0 */
 typedef struct rco_chunk {
 	uint32_t struct_size;
-	uint32_t flags;          /**< 0 */
+	uint32_t flags; /**< 0 */
 	uint8_t recording_id[16];
 	uint32_t leg;            /**< 0 to RCO_MAX_LEGS - 1 */
 	uint32_t format;         /**< #rco_format; S16 samples are in host byte order */
 	uint64_t position_bytes; /**< where in the leg's audio the piece begins, counted from 0 */
 	int64_t time_us;         /**< wall clock when it was handed over */
 	const void *data;
-	size_t size_bytes;       /**< whole samples, 1 to 1 MiB */
+	size_t size_bytes; /**< whole samples, 1 to 1 MiB */
 } rco_chunk;
 
 /** A recording found by scan. @since 0.1.0 */
 typedef struct rco_scanned {
 	uint32_t struct_size;
-	uint32_t flags;            /**< 0 */
+	uint32_t flags; /**< 0 */
 	uint8_t id[16];
-	const void *meta;          /**< as given to open; NULL if it was lost */
+	const void *meta; /**< as given to open; NULL if it was lost */
 	size_t meta_bytes;
-	uint32_t leg_format[8];    /**< #rco_format of each leg, 0 if it has no audio */
-	uint64_t leg_bytes[8];     /**< audio held of each leg, from position 0 without a gap */
-	uint64_t damaged_bytes;    /**< audio beyond that which could not be read back */
+	uint32_t leg_format[8]; /**< #rco_format of each leg, 0 if it has no audio */
+	uint64_t leg_bytes[8];  /**< audio held of each leg, from position 0 without a gap */
+	uint64_t damaged_bytes; /**< audio beyond that which could not be read back */
 } rco_scanned;
 
 /** Receives each recording found; everything is valid during the call only. */
@@ -182,7 +182,8 @@ typedef struct rco_buffer_ops {
 	/** REQUIRED. Remove every trace; what does not exist is gone too. Confirm GONE, durably. */
 	int (*erase)(const uint8_t recording_id[16], uint64_t op, rco_result *result, void *user_data);
 
-	/** Optional (a backend without it keeps nothing over a restart). Report every recording held. May block. */
+	/** Optional (a backend without it keeps nothing over a restart). Report every recording held. May block.
+	 */
 	int (*scan)(rco_scan_fn found, void *found_user_data, void *user_data);
 
 	void *reserved; /**< NULL */
@@ -201,17 +202,17 @@ enum {
 /** One file in a store. Pointers are valid until the operation is answered. @since 0.1.0 */
 typedef struct rco_object {
 	uint32_t struct_size;
-	uint32_t flags;            /**< 0 */
-	uint32_t kind;             /**< RCO_KIND_... */
-	uint32_t store;            /**< RCO_STORE_... */
+	uint32_t flags; /**< 0 */
+	uint32_t kind;  /**< RCO_KIND_... */
+	uint32_t store; /**< RCO_STORE_... */
 	uint8_t recording_id[16];
-	uint64_t size_bytes;       /**< of the whole file, where known, else 0 */
-	const char *key;           /**< file name, [A-Za-z0-9._-], for RCO_STORE_UPLOAD; else the location */
-	const char *upload_id;     /**< what `begin` answered, "" if not known */
-	const char *version;       /**< one version, "" for all */
-	const char *call_id;       /**< for the backend's logs only */
-	const char *content_type;  /**< "audio/vnd.wave" (RFC 2361), "application/zstd", "application/json" */
-	void *reserved;            /**< NULL */
+	uint64_t size_bytes;      /**< of the whole file, where known, else 0 */
+	const char *key;          /**< file name, [A-Za-z0-9._-], for RCO_STORE_UPLOAD; else the location */
+	const char *upload_id;    /**< what `begin` answered, "" if not known */
+	const char *version;      /**< one version, "" for all */
+	const char *call_id;      /**< for the backend's logs only */
+	const char *content_type; /**< "audio/vnd.wave" (RFC 2361), "application/zstd", "application/json" */
+	void *reserved;           /**< NULL */
 } rco_object;
 
 /**
@@ -315,15 +316,16 @@ typedef struct rco_key_folder rco_key_folder;
 /** @since 0.1.0 */
 typedef struct rco_key_folder_options {
 	uint32_t struct_size;
-	uint32_t flags;           /**< 0 */
-	uint32_t epoch_s;         /**< a new epoch key after this time; default 86,400 */
-	uint32_t reserved0;       /**< 0 */
-	const char *path;         /**< REQUIRED; made with mode 0700. A RAM disk bounds what flash remanence could reveal. */
+	uint32_t flags;     /**< 0 */
+	uint32_t epoch_s;   /**< a new epoch key after this time; default 86,400 */
+	uint32_t reserved0; /**< 0 */
+	const char
+		*path; /**< REQUIRED; made with mode 0700. A RAM disk bounds what flash remanence could reveal. */
 	const rco_allocator *allocator;
 	const rco_clock *clock;
 	rco_log_fn log;
 	void *log_user_data;
-	void *reserved1;          /**< NULL */
+	void *reserved1; /**< NULL */
 } rco_key_folder_options;
 
 /** Open a key folder. #RCO_E_IO, #RCO_E_PERMISSION, #RCO_E_NO_SPACE; damaged files are set aside. @since 0.1.0 */
@@ -346,10 +348,10 @@ typedef struct rco_spool rco_spool;
 /** @since 0.1.0 */
 typedef struct rco_spool_options {
 	uint32_t struct_size;
-	uint32_t flags;               /**< 0 */
-	uint64_t segment_bytes;       /**< default 64 MiB */
-	const char *path;             /**< REQUIRED; made with mode 0700 */
-	const char *quarantine_path;  /**< where damaged files go; default `path`/quarantine */
+	uint32_t flags;                 /**< 0 */
+	uint64_t segment_bytes;         /**< default 64 MiB */
+	const char *path;               /**< REQUIRED; made with mode 0700 */
+	const char *quarantine_path;    /**< where damaged files go; default `path`/quarantine */
 	const struct rco_key_ops *keys; /**< REQUIRED; checked and copied */
 	void *keys_user_data;
 	const rco_allocator *allocator;
@@ -381,8 +383,8 @@ typedef struct rco_directory rco_directory;
 /** @since 0.1.0 */
 typedef struct rco_directory_options {
 	uint32_t struct_size;
-	uint32_t flags;     /**< 0 */
-	const char *path;   /**< REQUIRED; made with mode 0700 */
+	uint32_t flags;   /**< 0 */
+	const char *path; /**< REQUIRED; made with mode 0700 */
 	const rco_allocator *allocator;
 	rco_log_fn log;
 	void *log_user_data;
@@ -409,7 +411,7 @@ typedef struct rco_memory_options {
 	uint32_t flags;       /**< 0 */
 	uint64_t limit_bytes; /**< beyond it #RCO_E_NO_SPACE; 0: no limit */
 	const rco_allocator *allocator;
-	void *reserved;       /**< NULL */
+	void *reserved; /**< NULL */
 } rco_memory_options;
 
 /** Make a store. #RCO_E_NO_MEMORY. @since 0.1.0 */

@@ -5,10 +5,12 @@
 
 #include <recoptout.h>
 
-/* Remember `fmt` as this thread's rco_error_detail() and return `code`, so that "return rco__fail(...)" reads well. */
+/* Remember `fmt` as this thread's rco_error_detail() and return `code`, so that "return rco__fail(...)" reads
+ * well. */
 int rco__fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for a failed system call: maps `err` (an errno) to a code, appends strerror. `what` names call and file. */
+/* The same for a failed system call: maps `err` (an errno) to a code, appends strerror. `what` names call and
+ * file. */
 int rco__fail_errno(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Forget this thread's detail: public functions do it first. */

@@ -13,7 +13,8 @@ typedef struct rco__secmem rco__secmem;
 
 /* Also starts libsodium (sodium_init); whoever holds a secmem may use it. */
 int rco__secmem_create(const rco__env *env, rco__secmem **mem);
-/* A zeroed 32-byte cell, NULL if out of memory. Any thread. If memory cannot be locked it is logged once and used unlocked. */
+/* A zeroed 32-byte cell, NULL if out of memory. Any thread. If memory cannot be locked it is logged once and used
+ * unlocked. */
 uint8_t *rco__secmem_get(rco__secmem *mem);
 /* Wipe and give back. NULL is ignored. Any thread. */
 void rco__secmem_put(rco__secmem *mem, uint8_t *cell);

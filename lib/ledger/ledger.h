@@ -28,7 +28,7 @@ typedef struct rco__ledger_entry {
 	uint16_t type;  /* the engine's; 1 to 0x7fff */
 	uint16_t flags; /* RCO__LEDGER_... */
 	uint8_t subject[16];
-	uint64_t seq;   /* 1, 2, 3, ... through all files */
+	uint64_t seq; /* 1, 2, 3, ... through all files */
 	int64_t time_us;
 	const uint8_t *payload;
 	size_t payload_size;
@@ -45,10 +45,10 @@ typedef struct rco__ledger_options {
 
 /* What open found. */
 typedef struct rco__ledger_report {
-	uint64_t entries;      /* valid ones replayed */
-	uint64_t torn_bytes;   /* bytes of a torn tail, normal after a crash */
-	uint64_t damaged;      /* places inside files that did not parse or broke the chain */
-	uint64_t quarantined;  /* files copied to quarantine because of that */
+	uint64_t entries;     /* valid ones replayed */
+	uint64_t torn_bytes;  /* bytes of a torn tail, normal after a crash */
+	uint64_t damaged;     /* places inside files that did not parse or broke the chain */
+	uint64_t quarantined; /* files copied to quarantine because of that */
 } rco__ledger_report;
 
 typedef int (*rco__ledger_replay_fn)(const rco__ledger_entry *entry, void *user_data);
@@ -65,15 +65,16 @@ int rco__ledger_open(const rco__ledger_options *options, rco__ledger_replay_fn r
 
 /*
  * Add an entry to the group that is committed next. Any thread; does not block on the disk. *lsn is what to
- * sync to. RCO_E_NO_MEMORY: not added. Memory for a few entries is kept in reserve, so that it can be called again.
+ * sync to. RCO_E_NO_MEMORY: not added. Memory for a few entries is kept in reserve, so that it can be called
+ * again.
  */
 int rco__ledger_append(rco__ledger *ledger, uint16_t type, uint16_t flags, const uint8_t subject[16],
                        const void *payload, size_t payload_size, uint64_t *lsn);
 
 /*
  * Block until everything up to `lsn` is durable. Callers form groups: one writes and syncs for all that came until
- * then. After a failed write or sync the file is never used again: entries not known to be durable are written to a
- * fresh file, by this call once, and then by each later call. An error means: not durable yet, call again later;
+ * then. After a failed write or sync the file is never used again: entries not known to be durable are written to
+ * a fresh file, by this call once, and then by each later call. An error means: not durable yet, call again later;
  * the entries are kept.
  */
 int rco__ledger_sync(rco__ledger *ledger, uint64_t lsn);

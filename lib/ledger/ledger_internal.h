@@ -134,7 +134,7 @@ struct rco__ledger {
 	int leading;      /* somebody is the leader */
 	uint64_t group;   /* commits finished */
 	uint64_t group_target;
-	int group_durably;     /* the present leader syncs */
+	int group_durably; /* the present leader syncs */
 	char failure[512]; /* detail of the last failed commit */
 	int maintaining;
 	int spare_fd; /* a file written ahead, or -1 */

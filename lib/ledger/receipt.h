@@ -7,8 +7,8 @@
 
 typedef struct rco__signer rco__signer;
 
-/* Load dir/signing.key, or make it (0600, durable before return). A damaged one is quarantined and replaced, with a
- * log line: older receipts then verify with the older public key only. Counted references. */
+/* Load dir/signing.key, or make it (0600, durable before return). A damaged one is quarantined and replaced, with
+ * a log line: older receipts then verify with the older public key only. Counted references. */
 int rco__signer_open(const rco__env *env, const char *dir, const char *quarantine_dir, rco__signer **signer);
 void rco__signer_public(const rco__signer *signer, uint8_t key[32]);
 void rco__signer_ref(rco__signer *signer);
@@ -25,6 +25,7 @@ typedef struct rco__receipt_data {
 } rco__receipt_data;
 
 /* A snapshot; takes a reference on the signer; signs lazily, in rco_receipt_to_json(). */
-int rco__receipt_new(const rco__env *env, rco__signer *signer, const rco__receipt_data *data, rco_receipt **receipt);
+int rco__receipt_new(const rco__env *env, rco__signer *signer, const rco__receipt_data *data,
+                     rco_receipt **receipt);
 
 #endif

@@ -12,7 +12,7 @@
 enum {
 	RCO__CODING_STORED = 0, /* the bytes as they came (S16 little-endian) */
 	RCO__CODING_ZSTD = 1    /* the same as one zstd frame (RFC 8878) */
-	/* 2 to 255: later codings; unknown ones are RCO_E_VERSION */
+				/* 2 to 255: later codings; unknown ones are RCO_E_VERSION */
 };
 
 enum { RCO__CHUNK_MAX = 1 << 20 };

@@ -35,7 +35,8 @@ static inline uint64_t rco__gate_index(rco__gate *gate)
 	return rco__gate_load(gate) & RCO__GATE_INDEX;
 }
 
-/* Commit `size` bytes behind `seen`, a word loaded before with no bit set. On failure `seen` is the word as it is now. */
+/* Commit `size` bytes behind `seen`, a word loaded before with no bit set. On failure `seen` is the word as it is
+ * now. */
 static inline int rco__gate_commit(rco__gate *gate, uint64_t *seen, uint64_t size)
 {
 	return atomic_compare_exchange_strong_explicit(gate, seen, *seen + size, memory_order_acq_rel,

@@ -38,7 +38,7 @@ struct rco__pool {
 	uint32_t units; /* and as many rings */
 	uint32_t free_units;
 	uint32_t hint_ring;
-	uint8_t *taken; /* one byte for each unit */
+	uint8_t *taken;      /* one byte for each unit */
 	char path[PATH_CAP]; /* "" for private memory */
 };
 

@@ -14,8 +14,8 @@
 
 enum { RCO__POOL_UNIT = 16384 };
 
-/* One leg's ring: 1024 bytes of control, and its audio elsewhere in the pool. Shared memory, native byte order: it is
- * only ever read on the machine that wrote it, and the pool's header has the version. */
+/* One leg's ring: 1024 bytes of control, and its audio elsewhere in the pool. Shared memory, native byte order: it
+ * is only ever read on the machine that wrote it, and the pool's header has the version. */
 typedef struct rco__ring {
 	/* written by the producer and by whoever stops it */
 	_Alignas(64) rco__gate gate;

@@ -17,11 +17,12 @@ size_t rco__wav_header(uint8_t out[RCO__WAV_HEADER_MAX], uint32_t format, uint32
 /* 1 if data_bytes is odd and a pad byte has to follow the data chunk. */
 int rco__wav_pad(uint64_t data_bytes);
 
-/* PCM samples from host order to the file's little-endian order and back, in place; nothing on little-endian machines
- * and for G.711. size in bytes, whole samples. */
+/* PCM samples from host order to the file's little-endian order and back, in place; nothing on little-endian
+ * machines and for G.711. size in bytes, whole samples. */
 void rco__wav_swap(uint32_t format, void *data, size_t size);
 
-/* Interleave two channels of `samples` samples each; a NULL side becomes silence. out has 2 * samples * sample_bytes. */
+/* Interleave two channels of `samples` samples each; a NULL side becomes silence. out has 2 * samples *
+ * sample_bytes. */
 void rco__wav_interleave(uint32_t format, const void *left, const void *right, size_t samples, void *out);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The call record: that a call took place, how long, and what became of its recording. Kept after an opt-out (P8). */
+/* The call record: that a call took place, how long, and what became of its recording. Kept after an opt-out (P8).
+ */
 #include "internal.h"
 
 #include <jansson.h>
@@ -14,7 +15,8 @@ static json_t *time_json(int64_t us)
 	time_t seconds = (time_t)(us / 1000000);
 	struct tm tm;
 
-	if (us <= 0 || gmtime_r(&seconds, &tm) == NULL || strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+	if (us <= 0 || gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
 		return json_null();
 	(void)snprintf(text, sizeof text, "%s.%06dZ", whole, (int)(us % 1000000));
 	return json_string(text);
@@ -30,8 +32,9 @@ static json_t *leg_json(rco_session *s, uint32_t i)
 	uint64_t lost = ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&s->legs[i].overflowed);
 	uint64_t rate = (uint64_t)f->rate_hz * f->sample_bytes;
 
-	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "label", l->label, "format", f->name, "bytes", (json_int_t)bytes,
-	                 "recorded_ms", (json_int_t)(bytes * 1000 / rate), "overflowed_frames", (json_int_t)lost);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "label", l->label, "format", f->name, "bytes",
+	                 (json_int_t)bytes, "recorded_ms", (json_int_t)(bytes * 1000 / rate), "overflowed_frames",
+	                 (json_int_t)lost);
 }
 
 /* Lock held. */
@@ -55,7 +58,8 @@ static json_t *files_json(rco_session *s)
 	const rco__copy *c;
 
 	for (c = s->copies; files != NULL && c != NULL; c = c->next) {
-		if (c->store != RCO_STORE_UPLOAD || !(c->flags & RCO__COPY_COMMITTED) || (c->flags & RCO__COPY_GONE))
+		if (c->store != RCO_STORE_UPLOAD || !(c->flags & RCO__COPY_COMMITTED) ||
+		    (c->flags & RCO__COPY_GONE))
 			continue;
 		if (json_array_append_new(files, json_string(c->key)) != 0) {
 			json_decref(files);
@@ -117,5 +121,6 @@ int rco__call_record(rco_session *s, char **text, size_t *size)
 			memcpy(*text, dumped, *size + 1);
 		free(dumped);
 	}
-	return *text != NULL ? RCO_OK : rco__fail(RCO_E_NO_MEMORY, "no memory for the call record of %s", s->call_id);
+	return *text != NULL ? RCO_OK
+	                     : rco__fail(RCO_E_NO_MEMORY, "no memory for the call record of %s", s->call_id);
 }

@@ -27,7 +27,8 @@ int rco__in_callback(void)
 	return in_callback != NULL;
 }
 
-static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, va_list ap)
+static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt,
+                             va_list ap)
 {
 	rco__event *e = rco__zalloc(&engine->env, 1, sizeof *e);
 
@@ -88,12 +89,12 @@ static void deliver(rco_engine *engine, rco__event *e, const char *call_id, cons
 	                 .receipt_id = receipt_id,
 	                 .message = e->message};
 	uint32_t level = e->type == RCO_EVENT_ESCALATED || e->type == RCO_EVENT_NOT_DURABLE ? RCO_LOG_ERROR
-	                 : e->code != 0                                                    ? RCO_LOG_WARN
-	                                                                                   : RCO_LOG_INFO;
+	                 : e->code != 0                                                     ? RCO_LOG_WARN
+	                                                                                    : RCO_LOG_INFO;
 
 	rco__log(&engine->env, level, "%s%s%s%s%s%s%s", call_id, call_id[0] != '\0' ? ": " : "",
-	         rco_event_name(e->type), e->message[0] != '\0' ? ": " : "", e->message,
-	         e->code != 0 ? ": " : "", e->code != 0 ? rco_error_name(e->code) : "");
+	         rco_event_name(e->type), e->message[0] != '\0' ? ": " : "", e->message, e->code != 0 ? ": " : "",
+	         e->code != 0 ? rco_error_name(e->code) : "");
 	if (engine->cfg.event != NULL) {
 		const void *before = rco__callback_enter(engine);
 

@@ -97,8 +97,8 @@ int rco__job_confirm(rco_session *s, rco__call_fn call, uint32_t confirmed, rco_
 	int rc = rco__job_call(s, call, result);
 
 	if (rc == RCO_OK && result->confirmed != confirmed)
-		return rco__fail(RCO_E_UNCONFIRMED, "call %s: a backend answered with success but did not confirm it",
-		                 s->call_id);
+		return rco__fail(RCO_E_UNCONFIRMED,
+		                 "call %s: a backend answered with success but did not confirm it", s->call_id);
 	return rc;
 }
 
@@ -112,7 +112,8 @@ static int check_artifact(uint32_t kind, const char *location, const char *versi
 	if (location == NULL || location[0] == '\0' || strlen(location) > LOCATION_MAX)
 		return rco__fail(RCO_E_INVALID, "the location of an artifact is 1 to %d bytes", (int)LOCATION_MAX);
 	if (version != NULL && strlen(version) > VERSION_MAX)
-		return rco__fail(RCO_E_INVALID, "the version of an artifact is at most %d bytes", (int)VERSION_MAX);
+		return rco__fail(RCO_E_INVALID, "the version of an artifact is at most %d bytes",
+		                 (int)VERSION_MAX);
 	return RCO_OK;
 }
 
@@ -122,8 +123,7 @@ static void reopen(rco_session *s)
 	s->receipt.facts |= RCO_FACT_RECORDED;
 	s->receipt.facts &= ~(uint32_t)(RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT);
 	s->receipt.erased_us = s->receipt.verified_us = 0;
-	s->erase_by_mono_us =
-	        rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 }
 
 static int register_artifact(rco_session *s, uint32_t kind, const char *location, const char *version)
@@ -138,7 +138,8 @@ static int register_artifact(rco_session *s, uint32_t kind, const char *location
 	(void)pthread_mutex_lock(&s->lock);
 	latch = atomic_load(&s->latch);
 	if (!(latch & RCO__LATCH_OPTED_OUT) && (latch & RCO__LATCH_CLOSED)) {
-		rc = rco__fail(RCO_E_ENDED, "call %s has ended and was not opted out; nothing will erase this any more",
+		rc = rco__fail(RCO_E_ENDED,
+		               "call %s has ended and was not opted out; nothing will erase this any more",
 		               s->call_id);
 		goto out;
 	}

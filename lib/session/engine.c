@@ -63,7 +63,7 @@ static void fill_defaults(rco_engine_config *c)
 	default32(&c->workers, 1);
 	default32(&c->flush_interval_ms, 200);
 	default_ms(&c->window_ms, 10000);
-	default_ms(&c->sweep_delay_ms, 60000);
+	default32(&c->sweep_delay_ms, 60000); /* RCO_NONE_MS stays: 0 would be a sweep at once */
 	default32(&c->erase_deadline_ms, 3600000);
 	default32(&c->retry_min_ms, 500);
 	default32(&c->retry_max_ms, 60000);
@@ -125,7 +125,8 @@ static int lock_state(rco_engine *engine)
 	if (rc == RCO_OK)
 		rc = engine->env.fs->lock(engine->env.fs->ctx, path, &engine->lock_fd);
 	if (rc == RCO_E_BUSY)
-		return rco__fail(rc, "%s is in use by another engine; one engine for each state_dir", engine->state_dir);
+		return rco__fail(rc, "%s is in use by another engine; one engine for each state_dir",
+		                 engine->state_dir);
 	return rc;
 }
 
@@ -342,7 +343,8 @@ static int open_parts(rco_engine *engine, const rco_engine_config *c)
 		rco__recovery_free(recovery);
 	if (rc == RCO_OK && atomic_load(&engine->quarantined) > 0)
 		rco__engine_event(engine, RCO_EVENT_QUARANTINED, RCO_E_CORRUPT, atomic_load(&engine->quarantined),
-		                  "damaged files were set aside in %.120s; the log names each", engine->quarantine_dir);
+		                  "damaged files were set aside in %.120s; the log names each",
+		                  engine->quarantine_dir);
 	return rc == RCO_OK ? rco__workers_start(engine) : rc;
 }
 
@@ -494,7 +496,8 @@ static void free_prebirths(rco_engine *engine)
 {
 	rco__map_node *node;
 
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL; node = rco__map_next(&engine->prebirth, node))
+	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
+	     node = rco__map_next(&engine->prebirth, node))
 		rco__release(&engine->env, node->value);
 	rco__map_destroy(&engine->prebirth);
 }
@@ -549,7 +552,8 @@ void rco_engine_free(rco_engine *engine)
 	if (engine == NULL || rco__engine_check(engine) != RCO_OK)
 		return;
 	if (rco__in_callback()) {
-		rco__log(&engine->env, RCO_LOG_ERROR, "rco_engine_free() was called from inside a callback, and ignored");
+		rco__log(&engine->env, RCO_LOG_ERROR,
+		         "rco_engine_free() was called from inside a callback, and ignored");
 		return;
 	}
 	if (atomic_exchange(&engine->closing, 1) != 0)
@@ -628,7 +632,8 @@ int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats)
 		count_session(s, &st);
 		(void)pthread_mutex_unlock(&s->lock);
 	}
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL; node = rco__map_next(&engine->prebirth, node)) {
+	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
+	     node = rco__map_next(&engine->prebirth, node)) {
 		const rco__prebirth *p = node->value;
 
 		st.opt_outs_prebirth++;

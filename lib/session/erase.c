@@ -28,7 +28,8 @@ static int call_abort(rco_session *s, uint64_t op, rco_result *result)
 	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
 }
 
-/* An object of the host's that the deletion backend does not handle is the built-in directory's, if there is one. */
+/* An object of the host's that the deletion backend does not handle is the built-in directory's, if there is one.
+ */
 static int call_remove(rco_session *s, uint64_t op, rco_result *result)
 {
 	const rco_object *o = rco__copy_object(s, s->cursor);
@@ -70,8 +71,8 @@ static void event(rco_session *s, uint32_t type, int code, uint64_t count, const
 
 /* ---- one copy ---- */
 
-/* The recorder would go on writing into what is removed: stop first. Of a recorder that died with its process nothing
- * can be known; its files go, and the receipt goes on saying that the stop was not confirmed. */
+/* The recorder would go on writing into what is removed: stop first. Of a recorder that died with its process
+ * nothing can be known; its files go, and the receipt goes on saying that the stop was not confirmed. */
 static int recorder_stopped(rco_session *s)
 {
 	int yes;
@@ -132,7 +133,8 @@ static int audit_copy(rco_session *s, rco__copy *c)
 		s->sweep_found++;
 		return RCO_OK; /* the pass goes on; what follows sees that it is not gone */
 	}
-	return rco__fail(RCO_E_UNCONFIRMED, "a backend does not say whether %s of call %s is gone", c->key, s->call_id);
+	return rco__fail(RCO_E_UNCONFIRMED, "a backend does not say whether %s of call %s is gone", c->key,
+	                 s->call_id);
 }
 
 /* ---- a pass over all ---- */
@@ -271,7 +273,8 @@ static int erase(rco_session *s)
 	if (!recorder_stopped(s))
 		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 	if (s->buffer_has && !s->buffer_gone)
-		return rco__fail(RCO_E_UNCONFIRMED, "the buffer has not confirmed that call %s is gone", s->call_id);
+		return rco__fail(RCO_E_UNCONFIRMED, "the buffer has not confirmed that call %s is gone",
+		                 s->call_id);
 	confirmed(s, RCO_FACT_ERASED, RCO_EVENT_ERASED, RCO__OPT_ERASED);
 	return RCO_OK;
 }
@@ -320,6 +323,8 @@ static int sweep(rco_session *s)
 {
 	int rc;
 
+	if (s->engine->cfg.sweep_delay_ms == RCO_NONE_MS)
+		return RCO_OK;
 	if (rco__mono_us(&s->engine->env) < s->sweep_us) {
 		s->retry_us = s->sweep_us;
 		return RCO_PENDING;
@@ -364,7 +369,8 @@ int rco__erase_step(rco_session *s)
 	int rc = RCO_OK;
 
 	/* A copy was registered, or turned out to be there after all. */
-	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->step == 0 && s->op == 0 && !all_have(s, RCO__COPY_GONE)) {
+	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->step == 0 && s->op == 0 &&
+	    !all_have(s, RCO__COPY_GONE)) {
 		erase_anew(s);
 		phase = RCO__PHASE_ERASE;
 	}

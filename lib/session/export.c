@@ -19,12 +19,12 @@ struct rco__export {
 	rco__copy *copy;
 	uint32_t format;
 	uint32_t sample_bytes;
-	uint64_t leg_bytes[2]; /* of each leg */
+	uint64_t leg_bytes[2];  /* of each leg */
 	uint64_t channel_bytes; /* of the longer one */
 	uint64_t at;            /* in a channel */
 	uint64_t left;          /* of the plain file, not yet in a part */
 	int header_done, last;
-	uint32_t side;      /* being read */
+	uint32_t side; /* being read */
 	size_t side_used;
 	size_t block_at, block_size;
 	ZSTD_CCtx *zstd; /* NULL: plain */
@@ -62,14 +62,16 @@ int rco__export_begin(rco_session *s, rco__copy *copy)
 {
 	int zst = s->engine->cfg.export_format == RCO_EXPORT_WAV_ZST;
 	uint64_t whole = zst ? ZSTD_compressBound((size_t)plain_size(s, copy)) : plain_size(s, copy);
-	size_t cap = whole < s->engine->cfg.upload_part_bytes ? (size_t)whole : (size_t)s->engine->cfg.upload_part_bytes;
+	size_t cap = whole < s->engine->cfg.upload_part_bytes ? (size_t)whole
+	                                                      : (size_t)s->engine->cfg.upload_part_bytes;
 	size_t memory = sizeof(rco__export) + 2 * (size_t)SIDE_BYTES + BLOCK_BYTES + cap;
 	rco__export *x;
 
 	rco__export_end(s);
 	x = rco__zalloc(&s->engine->env, 1, memory);
 	if (x == NULL)
-		return rco__fail(RCO_E_NO_MEMORY, "no memory for a part of %zu bytes; lower upload_part_bytes", cap);
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for a part of %zu bytes; lower upload_part_bytes",
+		                 cap);
 	x->memory = memory;
 	x->copy = copy;
 	x->format = s->legs[copy->leg[0]].format;
@@ -148,7 +150,8 @@ static int read_side(rco_session *s, size_t want)
 		if (rc != RCO_OK)
 			return rc;
 		if (result.size_bytes == 0 || result.size_bytes > real - x->side_used)
-			return rco__fail(RCO_E_CORRUPT, "call %s: the buffer holds less of leg %u than was given to it",
+			return rco__fail(RCO_E_CORRUPT,
+			                 "call %s: the buffer holds less of leg %u than was given to it",
 			                 s->call_id, x->copy->leg[x->side]);
 		x->side_used += (size_t)result.size_bytes;
 	}

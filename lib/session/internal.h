@@ -49,30 +49,30 @@ typedef struct rco__copy {
 	uint32_t flags;         /* worker (lock while being added) */
 	uint32_t n_legs;        /* for our own files: 1 or 2 legs; 0 for the call record and host artifacts */
 	uint32_t leg[2];
-	uint64_t size_bytes;    /* of the finished file, 0 if not known */
+	uint64_t size_bytes; /* of the finished file, 0 if not known */
 	char *key;
-	char *version;          /* "" for all */
+	char *version; /* "" for all */
 	char upload_id[sizeof(((rco_result *)0)->upload_id)];
 } rco__copy;
 
 /* ---- legs ---- */
 
 typedef struct rco__leg {
-	_Atomic uint32_t pushing;    /* 1 while a media thread is inside */
+	_Atomic uint32_t pushing; /* 1 while a media thread is inside */
 	uint32_t format;
 	uint32_t sample_bytes;
 	uint32_t reserved;
-	_Atomic(rco__ring *) ring;   /* NULL once given back */
+	_Atomic(rco__ring *) ring; /* NULL once given back */
 	uint8_t *data;
 	uint64_t capacity;
 	char label[RCO_LABEL_MAX + 1];
-	rco__ring *leaving;          /* worker: taken out of `ring`, to be given back when nobody pushes */
-	uint64_t held;               /* worker: bytes the buffer confirmed */
-	uint64_t tried;              /* worker: where the piece ended that was last handed to it */
-	_Atomic uint64_t total;      /* bytes accepted, kept when the ring is given back */
+	rco__ring *leaving;     /* worker: taken out of `ring`, to be given back when nobody pushes */
+	uint64_t held;          /* worker: bytes the buffer confirmed */
+	uint64_t tried;         /* worker: where the piece ended that was last handed to it */
+	_Atomic uint64_t total; /* bytes accepted, kept when the ring is given back */
 	_Atomic uint64_t frames;
 	_Atomic uint64_t overflowed;
-	uint64_t overflow_told;      /* worker */
+	uint64_t overflow_told; /* worker */
 } rco__leg;
 
 /* ---- events waiting for the worker ---- */
@@ -91,31 +91,31 @@ typedef struct rco__event {
 /* ---- sessions ---- */
 
 enum { /* bits of latch */
-	RCO__LATCH_OPTED_OUT = 1u << 0,
-	RCO__LATCH_CLOSED = 1u << 1 /* the window has passed: commit permitted, opt-out refused */
+       RCO__LATCH_OPTED_OUT = 1u << 0,
+       RCO__LATCH_CLOSED = 1u << 1 /* the window has passed: commit permitted, opt-out refused */
 };
 
 typedef enum rco__recorder_state {
 	RCO__REC_NONE = 0, /* never started */
 	RCO__REC_MAYBE,    /* start was asked for; it may be recording */
 	RCO__REC_ON,
-	RCO__REC_OFF       /* stop was confirmed */
+	RCO__REC_OFF /* stop was confirmed */
 } rco__recorder_state;
 
-typedef enum rco__phase { /* worker: what is being done about the call */
-	RCO__PHASE_LIVE = 0,  /* draining rings */
-	RCO__PHASE_SEAL,
-	RCO__PHASE_BEGIN,     /* upload intents, then begin of each file */
-	RCO__PHASE_SEND,
-	RCO__PHASE_WINDOW,    /* parts are there; the window of P14 runs */
-	RCO__PHASE_COMMIT,
-	RCO__PHASE_RECORD,    /* the call record */
-	RCO__PHASE_RELEASE,   /* the buffer's copy goes */
-	RCO__PHASE_DONE,      /* stored, or ended with nothing recorded */
-	RCO__PHASE_ERASE,     /* opted out and durable; from here on nothing leads back */
-	RCO__PHASE_VERIFY,
-	RCO__PHASE_SWEEP,     /* waits, then looks again */
-	RCO__PHASE_ERASED     /* all done; late artifacts lead back to ERASE */
+typedef enum rco__phase {                      /* worker: what is being done about the call */
+	                  RCO__PHASE_LIVE = 0, /* draining rings */
+	                  RCO__PHASE_SEAL,
+	                  RCO__PHASE_BEGIN, /* upload intents, then begin of each file */
+	                  RCO__PHASE_SEND,
+	                  RCO__PHASE_WINDOW, /* parts are there; the window of P14 runs */
+	                  RCO__PHASE_COMMIT,
+	                  RCO__PHASE_RECORD,  /* the call record */
+	                  RCO__PHASE_RELEASE, /* the buffer's copy goes */
+	                  RCO__PHASE_DONE,    /* stored, or ended with nothing recorded */
+	                  RCO__PHASE_ERASE,   /* opted out and durable; from here on nothing leads back */
+	                  RCO__PHASE_VERIFY,
+	                  RCO__PHASE_SWEEP, /* waits, then looks again */
+	                  RCO__PHASE_ERASED /* all done; late artifacts lead back to ERASE */
 } rco__phase;
 
 typedef struct rco__export rco__export;
@@ -151,12 +151,12 @@ struct rco_session {
 	uint32_t paused;
 	uint32_t ended;
 	_Atomic uint32_t freed; /* the host gave the handle back */
-	_Atomic uint32_t hold; /* written with the lock held */
+	_Atomic uint32_t hold;  /* written with the lock held */
 	uint32_t hold_lifted;
 	int64_t created_us, ended_us;
 	_Atomic int64_t started_us; /* written with the lock held */
-	int64_t window_mono_us; /* end of the window; RCO__NEVER while the call goes on */
-	int64_t forget_mono_us; /* when the ended call is forgotten */
+	int64_t window_mono_us;     /* end of the window; RCO__NEVER while the call goes on */
+	int64_t forget_mono_us;     /* when the ended call is forgotten */
 	rco__receipt_data receipt;
 	uint64_t tomb_lsn; /* 0: the tombstone is not in the ledger's queue yet */
 	int64_t erase_by_mono_us;
@@ -169,11 +169,11 @@ struct rco_session {
 	rco_recorder_ops recorder; /* start is NULL without one */
 	void *recorder_user_data;
 	rco__recorder_state rec_state;
-	uint32_t rec_busy;       /* a thread is inside a recorder callback */
-	pthread_t rec_thread;    /* which */
-	uint32_t rec_paused;     /* what the recorder was last told */
-	uint64_t rec_op;         /* PENDING operation, 0 none */
-	uint32_t rec_action;     /* what it is about */
+	uint32_t rec_busy;    /* a thread is inside a recorder callback */
+	pthread_t rec_thread; /* which */
+	uint32_t rec_paused;  /* what the recorder was last told */
+	uint64_t rec_op;      /* PENDING operation, 0 none */
+	uint32_t rec_action;  /* what it is about */
 	int64_t rec_deadline_us;
 	int64_t rec_retry_us;
 	uint32_t rec_failures;
@@ -201,19 +201,19 @@ struct rco_session {
 	uint32_t buffer_has; /* something may be in the buffer */
 	uint32_t buffer_verified;
 	uint32_t rings_wiped;
-	uint32_t step;    /* within a copy, or within a drain */
+	uint32_t step; /* within a copy, or within a drain */
 	rco__copy *cursor;
-	int first_error;  /* of a pass over all copies, which goes on to the next one */
+	int first_error; /* of a pass over all copies, which goes on to the next one */
 	uint32_t intents_durable;
-	uint32_t part;    /* number of the part being sent, from 1 */
+	uint32_t part;        /* number of the part being sent, from 1 */
 	uint64_t sweep_found; /* by this pass */
 	uint64_t late_found;  /* by all of them, for the event */
 	int64_t sweep_us;
-	rco__copy *record;      /* the call record's file; not in `copies` */
+	rco__copy *record; /* the call record's file; not in `copies` */
 	uint32_t record_step;
 	_Atomic uint32_t record_stored; /* status + 1 that was last stored, 0 none */
-	uint32_t record_active; /* being stored beside an erasure */
-	uint32_t closed;        /* the journals know that nothing more is to be done */
+	uint32_t record_active;         /* being stored beside an erasure */
+	uint32_t closed;                /* the journals know that nothing more is to be done */
 	int64_t record_retry_us;
 	uint32_t record_attempt;
 	rco__export *export;
@@ -239,12 +239,12 @@ typedef struct rco__shard {
 	rco_session *list;
 	int64_t next_due_us;
 	int64_t next_house_us; /* housekeeping of shard 0 */
-	uint32_t appended; /* something wants a flush */
-	int64_t flushed_us; /* when the last one was */
+	uint32_t appended;     /* something wants a flush */
+	int64_t flushed_us;    /* when the last one was */
 	uint64_t flush_op;
 	int64_t flush_deadline_us;
 	uint32_t flush_failures;
-	uint8_t *scratch;  /* drained audio, RCO__SCRATCH bytes; wiped after use */
+	uint8_t *scratch; /* drained audio, RCO__SCRATCH bytes; wiped after use */
 } rco__shard;
 
 enum { RCO__SCRATCH = 256 * 1024 };
@@ -257,7 +257,7 @@ typedef struct rco__op_slot {
 	int code;
 	rco_session *session; /* referenced; NULL for a shard's flush */
 	rco__shard *shard;
-	void *limbo[2];    /* what a backend may still be reading after we gave up */
+	void *limbo[2]; /* what a backend may still be reading after we gave up */
 	size_t limbo_size[2];
 	rco_result *result;
 	uint32_t next_free;
@@ -345,16 +345,19 @@ void rco__registry_forget(rco_session *session);
 int rco__workers_start(rco_engine *engine);
 void rco__workers_stop(rco_engine *engine);
 void rco__workers_wake(rco__shard *shard);
-void rco__session_wake(rco_session *session);  /* any thread */
-void rco__workers_drain(rco_engine *engine); /* engine_free(): what is in rings goes to the buffer; workers have ended */
+void rco__session_wake(rco_session *session); /* any thread */
+void rco__workers_drain(
+	rco_engine *engine); /* engine_free(): what is in rings goes to the buffer; workers have ended */
 
 /* ---- step.c ---- */
-int64_t rco__session_step(rco_session *session); /* worker: do what is due; next time, RCO__NEVER to wait for a wake */
-int rco__session_busy(rco_session *session);     /* wait_idle() has to wait for it; lock held */
+int64_t
+rco__session_step(rco_session *session);     /* worker: do what is due; next time, RCO__NEVER to wait for a wake */
+int rco__session_busy(rco_session *session); /* wait_idle() has to wait for it; lock held */
 
 /* ---- op.c ---- */
 typedef int (*rco__call_fn)(rco_session *session, uint64_t op, rco_result *result);
-/* Call a slot, or go on waiting for its answer: RCO_PENDING as long as there is none. One at a time for each session. */
+/* Call a slot, or go on waiting for its answer: RCO_PENDING as long as there is none. One at a time for each
+ * session. */
 int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result);
 /* 1 while a backend still works for the session. Gives up on it after the time-out. */
 int rco__job_busy(rco_session *session);
@@ -363,9 +366,10 @@ int rco__op_begin(rco_engine *engine, rco_session *session, rco__shard *shard, u
 void rco__op_end(rco_engine *engine, uint64_t op);
 /* RCO_PENDING, or its code with the result; then it is forgotten. */
 int rco__op_take(rco_engine *engine, uint64_t op, rco_result *result);
-/* No answer is wanted any more; `args` and `audio` (both may be NULL) are wiped and freed when it comes, or with the
- * engine. */
-void rco__op_give_up(rco_engine *engine, uint64_t op, void *args, size_t args_size, void *audio, size_t audio_size);
+/* No answer is wanted any more; `args` and `audio` (both may be NULL) are wiped and freed when it comes, or with
+ * the engine. */
+void rco__op_give_up(rco_engine *engine, uint64_t op, void *args, size_t args_size, void *audio,
+                     size_t audio_size);
 void rco__ops_destroy(rco_engine *engine);
 void rco__result_init(rco_result *result);
 
@@ -376,9 +380,9 @@ void rco__callback_leave(const void *before);
 int rco__in_callback(void);
 /* Queue an event; lock held (for engine events: none). Lost, with a log line, if memory is short. */
 void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
-        __attribute__((format(printf, 5, 6)));
+	__attribute__((format(printf, 5, 6)));
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)
-        __attribute__((format(printf, 5, 6)));
+	__attribute__((format(printf, 5, 6)));
 void rco__events_dispatch(rco_session *session); /* worker, no lock */
 void rco__engine_events_dispatch(rco_engine *engine);
 
@@ -386,15 +390,15 @@ void rco__engine_events_dispatch(rco_engine *engine);
 /* Bring the host's recorder to where the session wants it; no lock held. RCO_OK: it is there. RCO_PENDING: it will
  * answer, or another thread is at it. */
 int rco__recorder_settle(rco_session *session);
-int64_t rco__recorder_due(rco_session *session); /* when the worker has to see to it, RCO__NEVER */
+int64_t rco__recorder_due(rco_session *session);       /* when the worker has to see to it, RCO__NEVER */
 int rco__recorder_stopped(const rco_session *session); /* lock held: it is certain that it does not record */
 
 /* ---- opt_out.c ---- */
-uint32_t rco__status(const rco_session *session); /* lock held */
+uint32_t rco__status(const rco_session *session);                                 /* lock held */
 int rco__opt_out_latch(rco_session *session, const char *source, int64_t now_us); /* lock held */
 int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, publish; RCO_OK when durable */
 void rco__opted_out_live(rco_session *session); /* lock held: what follows from being latched, for every gate */
-int rco__prebirth_apply(rco_session *session); /* P12: an opt-out that waits for this call id */
+int rco__prebirth_apply(rco_session *session);  /* P12: an opt-out that waits for this call id */
 void rco__prebirth_expire(rco_engine *engine);
 int rco__opt_out_born(rco_session *session, const rco__receipt_data *data); /* lock held: P12 */
 
@@ -442,12 +446,13 @@ void rco__recovery_odd(rco__recovery *recovery, const char *where, const rco__le
 int rco__recovery_run(rco__recovery *recovery); /* after ledger, pool and buffer are open */
 void rco__recovery_free(rco__recovery *recovery);
 
-/* ---- drain.c, upload.c, erase.c, record.c: steps of a session. RCO_OK: over. RCO_PENDING: a backend will answer, or
- * s->due says when to look again. An error: tried again later. ---- */
+/* ---- drain.c, upload.c, erase.c, record.c: steps of a session. RCO_OK: over. RCO_PENDING: a backend will answer,
+ * or s->due says when to look again. An error: tried again later. ---- */
 int rco__drain(rco_session *session);
-int rco__rings_done(rco_session *session);    /* every accepted byte is in the buffer */
+int rco__rings_done(rco_session *session);     /* every accepted byte is in the buffer */
 void rco__drain_abandon(rco_session *session); /* what was on its way to the buffer is dropped */
-void rco__rings_wipe(rco_session *session);   /* opted out: plaintext goes, the stop bit stays until the tombstone is durable */
+void rco__rings_wipe(
+	rco_session *session); /* opted out: plaintext goes, the stop bit stays until the tombstone is durable */
 int rco__rings_release(rco_session *session); /* wipe and give back; RCO_PENDING while a media thread is inside */
 int rco__upload_step(rco_session *session);
 int rco__erase_step(rco_session *session);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash table from short byte keys to pointers. Keyed hashing (SipHash), because call ids come from the network. Not
- * locked: the owner does that. */
+/* A hash table from short byte keys to pointers. Keyed hashing (SipHash), because call ids come from the network.
+ * Not locked: the owner does that. */
 #ifndef RCO_SESSION_MAP_H
 #define RCO_SESSION_MAP_H
 

@@ -210,7 +210,8 @@ int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *re
 	if (rc != RCO_OK)
 		return rc;
 	if (code == RCO_PENDING)
-		return rco__fail(RCO_E_INVALID, "an operation is completed with RCO_OK or an error, not RCO_PENDING");
+		return rco__fail(RCO_E_INVALID,
+		                 "an operation is completed with RCO_OK or an error, not RCO_PENDING");
 	if (result != NULL) {
 		rc = rco__struct_copy(&copy, sizeof copy, result_v1_size, result, "rco_result");
 		if (rc != RCO_OK)

@@ -146,9 +146,11 @@ static int check_options(const rco_opt_out_options *in, rco_opt_out_options *o)
 	}
 	if (o->source == NULL)
 		o->source = "api";
-	if ((o->flags & ~(uint32_t)RCO_OPT_OUT_NONBLOCK) != 0 || o->reserved != NULL || !rco__label_ok(o->source, 1))
-		return rco__fail(RCO_E_INVALID, "a field of rco_opt_out_options is out of range; the source is 1 to "
-		                                "31 of [a-z0-9_.-]");
+	if ((o->flags & ~(uint32_t)RCO_OPT_OUT_NONBLOCK) != 0 || o->reserved != NULL ||
+	    !rco__label_ok(o->source, 1))
+		return rco__fail(RCO_E_INVALID,
+		                 "a field of rco_opt_out_options is out of range; the source is 1 to "
+		                 "31 of [a-z0-9_.-]");
 	if (o->wait_status != 0 && o->wait_status != RCO_STATUS_ERASED && o->wait_status != RCO_STATUS_VERIFIED)
 		return rco__fail(RCO_E_INVALID, "wait_status is 0, RCO_STATUS_ERASED or RCO_STATUS_VERIFIED");
 	return RCO_OK;
@@ -194,7 +196,8 @@ static int wait_for(rco_session *s, uint32_t status, uint32_t timeout_ms)
 	(void)pthread_mutex_lock(&s->lock);
 	while (rc == RCO_OK && !reached(s, status)) {
 		if (rco__in_callback())
-			rc = rco__fail(RCO_E_REENTRANT, "durable; waiting inside a callback would wait for itself");
+			rc = rco__fail(RCO_E_REENTRANT,
+			               "durable; waiting inside a callback would wait for itself");
 		else if (rco__status(s) == RCO_STATUS_HELD ||
 		         pthread_cond_timedwait(&s->changed, &s->lock, &until) == ETIMEDOUT)
 			rc = reached(s, status) ? RCO_OK
@@ -448,8 +451,7 @@ int rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 	memcpy(s->receipt.recording_id, recording_id, 16);
 	if (s->hold)
 		s->receipt.facts |= RCO_FACT_HELD;
-	s->erase_by_mono_us =
-	        rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 	rco__opted_out_live(s);
 	rco__event_queue(s, RCO_EVENT_OPTED_OUT, 0, 0, "asked by %s before the call was known", data->source);
 	return rco__journal_tombstone(s, 0, &s->tomb_lsn);
@@ -475,7 +477,8 @@ int rco__prebirth_apply(rco_session *s)
 	} else {
 		uint64_t lsn;
 
-		(void)rco__journal_mark(engine, &p->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, p->expires_us, &lsn);
+		(void)rco__journal_mark(engine, &p->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, p->expires_us,
+		                        &lsn);
 	}
 	rco__release(&engine->env, p);
 	return RCO_OK;
@@ -503,11 +506,13 @@ void rco__prebirth_expire(rco_engine *engine)
 		return;
 	if (rco__ledger_sync(engine->ledger, unsynced) != RCO_OK) {
 		rco__engine_event(engine, RCO_EVENT_NOT_DURABLE, RCO_E_NOT_DURABLE, 0,
-		                  "an opt-out for a call not yet known cannot be written: %.100s", rco_error_detail());
+		                  "an opt-out for a call not yet known cannot be written: %.100s",
+		                  rco_error_detail());
 		return;
 	}
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL; node = rco__map_next(&engine->prebirth, node)) {
+	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
+	     node = rco__map_next(&engine->prebirth, node)) {
 		rco__prebirth *p = node->value;
 
 		if (p->lsn <= unsynced && !(p->receipt.facts & RCO_FACT_DURABLE)) {

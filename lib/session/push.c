@@ -77,8 +77,9 @@ int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const 
 		return RCO_E_HANDLE;
 	if (*session->engine->alive == 0)
 		return RCO_E_FORKED;
-	if (leg >= atomic_load_explicit(&session->n_legs, memory_order_acquire))
-		return RCO_E_INVALID;
+	if (leg >=
+	    atomic_load_explicit(&session->n_legs, memory_order_acquire)) /* or never made, being born opted out */
+		return atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT ? RCO_E_OPTED_OUT : RCO_E_INVALID;
 	l = &session->legs[leg];
 	if (format != l->format)
 		return RCO_E_FORMAT;

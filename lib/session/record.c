@@ -79,7 +79,8 @@ int rco__record_put(rco_session *s)
 	return RCO_OK;
 }
 
-/* An opted-out call gets its record when the erasure is verified, or has been escalated; and again if that changes. */
+/* An opted-out call gets its record when the erasure is verified, or has been escalated; and again if that
+ * changes. */
 int rco__record_wanted(rco_session *s)
 {
 	int wanted;

@@ -100,16 +100,18 @@ static int answered(rco_session *s, uint32_t action, int code, const rco_result 
 			wait = s->engine->cfg.retry_max_ms;
 		s->rec_failures++;
 		s->rec_retry_us = now + (int64_t)wait * 1000;
-		rco__event_queue(s, RCO_EVENT_STOP_FAILED, code != RCO_OK ? code : RCO_E_UNCONFIRMED, s->rec_failures,
-		                 "the recorder did not confirm its stop; it is asked again");
+		rco__event_queue(s, RCO_EVENT_STOP_FAILED, code != RCO_OK ? code : RCO_E_UNCONFIRMED,
+		                 s->rec_failures, "the recorder did not confirm its stop; it is asked again");
 	}
-	if (action == RCO_RECORDER_START && !s->starting) /* it had said PENDING, and the host thinks that it records */
+	if (action == RCO_RECORDER_START &&
+	    !s->starting) /* it had said PENDING, and the host thinks that it records */
 		rco__log(&s->engine->env, RCO_LOG_ERROR, "%s: the recorder did not start: %s", s->call_id,
 		         rco_error_name(code != RCO_OK ? code : RCO_E_UNCONFIRMED));
 	if (action == RCO_RECORDER_PAUSE || action == RCO_RECORDER_RESUME)
 		s->rec_paused = action == RCO_RECORDER_PAUSE; /* told; not asked again by itself */
 	return rco__fail(RCO_E_CALLBACK, "the recorder of call %s answered its %s with %s", s->call_id,
-	                 action_name(action), code == RCO_OK ? "success but no confirmation" : rco_error_name(code));
+	                 action_name(action),
+	                 code == RCO_OK ? "success but no confirmation" : rco_error_name(code));
 }
 
 /* Lock held; it is given up for the callback. */
@@ -142,8 +144,7 @@ static int ask(rco_session *s, uint32_t action)
 	if (rc == RCO_PENDING) {
 		s->rec_op = op;
 		s->rec_action = action;
-		s->rec_deadline_us =
-		        rco__mono_us(&engine->env) + (int64_t)engine->cfg.backend_timeout_ms * 1000;
+		s->rec_deadline_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.backend_timeout_ms * 1000;
 		return RCO_OK; /* the loop looks at rec_op */
 	}
 	return answered(s, action, rc, &result);

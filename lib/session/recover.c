@@ -293,6 +293,25 @@ static int add_legs(rco_session *s, const rco__found_call *call)
 	return RCO_OK;
 }
 
+/* A call that the crash ended: as long as the audio that is known of it. */
+static int64_t last_heard(const rco__found_call *call)
+{
+	int64_t from = call->started_us != 0 ? call->started_us : call->created_us, longest = 0;
+	uint32_t i;
+
+	for (i = 0; i < RCO_MAX_LEGS; i++) {
+		const rco__format *f = rco__format_of(call->legs[i].format);
+		uint64_t rate = f != NULL ? (uint64_t)f->rate_hz * f->sample_bytes : 0;
+		int64_t us = rate != 0 ? (int64_t)(call->legs[i].bytes / rate * 1000000 +
+		                                   call->legs[i].bytes % rate * 1000000 / rate)
+		                       : 0;
+
+		if (us > longest)
+			longest = us;
+	}
+	return from + longest;
+}
+
 static void set_times(rco_session *s, const rco__found_call *call)
 {
 	const rco_engine_config *cfg = &s->engine->cfg;
@@ -302,7 +321,9 @@ static void set_times(rco_session *s, const rco__found_call *call)
 		s->created_us = call->created_us;
 	s->started_us = call->started_us;
 	s->start_asked = s->started_us != 0;
-	s->ended_us = call->ended_us != 0 ? call->ended_us : rco__wall_us(&s->engine->env);
+	s->ended_us = call->ended_us != 0 ? call->ended_us : last_heard(call);
+	if (s->ended_us == 0 || s->ended_us > rco__wall_us(&s->engine->env))
+		s->ended_us = rco__wall_us(&s->engine->env);
 	s->ended = 1;
 	atomic_store(&s->why_shut, RCO_E_ENDED);
 	/* Nobody could object while no process was there: the window begins anew. */
@@ -316,7 +337,8 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	const rco__found_opt *opt = call->opt;
 
 	if (opt == NULL) {
-		/* Stopped, but the crash came before it was durable. Nobody was told so; it is honoured all the same. */
+		/* Stopped, but the crash came before it was durable. Nobody was told so; it is honoured all the
+		 * same. */
 		(void)rco__opt_out_latch(s, "recovered", rco__wall_us(&s->engine->env));
 		s->receipt.facts |= RCO_FACT_RECOVERED | RCO_FACT_RECORDED;
 		return;
@@ -334,8 +356,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 		s->receipt.facts |= RCO_FACT_RECORDED;
 	s->hold = (s->receipt.facts & RCO_FACT_HELD) != 0;
 	s->tomb_lsn = 1; /* it is in the ledger */
-	s->erase_by_mono_us =
-	        rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 }
 
 static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
@@ -443,8 +464,8 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 	uint64_t lsn;
 
 	if (opt->expires_us <= rco__wall_us(&engine->env)) {
-		(void)rco__journal_mark(engine, &opt->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, opt->expires_us,
-		                        &lsn);
+		(void)rco__journal_mark(engine, &opt->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES,
+		                        opt->expires_us, &lsn);
 		return;
 	}
 	p = rco__zalloc(&engine->env, 1, sizeof *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the journals say about an earlier process's calls and opt-outs. Replay only ever adds facts, so that entries
- * may come twice and out of order. */
+/* What the journals say about an earlier process's calls and opt-outs. Replay only ever adds facts, so that
+ * entries may come twice and out of order. */
 #ifndef RCO_SESSION_RECOVER_H
 #define RCO_SESSION_RECOVER_H
 
@@ -25,9 +25,9 @@ typedef struct rco__found_call {
 	uint8_t recording_id[16];
 	char call_id[RCO_CALL_ID_MAX + 1]; /* "" if not known */
 	int64_t created_us, started_us, ended_us;
-	int journaled;     /* the calls journal knows it */
-	int closed;        /* nothing more to do */
-	int stop_bit;      /* a ring says that it was opted out */
+	int journaled; /* the calls journal knows it */
+	int closed;    /* nothing more to do */
+	int stop_bit;  /* a ring says that it was opted out */
 	int in_buffer;
 	int in_ring;
 	uint64_t damaged_bytes;
@@ -48,7 +48,7 @@ typedef struct rco__found_opt {
 } rco__found_opt;
 
 /* The copy of that store, key and version, made if new; NULL: no memory. */
-rco__found_copy *rco__recovery_copy(rco__recovery *recovery, rco__found_call *call, uint32_t store, const char *key,
-                                    const char *version);
+rco__found_copy *rco__recovery_copy(rco__recovery *recovery, rco__found_call *call, uint32_t store,
+                                    const char *key, const char *version);
 
 #endif

@@ -234,8 +234,8 @@ static int check_options(const rco_session_options *in, rco_session_options *o, 
 		rc = rco__call_id_check(o->call_id);
 	if (rc != RCO_OK)
 		return rc;
-	if (o->flags != 0 || o->consent > RCO_CONSENT_OFF || o->opt_out > RCO_OPT_OUT_DISABLED || o->legal_hold > 1 ||
-	    o->reserved0 != 0 || o->reserved1 != NULL)
+	if (o->flags != 0 || o->consent > RCO_CONSENT_OFF || o->opt_out > RCO_OPT_OUT_DISABLED ||
+	    o->legal_hold > 1 || o->reserved0 != 0 || o->reserved1 != NULL)
 		return rco__fail(RCO_E_INVALID, "a field of rco_session_options is out of range");
 	if (o->recorder != NULL)
 		return rco__recorder_ops_copy(recorder, o->recorder);
@@ -298,10 +298,10 @@ static void set_gates(rco_session *s)
 {
 	uint32_t i, n = atomic_load(&s->n_legs);
 	int open = s->started_us != 0 && !s->paused && !s->ended && s->consent != 2;
-	int why = s->ended               ? RCO_E_ENDED
-	          : s->consent == 2      ? RCO_E_NO_CONSENT
-	          : s->started_us == 0   ? (s->start_asked ? RCO_E_NO_CONSENT : RCO_E_NOT_STARTED)
-	                                 : RCO_E_PAUSED;
+	int why = s->ended             ? RCO_E_ENDED
+	          : s->consent == 2    ? RCO_E_NO_CONSENT
+	          : s->started_us == 0 ? (s->start_asked ? RCO_E_NO_CONSENT : RCO_E_NOT_STARTED)
+	                               : RCO_E_PAUSED;
 
 	atomic_store(&s->why_shut, why);
 	for (i = 0; i < n; i++) {
@@ -345,7 +345,8 @@ static int add_leg_locked(rco_session *s, const char *label, uint32_t format, rc
 		s->legs = legs;
 	l = &s->legs[n];
 	rc = rco__pool_get(s->engine->pool,
-	                   (size_t)rco_format_rate_hz(format) * rco_format_sample_bytes(format) * MIN_RING_MS / 1000,
+	                   (size_t)rco_format_rate_hz(format) * rco_format_sample_bytes(format) * MIN_RING_MS /
+	                           1000,
 	                   s->recording_id, n, format, label, meta, meta_size, &ring);
 	if (rc != RCO_OK)
 		return rc;
@@ -370,7 +371,8 @@ int rco_session_add_leg(rco_session *session, const char *label, uint32_t format
 	if (rc != RCO_OK)
 		return rc;
 	if (leg == NULL || !rco__label_ok(label, 0))
-		return rco__fail(RCO_E_INVALID, "the label of a leg is 1 to 31 of [a-z0-9_-], and leg is not NULL");
+		return rco__fail(RCO_E_INVALID,
+		                 "the label of a leg is 1 to 31 of [a-z0-9_-], and leg is not NULL");
 	if (rco__format_of(format) == NULL)
 		return rco__fail(RCO_E_FORMAT, "audio format %u is not known", (unsigned)format);
 	legs = rco__zalloc(&session->engine->env, RCO_MAX_LEGS, sizeof *legs);
@@ -409,7 +411,9 @@ static int do_start(rco_session *s)
 	s->starting = 0;
 	if (rc == RCO_OK || rc == RCO_PENDING) {
 		/* An opt-out or a hang-up may have come while the recorder was being asked; it then stops it. */
-		rc = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) ? RCO_E_OPTED_OUT : s->ended ? RCO_E_ENDED : RCO_OK;
+		rc = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) ? RCO_E_OPTED_OUT
+		     : s->ended                                      ? RCO_E_ENDED
+		                                                     : RCO_OK;
 		if (rc == RCO_OK)
 			started(s);
 	} else {
@@ -615,7 +619,7 @@ static int lift_hold(rco_session *s)
 		s->hold_lifted = 1;
 		s->receipt.facts &= ~(uint32_t)RCO_FACT_HELD;
 		s->erase_by_mono_us =
-		        rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+			rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 		rco__event_queue(s, RCO_EVENT_HOLD_LIFTED, 0, 0, "the erasure begins");
 	}
 	(void)pthread_mutex_unlock(&s->lock);
@@ -637,7 +641,8 @@ int rco_session_set_legal_hold(rco_session *session, int hold)
 		return lift_hold(session);
 	(void)pthread_mutex_lock(&session->lock);
 	if (atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT)
-		rc = session->hold ? RCO_OK : rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", session->call_id);
+		rc = session->hold ? RCO_OK
+		                   : rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", session->call_id);
 	else
 		session->hold = 1;
 	(void)pthread_mutex_unlock(&session->lock);
@@ -694,8 +699,9 @@ uint32_t rco__session_state(rco_session *s)
 	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT && s->phase < RCO__PHASE_DONE)
 		return RCO_STATE_OPTED_OUT;
 	if (s->phase == RCO__PHASE_DONE)
-		return s->started_us != 0 && (rco__session_bytes(s) > 0 || s->recorder.start != NULL) ? RCO_STATE_STORED
-		                                                                                       : RCO_STATE_CLOSED;
+		return s->started_us != 0 && (rco__session_bytes(s) > 0 || s->recorder.start != NULL)
+		               ? RCO_STATE_STORED
+		               : RCO_STATE_CLOSED;
 	if (s->phase >= RCO__PHASE_BEGIN)
 		return RCO_STATE_UPLOADING;
 	if (s->ended)
@@ -725,10 +731,12 @@ int rco_session_get_stats(rco_session *session, rco_session_stats *stats)
 	for (i = 0; i < st.legs; i++) {
 		rco__ring *ring = atomic_load(&session->legs[i].ring);
 
-		st.accepted_frames += ring != NULL ? atomic_load(&ring->frames) : atomic_load(&session->legs[i].frames);
+		st.accepted_frames +=
+			ring != NULL ? atomic_load(&ring->frames) : atomic_load(&session->legs[i].frames);
 		st.overflowed_frames +=
-		        ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&session->legs[i].overflowed);
-		st.buffered_bytes += ring != NULL ? atomic_load(&ring->read) : atomic_load(&session->legs[i].total);
+			ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&session->legs[i].overflowed);
+		st.buffered_bytes +=
+			ring != NULL ? atomic_load(&ring->read) : atomic_load(&session->legs[i].total);
 	}
 	(void)pthread_mutex_unlock(&session->lock);
 	return rco__struct_fill(stats, &st, sizeof st, stats_v1_size, "rco_session_stats");

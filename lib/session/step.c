@@ -109,8 +109,7 @@ static void escalate(rco_session *s, int64_t now)
 	uint64_t lsn;
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (now < s->erase_by_mono_us || (s->receipt.facts & RCO_FACT_ESCALATED) ||
-	    verified_and_stopped(s)) {
+	if (now < s->erase_by_mono_us || (s->receipt.facts & RCO_FACT_ESCALATED) || verified_and_stopped(s)) {
 		(void)pthread_mutex_unlock(&s->lock);
 		return;
 	}
@@ -128,7 +127,8 @@ static int record_beside(rco_session *s, int64_t now)
 	int rc;
 
 	if (!s->record_active) {
-		if (s->op != 0 || s->cursor != NULL || s->step != 0 || now < s->record_retry_us || !rco__record_wanted(s))
+		if (s->op != 0 || s->cursor != NULL || s->step != 0 || now < s->record_retry_us ||
+		    !rco__record_wanted(s))
 			return RCO_OK;
 		s->record_active = 1;
 	}
@@ -322,7 +322,9 @@ int64_t rco__session_step(rco_session *s)
 			int64_t by;
 
 			(void)pthread_mutex_lock(&s->lock);
-			by = (s->receipt.facts & RCO_FACT_ESCALATED) || verified_and_stopped(s) ? RCO__NEVER : s->erase_by_mono_us;
+			by = (s->receipt.facts & RCO_FACT_ESCALATED) || verified_and_stopped(s)
+			             ? RCO__NEVER
+			             : s->erase_by_mono_us;
 			(void)pthread_mutex_unlock(&s->lock);
 			due = earlier(due, by);
 		}

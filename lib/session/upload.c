@@ -60,6 +60,13 @@ static int is_file(const rco__copy *c)
 	return c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO && c->n_legs > 0;
 }
 
+/* Begun by a process that is gone, and the buffer no longer has the audio: nothing can finish it. */
+static int is_orphan(const rco__copy *c)
+{
+	return c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO && c->n_legs == 0 &&
+	       (c->flags & (RCO__COPY_BEGUN | RCO__COPY_COMMITTED | RCO__COPY_GONE)) == RCO__COPY_BEGUN;
+}
+
 /* ---- which files there will be ---- */
 
 /* A file by its key; one that an earlier process began is found again. */
@@ -187,6 +194,14 @@ static int begin_file(rco_session *s, rco__copy *c)
 		rc = begin_again(s, c);
 	if (rc != RCO_OK || (c->flags & RCO__COPY_COMMITTED))
 		return rc;
+	if (is_orphan(c)) { /* its parts are gone now */
+		(void)pthread_mutex_lock(&s->lock);
+		c->flags |= RCO__COPY_GONE;
+		rco__event_queue(s, RCO_EVENT_UPLOAD_ABORTED, RCO_E_NOT_FOUND, 0, "%s: its audio was lost",
+		                 c->key);
+		(void)pthread_mutex_unlock(&s->lock);
+		return RCO_OK;
+	}
 	/* From here on it may exist, whatever the answer is. */
 	(void)pthread_mutex_lock(&s->lock);
 	c->flags |= RCO__COPY_BEGUN;
@@ -207,7 +222,8 @@ static int for_files(rco_session *s, uint32_t done_flag, int (*one)(rco_session 
 	if (s->cursor == NULL)
 		s->cursor = s->copies;
 	while (s->cursor != NULL) {
-		if (is_file(s->cursor) && !(s->cursor->flags & (done_flag | RCO__COPY_COMMITTED))) {
+		if ((is_file(s->cursor) && !(s->cursor->flags & (done_flag | RCO__COPY_COMMITTED))) ||
+		    (one == begin_file && is_orphan(s->cursor))) {
 			rc = one(s, s->cursor);
 			if (rc != RCO_OK)
 				return rc;
@@ -391,7 +407,8 @@ int rco__upload_step(rco_session *s)
 		s->cursor = NULL;
 		s->step = 0;
 		atomic_store(&s->phase, phase + 1);
-	} else if (rc < 0 && (phase == RCO__PHASE_SEND || phase == RCO__PHASE_COMMIT || phase == RCO__PHASE_BEGIN)) {
+	} else if (rc < 0 &&
+	           (phase == RCO__PHASE_SEND || phase == RCO__PHASE_COMMIT || phase == RCO__PHASE_BEGIN)) {
 		begin_anew(s);
 	}
 	return rc;

@@ -300,7 +300,8 @@ static void drain_session(rco__shard *shard, rco_session *s)
 		if (rc != RCO_PENDING) {
 			if (rc != RCO_OK)
 				rco__log(&shard->engine->env, RCO_LOG_ERROR,
-				         "%s: the buffer does not take what is in the rings (%s); it stays in shared "
+				         "%s: the buffer does not take what is in the rings (%s); it stays in "
+				         "shared "
 				         "memory for the next start",
 				         s->call_id, rco_error_name(rc));
 			return;
@@ -367,7 +368,8 @@ static int host_driven(rco_engine *engine)
 	if (rco__in_callback())
 		return rco__fail(RCO_E_REENTRANT, "rco_engine_run() cannot be called from inside a callback");
 	if (!(engine->cfg.flags & RCO_ENGINE_HOST_DRIVEN))
-		return rco__fail(RCO_E_STATE, "this engine has worker threads; set RCO_ENGINE_HOST_DRIVEN to run it");
+		return rco__fail(RCO_E_STATE,
+		                 "this engine has worker threads; set RCO_ENGINE_HOST_DRIVEN to run it");
 	return RCO_OK;
 }
 
@@ -456,7 +458,8 @@ static int wait_idle_driven(rco_engine *engine, const struct timespec *until)
 		int rc;
 
 		if (past(until))
-			return rco__fail(RCO_E_TIMEOUT, "calls are still being worked on; see rco_engine_get_stats()");
+			return rco__fail(RCO_E_TIMEOUT,
+			                 "calls are still being worked on; see rco_engine_get_stats()");
 		rc = rco_engine_run(engine, 20);
 		if (rc != RCO_OK)
 			return rc;
@@ -494,6 +497,7 @@ int rco_engine_wait_idle(rco_engine *engine, uint32_t timeout_ms)
 		if (rc == RCO_OK)
 			return RCO_OK;
 		if (past(&until))
-			return rco__fail(RCO_E_TIMEOUT, "calls are still being worked on; see rco_engine_get_stats()");
+			return rco__fail(RCO_E_TIMEOUT,
+			                 "calls are still being worked on; see rco_engine_get_stats()");
 	}
 }

@@ -235,6 +235,46 @@ static void test_nothing_is_erased_before(void **state)
 	t_world_destroy(&w);
 }
 
+/* Durable means synced, not only written: a sync that fails is no success, and a success had its sync. */
+static void test_written_is_not_durable(void **state)
+{
+	uint64_t syncs;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_fs_init(&fs, "/ledger");
+	w.fs = &fs;
+	t_world_open(&w);
+	s = t_call(&w, "synced");
+	t_push(s, 0, 1, 0, 10);
+	syncs = atomic_load(&fs.syncs);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_true(atomic_load(&fs.syncs) > syncs);
+	rco_session_free(s);
+
+	s = t_call(&w, "not-synced");
+	t_push(s, 0, 1, 0, 10);
+	atomic_store(&fs.sync_only, 1);
+	atomic_store(&fs.fail, RCO_E_IO);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	t_advance(&w, 5000);
+	assert_int_equal(t_status(&w, "not-synced"), RCO_STATUS_STOPPED);
+	atomic_store(&fs.fail, 0);
+	t_await(&w, "not-synced", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+
+	/* the same for a call that is not known yet */
+	syncs = atomic_load(&fs.syncs);
+	assert_int_equal(rco_opt_out_call(w.engine, "unborn", NULL, NULL), RCO_OK);
+	assert_true(atomic_load(&fs.syncs) > syncs);
+	atomic_store(&fs.fail, RCO_E_IO);
+	assert_int_equal(rco_opt_out_call(w.engine, "unborn-too", NULL, NULL), RCO_E_NOT_DURABLE);
+	atomic_store(&fs.fail, 0);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_killed_at_each_change_during),
 		cmocka_unit_test(test_killed_at_each_change_after),
 		cmocka_unit_test(test_nothing_is_erased_before),
+		cmocka_unit_test(test_written_is_not_durable),
 	};
 
 	return cmocka_run_group_tests_name("P3 durable", tests, NULL, NULL);
