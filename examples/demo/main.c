@@ -80,7 +80,8 @@ static void remove_tree(const char *path)
 	rmdir(path);
 }
 
-/* Shared memory has one name space for all users and folders. */
+/* Shared memory has one name space for all users and folders. Also makes the host's folder absolute, since artifacts
+ * are registered by absolute path. */
 static int name_rings(struct folders *f)
 {
 	char real[DEMO_PATH];
@@ -94,7 +95,7 @@ static int name_rings(struct folders *f)
 		hash = (hash ^ (uint8_t)*p) * 16777619u;
 	snprintf(f->rings, sizeof f->rings, "/dev/shm/librecoptout-demo-%u-%08x", (unsigned)getuid(),
 	         (unsigned)hash);
-	return 0;
+	return join(f->host, real, "host");
 }
 
 static int name_folders(struct folders *f, const char *base)

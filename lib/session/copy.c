@@ -137,6 +137,12 @@ static int register_artifact(rco_session *s, uint32_t kind, const char *location
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an artifact of call %s", s->call_id);
 	(void)pthread_mutex_lock(&s->lock);
 	latch = atomic_load(&s->latch);
+	if (location[0] != '/' && s->engine->directory != NULL && s->engine->deletion_ud == s->engine->directory) {
+		/* Said now, and not first when it cannot be erased. */
+		rc = rco__fail(RCO_E_INVALID, "%s is not an absolute path, which is what the directory backend removes",
+		               location);
+		goto out;
+	}
 	if (!(latch & RCO__LATCH_OPTED_OUT) && (latch & RCO__LATCH_CLOSED)) {
 		rc = rco__fail(RCO_E_ENDED,
 		               "call %s has ended and was not opted out; nothing will erase this any more",
