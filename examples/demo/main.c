@@ -80,8 +80,8 @@ static void remove_tree(const char *path)
 	rmdir(path);
 }
 
-/* Shared memory has one name space for all users and folders. Also makes the host's folder absolute, since artifacts
- * are registered by absolute path. */
+/* Shared memory has one name space for all users and folders. Also makes the host's folder absolute, since
+ * artifacts are registered by absolute path. */
 static int name_rings(struct folders *f)
 {
 	char real[DEMO_PATH];

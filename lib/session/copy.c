@@ -139,7 +139,8 @@ static int register_artifact(rco_session *s, uint32_t kind, const char *location
 	latch = atomic_load(&s->latch);
 	if (location[0] != '/' && s->engine->directory != NULL && s->engine->deletion_ud == s->engine->directory) {
 		/* Said now, and not first when it cannot be erased. */
-		rc = rco__fail(RCO_E_INVALID, "%s is not an absolute path, which is what the directory backend removes",
+		rc = rco__fail(RCO_E_INVALID,
+		               "%s is not an absolute path, which is what the directory backend removes",
 		               location);
 		goto out;
 	}

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 static const size_t config_v1_size = sizeof(rco_engine_config);
-static const size_t stats_v1_size = sizeof(rco_engine_stats);
 
 enum { PATH_CAP = 1024, MAX_WORKERS = 64 };
 
@@ -561,7 +560,7 @@ void rco_engine_free(rco_engine *engine)
 	shut_down(engine);
 }
 
-/* ---- what it tells ---- */
+/* ---- the switch ---- */
 
 int rco_engine_set_opt_out_enabled(rco_engine *engine, int enabled)
 {
@@ -580,69 +579,4 @@ int rco_engine_opt_out_enabled(rco_engine *engine)
 	int rc = rco__engine_check(engine);
 
 	return rc == RCO_OK ? (int)atomic_load(&engine->enabled) : rc;
-}
-
-int rco_engine_public_key(rco_engine *engine, uint8_t key[32])
-{
-	int rc = rco__engine_check(engine);
-
-	if (rc != RCO_OK)
-		return rc;
-	if (key == NULL)
-		return rco__fail(RCO_E_INVALID, "key is NULL");
-	rco__signer_public(engine->signer, key);
-	return RCO_OK;
-}
-
-/* Session's lock held. */
-static void count_session(rco_session *s, rco_engine_stats *st)
-{
-	uint32_t facts = s->receipt.facts, phase = atomic_load(&s->phase);
-	int out = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
-
-	if (!s->ended) {
-		st->sessions_open++;
-		st->sessions_recording += s->started_us != 0 && !out;
-	}
-	if (!out) {
-		st->uploads_pending += s->ended && phase < RCO__PHASE_DONE;
-		return;
-	}
-	st->tombstones_waiting += !(facts & RCO_FACT_DURABLE);
-	if (s->hold) {
-		st->holds++;
-		return;
-	}
-	st->erasures_pending += !(facts & RCO_FACT_VERIFIED) || !(facts & RCO_FACT_STOPPED);
-	st->erasures_escalated += (facts & RCO_FACT_ESCALATED) && !(facts & RCO_FACT_VERIFIED);
-}
-
-int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats)
-{
-	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};
-	int rc = rco__engine_check(engine);
-	rco__map_node *node;
-	rco_session *s;
-
-	if (rc != RCO_OK)
-		return rc;
-	(void)pthread_mutex_lock(&engine->reg_lock);
-	for (s = engine->all; s != NULL; s = s->all_next) {
-		(void)pthread_mutex_lock(&s->lock);
-		count_session(s, &st);
-		(void)pthread_mutex_unlock(&s->lock);
-	}
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
-	     node = rco__map_next(&engine->prebirth, node)) {
-		const rco__prebirth *p = node->value;
-
-		st.opt_outs_prebirth++;
-		st.tombstones_waiting += !(p->receipt.facts & RCO_FACT_DURABLE);
-	}
-	(void)pthread_mutex_unlock(&engine->reg_lock);
-	st.frames_overflowed = atomic_load(&engine->overflowed);
-	st.quarantined_files = atomic_load(&engine->quarantined);
-	st.ring_bytes_total = rco__pool_bytes(engine->pool);
-	st.ring_bytes_free = rco__pool_free_bytes(engine->pool);
-	return rco__struct_fill(stats, &st, sizeof st, stats_v1_size, "rco_engine_stats");
 }

@@ -327,13 +327,17 @@ void rco__engine_unref(rco_engine *engine);
 /* With the parts of the world that a test wants to replace: env NULL for the config's. */
 int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_engine **out);
 
-/* ---- session.c ---- */
+/* ---- session.c, leg.c, registry.c, stats.c ---- */
 int rco__session_check(rco_session *session); /* the same for a session */
 int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t recording_id[16], rco_session **out);
 void rco__session_bury(const rco__env *env, rco_session *session); /* free a dead one's memory */
 void rco__session_ref(rco_session *session);
 void rco__session_unref(rco_session *session);
 void rco__session_end_locked(rco_session *session);
+/* Consent is there: ask the recorder to start, then open the gates. No lock held; `starting` is set. */
+int rco__session_start(rco_session *session);
+void rco__gates_set(
+	rco_session *session); /* lock held: every gate as the session's state wants it, STOP included */
 uint32_t rco__session_state(rco_session *session); /* lock held */
 uint64_t rco__session_bytes(rco_session *session); /* accepted, all legs */
 size_t rco__session_meta(rco_session *session, uint8_t out[RCO_META_MAX]);
@@ -396,9 +400,8 @@ int rco__recorder_stopped(const rco_session *session); /* lock held: it is certa
 /* ---- opt_out.c ---- */
 uint32_t rco__status(const rco_session *session);                                 /* lock held */
 int rco__opt_out_latch(rco_session *session, const char *source, int64_t now_us); /* lock held */
-int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, publish; RCO_OK when durable */
-void rco__opted_out_live(rco_session *session); /* lock held: what follows from being latched, for every gate */
-int rco__prebirth_apply(rco_session *session);  /* P12: an opt-out that waits for this call id */
+int rco__tombstone(rco_session *session);      /* no lock: append if need be, sync, publish; RCO_OK when durable */
+int rco__prebirth_apply(rco_session *session); /* P12: an opt-out that waits for this call id */
 void rco__prebirth_expire(rco_engine *engine);
 int rco__opt_out_born(rco_session *session, const rco__receipt_data *data); /* lock held: P12 */
 

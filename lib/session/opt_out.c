@@ -58,7 +58,7 @@ int rco__opt_out_latch(rco_session *s, const char *source, int64_t now_us)
 	if (!atomic_compare_exchange_strong(&s->latch, &none, RCO__LATCH_OPTED_OUT))
 		return none & RCO__LATCH_OPTED_OUT ? RCO_OK
 		                                   : rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
-	rco__opted_out_live(s); /* sets the stop bits */
+	rco__gates_set(s); /* the stop bits */
 	s->receipt.requested_us = now_us;
 	(void)snprintf(s->receipt.source, sizeof s->receipt.source, "%s", source);
 	s->receipt.facts |= (was_recorded(s) ? RCO_FACT_RECORDED : 0u) | (s->ended ? RCO_FACT_AFTER_END : 0u) |
@@ -452,7 +452,7 @@ int rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 	if (s->hold)
 		s->receipt.facts |= RCO_FACT_HELD;
 	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
-	rco__opted_out_live(s);
+	rco__gates_set(s);
 	rco__event_queue(s, RCO_EVENT_OPTED_OUT, 0, 0, "asked by %s before the call was known", data->source);
 	return rco__journal_tombstone(s, 0, &s->tomb_lsn);
 }

@@ -16,11 +16,13 @@ int rco__directory_open(const rco__env *env, const rco_directory_options *option
 /* Files that opening the spool put into quarantine. */
 uint64_t rco__spool_quarantined(const rco_spool *spool);
 
-/* Segment files whose recordings are all gone are deleted, key epochs no recording needs are destroyed. The spool does
- * this itself when a recording is erased; the engine calls it now and then for what could not be done at that time. */
+/* Segment files whose recordings are all gone are deleted, key epochs no recording needs are destroyed. The spool
+ * does this itself when a recording is erased; the engine calls it now and then for what could not be done at that
+ * time. */
 int rco__spool_maintain(rco_spool *spool);
 
-/* Copy a table by the struct_size rules and check its required slots: RCO_E_OPS names the missing one in the detail. */
+/* Copy a table by the struct_size rules and check its required slots: RCO_E_OPS names the missing one in the
+ * detail. */
 int rco__buffer_ops_copy(rco_buffer_ops *dst, const rco_buffer_ops *src);
 int rco__upload_ops_copy(rco_upload_ops *dst, const rco_upload_ops *src);
 int rco__deletion_ops_copy(rco_deletion_ops *dst, const rco_deletion_ops *src);

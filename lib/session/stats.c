@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* What a session and an engine tell about themselves. */
+#include "internal.h"
+
+#include <string.h>
+
+static const size_t session_v1_size = sizeof(rco_session_stats);
+static const size_t engine_v1_size = sizeof(rco_engine_stats);
+
+uint64_t rco__session_bytes(rco_session *s)
+{
+	uint32_t i, n = atomic_load(&s->n_legs);
+	uint64_t sum = 0;
+
+	for (i = 0; i < n; i++) {
+		rco__ring *ring = atomic_load(&s->legs[i].ring);
+
+		sum += ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total);
+	}
+	return sum;
+}
+
+uint32_t rco__session_state(rco_session *s)
+{
+	if ((atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold) {
+		if (!(s->receipt.facts & RCO_FACT_DURABLE) || s->phase < RCO__PHASE_ERASE)
+			return RCO_STATE_OPTED_OUT;
+		if (s->receipt.facts & RCO_FACT_VERIFIED)
+			return RCO_STATE_VERIFIED;
+		if (s->receipt.facts & RCO_FACT_ERASED)
+			return RCO_STATE_ERASED;
+		return s->erase_failures > 0 ? RCO_STATE_ERASE_PENDING : RCO_STATE_ERASING;
+	}
+	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT && s->phase < RCO__PHASE_DONE)
+		return RCO_STATE_OPTED_OUT;
+	if (s->phase == RCO__PHASE_DONE)
+		return s->started_us != 0 && (rco__session_bytes(s) > 0 || s->recorder.start != NULL)
+		               ? RCO_STATE_STORED
+		               : RCO_STATE_CLOSED;
+	if (s->phase >= RCO__PHASE_BEGIN)
+		return RCO_STATE_UPLOADING;
+	if (s->ended)
+		return RCO_STATE_ENDED;
+	if (s->started_us == 0)
+		return RCO_STATE_IDLE;
+	return s->paused ? RCO_STATE_PAUSED : RCO_STATE_RECORDING;
+}
+
+int rco_session_get_stats(rco_session *session, rco_session_stats *stats)
+{
+	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
+	int rc = rco__session_check(session);
+	uint32_t i;
+
+	if (rc != RCO_OK)
+		return rc;
+	(void)pthread_mutex_lock(&session->lock);
+	st.state = rco__session_state(session);
+	st.legs = atomic_load(&session->n_legs);
+	st.created_us = session->created_us;
+	st.started_us = session->started_us;
+	st.ended_us = session->ended_us;
+	st.stopped_us = session->receipt.stopped_us;
+	st.accepted_bytes = rco__session_bytes(session);
+	memcpy(st.recording_id, session->recording_id, 16);
+	for (i = 0; i < st.legs; i++) {
+		rco__ring *ring = atomic_load(&session->legs[i].ring);
+
+		st.accepted_frames +=
+			ring != NULL ? atomic_load(&ring->frames) : atomic_load(&session->legs[i].frames);
+		st.overflowed_frames +=
+			ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&session->legs[i].overflowed);
+		st.buffered_bytes +=
+			ring != NULL ? atomic_load(&ring->read) : atomic_load(&session->legs[i].total);
+	}
+	(void)pthread_mutex_unlock(&session->lock);
+	return rco__struct_fill(stats, &st, sizeof st, session_v1_size, "rco_session_stats");
+}
+
+int rco_session_call_record(rco_session *session, char *buf, size_t cap, size_t *len)
+{
+	int rc = rco__session_check(session);
+	char *text;
+	size_t size;
+
+	if (rc != RCO_OK)
+		return rc;
+	if (len == NULL || (buf == NULL && cap > 0))
+		return rco__fail(RCO_E_INVALID, "buf or len is NULL");
+	rc = rco__call_record(session, &text, &size);
+	if (rc != RCO_OK)
+		return rc;
+	*len = size;
+	if (size + 1 > cap)
+		rc = rco__fail(RCO_E_LIMIT, "the call record needs %zu bytes", size + 1);
+	else
+		memcpy(buf, text, size + 1);
+	rco__release(&session->engine->env, text);
+	return rc;
+}
+
+/* ---- engine ---- */
+
+int rco_engine_public_key(rco_engine *engine, uint8_t key[32])
+{
+	int rc = rco__engine_check(engine);
+
+	if (rc != RCO_OK)
+		return rc;
+	if (key == NULL)
+		return rco__fail(RCO_E_INVALID, "key is NULL");
+	rco__signer_public(engine->signer, key);
+	return RCO_OK;
+}
+
+/* Session's lock held. */
+static void count_session(rco_session *s, rco_engine_stats *st)
+{
+	uint32_t facts = s->receipt.facts, phase = atomic_load(&s->phase);
+	int out = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
+
+	if (!s->ended) {
+		st->sessions_open++;
+		st->sessions_recording += s->started_us != 0 && !out;
+	}
+	if (!out) {
+		st->uploads_pending += s->ended && phase < RCO__PHASE_DONE;
+		return;
+	}
+	st->tombstones_waiting += !(facts & RCO_FACT_DURABLE);
+	if (s->hold) {
+		st->holds++;
+		return;
+	}
+	st->erasures_pending += !(facts & RCO_FACT_VERIFIED) || !(facts & RCO_FACT_STOPPED);
+	st->erasures_escalated += (facts & RCO_FACT_ESCALATED) && !(facts & RCO_FACT_VERIFIED);
+}
+
+int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats)
+{
+	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};
+	int rc = rco__engine_check(engine);
+	rco__map_node *node;
+	rco_session *s;
+
+	if (rc != RCO_OK)
+		return rc;
+	(void)pthread_mutex_lock(&engine->reg_lock);
+	for (s = engine->all; s != NULL; s = s->all_next) {
+		(void)pthread_mutex_lock(&s->lock);
+		count_session(s, &st);
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
+	     node = rco__map_next(&engine->prebirth, node)) {
+		const rco__prebirth *p = node->value;
+
+		st.opt_outs_prebirth++;
+		st.tombstones_waiting += !(p->receipt.facts & RCO_FACT_DURABLE);
+	}
+	(void)pthread_mutex_unlock(&engine->reg_lock);
+	st.frames_overflowed = atomic_load(&engine->overflowed);
+	st.quarantined_files = atomic_load(&engine->quarantined);
+	st.ring_bytes_total = rco__pool_bytes(engine->pool);
+	st.ring_bytes_free = rco__pool_free_bytes(engine->pool);
+	return rco__struct_fill(stats, &st, sizeof st, engine_v1_size, "rco_engine_stats");
+}
