@@ -435,7 +435,8 @@ typedef struct rco_engine_config {
  *
  * @return #RCO_OK; #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_OPS
  *   for a bad config; #RCO_E_BUSY if another engine has the folder;
- *   #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_IO for the folders;
+ *   #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_IO for the folders, #RCO_E_STATE
+ *   if one of them is a file;
  *   #RCO_E_SHARED_MEMORY for the rings; #RCO_E_VERSION if the folder was
  *   written by a newer library; #RCO_E_KEY if the key provider fails;
  *   #RCO_E_NO_MEMORY.
