@@ -158,6 +158,13 @@ static int map_pool(rco__pool *pool, int fd)
 		                 strerror(errno));
 	pool->base = p;
 	(void)madvise(p, pool->size, MADV_DONTDUMP); /* audio has no place in a core dump */
+	/* Nor in a swap file: even a tmpfs is swapped. Locked as it is used, so that an idle pool costs nothing.
+	 */
+	if (mlock2(p, pool->size, MLOCK_ONFAULT) != 0)
+		rco__log(&pool->env, RCO_LOG_WARN,
+		         "the rings cannot be locked into memory (%s) and could be swapped to a disk: raise "
+		         "RLIMIT_MEMLOCK to %zu bytes, or use no swap",
+		         strerror(errno), pool->size);
 	return RCO_OK;
 }
 

@@ -102,6 +102,16 @@ int rco__job_confirm(rco_session *s, rco__call_fn call, uint32_t confirmed, rco_
 	return rc;
 }
 
+int rco__call_abort(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+}
+
+int rco__call_buffer_erase(rco_session *s, uint64_t op, rco_result *result)
+{
+	return s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
+}
+
 /* ---- artifacts ---- */
 
 static int check_artifact(uint32_t kind, const char *location, const char *version)

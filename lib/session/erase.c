@@ -12,20 +12,10 @@
 enum { AUDIT_VERIFY = 0, AUDIT_LIST = 1 };
 enum { REMOVE_ABORT = 0, REMOVE_REMOVE = 1 };
 
-static int call_buffer_erase(rco_session *s, uint64_t op, rco_result *result)
-{
-	return s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
-}
-
 /* One byte of the first leg is enough to know whether the recording can be read. */
 static int call_buffer_read(rco_session *s, uint64_t op, rco_result *result)
 {
 	return s->engine->buffer.read(s->recording_id, 0, 0, s->args->meta, 2, op, result, s->engine->buffer_ud);
-}
-
-static int call_abort(rco_session *s, uint64_t op, rco_result *result)
-{
-	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
 }
 
 /* An object of the host's that the deletion backend does not handle is the built-in directory's, if there is one.
@@ -91,7 +81,7 @@ static int remove_copy(rco_session *s, rco__copy *c)
 	if (c->store == RCO_STORE_HOST && !recorder_stopped(s))
 		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 	if (c->store == RCO_STORE_UPLOAD && s->step == REMOVE_ABORT) {
-		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
+		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
 		if (rc != RCO_OK)
 			return rc;
 		if ((c->flags & RCO__COPY_BEGUN) && !(c->flags & RCO__COPY_COMMITTED))
@@ -245,7 +235,7 @@ static int erase_buffer(rco_session *s)
 
 	if (s->buffer_gone || !s->buffer_has)
 		return RCO_OK;
-	rc = rco__job_confirm(s, call_buffer_erase, RCO_CONFIRM_GONE, &result);
+	rc = rco__job_confirm(s, rco__call_buffer_erase, RCO_CONFIRM_GONE, &result);
 	if (rc == RCO_OK)
 		s->buffer_gone = 1;
 	return rc;

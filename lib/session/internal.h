@@ -473,6 +473,9 @@ int rco__copy_erasable(const rco_session *session, const rco__copy *copy);
 const rco_object *rco__copy_object(rco_session *session, const rco__copy *copy);
 /* rco__job_call() that wants a confirmation: RCO_E_UNCONFIRMED without it. */
 int rco__job_confirm(rco_session *session, rco__call_fn call, uint32_t confirmed, rco_result *result);
+/* Slots that both uploading and erasing call: for session->cursor, and for the recording. */
+int rco__call_abort(rco_session *session, uint64_t op, rco_result *result);
+int rco__call_buffer_erase(rco_session *session, uint64_t op, rco_result *result);
 
 /* ---- export.c ---- */
 int rco__export_begin(rco_session *session, rco__copy *copy);

@@ -23,11 +23,6 @@ static int call_head(rco_session *s, uint64_t op, rco_result *result)
 	return s->engine->upload.head(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
 }
 
-static int call_abort(rco_session *s, uint64_t op, rco_result *result)
-{
-	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
-}
-
 static int call_begin(rco_session *s, uint64_t op, rco_result *result)
 {
 	return s->engine->upload.begin(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
@@ -48,11 +43,6 @@ static int call_put(rco_session *s, uint64_t op, rco_result *result)
 static int call_commit(rco_session *s, uint64_t op, rco_result *result)
 {
 	return s->engine->upload.commit(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
-}
-
-static int call_erase(rco_session *s, uint64_t op, rco_result *result)
-{
-	return s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
 }
 
 static int is_file(const rco__copy *c)
@@ -177,7 +167,7 @@ static int begin_again(rco_session *s, rco__copy *c)
 			s->step = BEGIN_ABORT;
 	}
 	if (rc == RCO_OK && s->step == BEGIN_ABORT) {
-		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
+		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
 		if (rc == RCO_OK)
 			s->step = BEGIN_BEGIN;
 	}
@@ -343,7 +333,7 @@ static int release(rco_session *s)
 	int rc = RCO_OK;
 
 	if (s->buffer_has && !s->buffer_gone)
-		rc = rco__job_confirm(s, call_erase, RCO_CONFIRM_GONE, &result);
+		rc = rco__job_confirm(s, rco__call_buffer_erase, RCO_CONFIRM_GONE, &result);
 	if (rc != RCO_OK)
 		return rc;
 	s->buffer_gone = 1;
