@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of recordings, and how threads share syncs. */
+#include "spool_internal.h"
+
+#include <string.h>
+
+/* ---- sharing syncs ---- */
+
+int rco__group_init(rco__group *group)
+{
+	if (pthread_mutex_init(&group->lock, NULL) != 0)
+		return RCO_E_NO_MEMORY;
+	if (pthread_mutex_init(&group->turn, NULL) == 0)
+		return RCO_OK;
+	(void)pthread_mutex_destroy(&group->lock);
+	return RCO_E_NO_MEMORY;
+}
+
+void rco__group_destroy(rco__group *group)
+{
+	(void)pthread_mutex_destroy(&group->lock);
+	(void)pthread_mutex_destroy(&group->turn);
+}
+
+int rco__group_run(rco__group *group, int (*sync)(rco_spool *spool), rco_spool *spool)
+{
+	uint64_t mine, rounds, upto;
+	int rc = RCO_OK, shared;
+
+	(void)pthread_mutex_lock(&group->lock);
+	mine = ++group->asked;
+	rounds = group->rounds;
+	(void)pthread_mutex_unlock(&group->lock);
+	(void)pthread_mutex_lock(&group->turn);
+	(void)pthread_mutex_lock(&group->lock);
+	shared = group->served >= mine;
+	upto = group->asked;
+	(void)pthread_mutex_unlock(&group->lock);
+	if (!shared)
+		rc = sync(spool);
+	(void)pthread_mutex_lock(&group->lock);
+	if (!shared) {
+		group->served = upto;
+		group->rounds++;
+	}
+	if (rc != RCO_OK) {
+		group->failed = group->rounds;
+		group->error = rc;
+	} else if (group->failed > rounds) {
+		/* One that was under way when this call came may have been about what this call is about. */
+		rc = rco__fail(group->error, "a sync of %s failed", spool->path);
+	}
+	(void)pthread_mutex_unlock(&group->lock);
+	(void)pthread_mutex_unlock(&group->turn);
+	return rc;
+}
+
+/* ---- the table ---- */
+
+static rco__spooled **bucket_of(rco_spool *spool, const uint8_t id[16])
+{
+	return &spool->buckets[rco__get32(id) % RCO__SPOOL_BUCKETS]; /* ids are random */
+}
+
+/* table_lock held. Where the pointer to it is, or would be. */
+static rco__spooled **place(rco_spool *spool, const uint8_t id[16])
+{
+	rco__spooled **at = bucket_of(spool, id);
+
+	while (*at != NULL && memcmp((*at)->id, id, 16) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+rco__spooled *rco__spooled_find(rco_spool *spool, const uint8_t id[16])
+{
+	return *place(spool, id);
+}
+
+rco__spooled *rco__spooled_get(rco_spool *spool, const uint8_t id[16])
+{
+	rco__spooled *r;
+
+	(void)pthread_mutex_lock(&spool->table_lock);
+	r = *place(spool, id);
+	if (r != NULL)
+		r->refs++;
+	(void)pthread_mutex_unlock(&spool->table_lock);
+	return r;
+}
+
+void rco__spooled_free(rco_spool *spool, rco__spooled *r)
+{
+	uint32_t i;
+
+	rco__secmem_put(spool->secrets, r->key);
+	for (i = 0; i < RCO_MAX_LEGS; i++)
+		rco__release(&spool->env, r->legs[i].pieces);
+	rco__release(&spool->env, r->segments);
+	(void)pthread_mutex_destroy(&r->lock);
+	(void)pthread_mutex_destroy(&r->key_lock);
+	rco_memzero(r, sizeof *r);
+	rco__release(&spool->env, r);
+}
+
+void rco__spooled_put(rco_spool *spool, rco__spooled *r)
+{
+	int last;
+
+	(void)pthread_mutex_lock(&spool->table_lock);
+	last = --r->refs == 0;
+	(void)pthread_mutex_unlock(&spool->table_lock);
+	if (last)
+		rco__spooled_free(spool, r);
+}
+
+rco__spooled *rco__spooled_new(rco_spool *spool, const uint8_t id[16])
+{
+	rco__spooled *r = rco__zalloc(&spool->env, 1, sizeof *r);
+
+	if (r != NULL && pthread_mutex_init(&r->lock, NULL) != 0) {
+		rco__release(&spool->env, r);
+		r = NULL;
+	}
+	if (r != NULL && pthread_mutex_init(&r->key_lock, NULL) != 0) {
+		(void)pthread_mutex_destroy(&r->lock);
+		rco__release(&spool->env, r);
+		r = NULL;
+	}
+	if (r == NULL) {
+		(void)rco__fail(RCO_E_NO_MEMORY, "no memory for a recording");
+		return NULL;
+	}
+	memcpy(r->id, id, 16);
+	r->refs = 1; /* the table's */
+	return r;
+}
+
+/* In place of none: NULL, or the one that is there already, with a reference. */
+rco__spooled *rco__spooled_insert(rco_spool *spool, rco__spooled *r)
+{
+	rco__spooled **at, *other;
+
+	(void)pthread_mutex_lock(&spool->table_lock);
+	at = place(spool, r->id);
+	other = *at;
+	if (other == NULL) {
+		*at = r;
+		spool->n_recordings++;
+		r->refs++; /* the caller's */
+	} else {
+		other->refs++;
+	}
+	(void)pthread_mutex_unlock(&spool->table_lock);
+	return other;
+}
+
+/* Recording's lock held: who waits for it finds it gone. The caller has a reference of its own. */
+void rco__spooled_take_out(rco_spool *spool, rco__spooled *r)
+{
+	rco__spooled **at;
+
+	(void)pthread_mutex_lock(&spool->table_lock);
+	at = place(spool, r->id);
+	if (*at == r) {
+		*at = r->next;
+		r->refs--;
+		spool->n_recordings--;
+	}
+	(void)pthread_mutex_unlock(&spool->table_lock);
+	r->state = RCO__SPOOLED_GONE;
+}
+
+/* All recordings, each with a reference. */
+int rco__spooled_list(rco_spool *spool, rco__spooled ***list, size_t *count)
+{
+	rco__spooled *r;
+	size_t i, n = 0;
+
+	(void)pthread_mutex_lock(&spool->table_lock);
+	*list = rco__alloc(&spool->env, (spool->n_recordings + 1) * sizeof **list);
+	for (i = 0; *list != NULL && i < RCO__SPOOL_BUCKETS; i++)
+		for (r = spool->buckets[i]; r != NULL; r = r->next) {
+			r->refs++;
+			(*list)[n++] = r;
+		}
+	(void)pthread_mutex_unlock(&spool->table_lock);
+	*count = n;
+	return *list != NULL ? RCO_OK : rco__fail(RCO_E_NO_MEMORY, "scan: no memory for a list of recordings");
+}
+
+void rco__spooled_free_all(rco_spool *spool)
+{
+	size_t i;
+
+	for (i = 0; i < RCO__SPOOL_BUCKETS; i++) {
+		while (spool->buckets[i] != NULL) {
+			rco__spooled *r = spool->buckets[i];
+
+			spool->buckets[i] = r->next;
+			rco__spooled_free(spool, r);
+		}
+	}
+}
