@@ -24,7 +24,7 @@ void rco__group_destroy(rco__group *group)
 
 int rco__group_run(rco__group *group, int (*sync)(rco_spool *spool), rco_spool *spool)
 {
-	uint64_t mine, rounds, upto;
+	uint64_t mine, rounds, until;
 	int rc = RCO_OK, shared;
 
 	(void)pthread_mutex_lock(&group->lock);
@@ -34,13 +34,13 @@ int rco__group_run(rco__group *group, int (*sync)(rco_spool *spool), rco_spool *
 	(void)pthread_mutex_lock(&group->turn);
 	(void)pthread_mutex_lock(&group->lock);
 	shared = group->served >= mine;
-	upto = group->asked;
+	until = group->asked;
 	(void)pthread_mutex_unlock(&group->lock);
 	if (!shared)
 		rc = sync(spool);
 	(void)pthread_mutex_lock(&group->lock);
 	if (!shared) {
-		group->served = upto;
+		group->served = until;
 		group->rounds++;
 	}
 	if (rc != RCO_OK) {
