@@ -24,7 +24,6 @@ typedef struct bench {
 	void *key_ud;
 	rco_key_folder *keys;
 	rco_spool *spool;
-	_Atomic uint64_t op;
 	pthread_mutex_t log_lock;
 	char log[1 << 16];
 	size_t log_size;
@@ -208,7 +207,7 @@ static inline int b_try_begin(bench *b, uint8_t n, const char *meta)
 	int rc;
 
 	b_id(r.id, n);
-	rc = rco_spool_buffer_ops()->open(&r, ++b->op, &result, b->spool);
+	rc = rco_spool_buffer_ops()->open(&r, 1, &result, b->spool);
 	assert_int_equal(result.confirmed, rc == RCO_OK ? RCO_CONFIRM_DONE : 0);
 	return rc;
 }

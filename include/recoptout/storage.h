@@ -296,6 +296,7 @@ typedef struct rco_key_ops {
 	 * REQUIRED. Encrypt `key` for storage under the current epoch key, bound to
 	 * `recording_id`. Writes at most #RCO_WRAPPED_KEY_MAX bytes to `wrapped`,
 	 * their number to `*wrapped_bytes`, and the epoch's number to `*epoch`.
+	 * Epochs are counted upwards from 1.
 	 */
 	int (*wrap)(const uint8_t key[32], const uint8_t recording_id[16], uint8_t *wrapped, size_t *wrapped_bytes,
 	            uint64_t *epoch, void *user_data);
@@ -304,7 +305,8 @@ typedef struct rco_key_ops {
 	int (*unwrap)(uint64_t epoch, const uint8_t *wrapped, size_t wrapped_bytes, const uint8_t recording_id[16],
 	              uint8_t key[32], void *user_data);
 
-	/** Optional. No recording needs this epoch any more: destroy its key. Never the current epoch. */
+	/** Optional. No recording needs this epoch any more: destroy its key. Never the current epoch; again for
+	 * one already destroyed: no effect. */
 	int (*destroy)(uint64_t epoch, void *user_data);
 
 	void *reserved; /**< NULL */

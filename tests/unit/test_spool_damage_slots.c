@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Key slots, epoch keys and the list of epochs cut at every length and with a bit flipped in every byte, and every
+ * file from the future. Opening succeeds (or says in one clear error why not, for a newer version); damage costs
+ * the calls it hits, is told, and what is set aside is no way around an erasure.
+ */
+#include "../support_damage.h"
+
+#include "../../lib/base/bytes.h"
+#include "../../lib/storage/spool_internal.h"
+
+/* ---- slots ---- */
+
+/* Bytes 0 to 295 and the checksum hold the key: without them the call is lost. The rest is only its meta data. */
+static void test_slot_flips(void **state)
+{
+	uint64_t got[2];
+	uint8_t key[72];
+	b_found f;
+	victim v;
+	size_t at;
+
+	(void)state;
+	pick(&v, ".rcok");
+	memcpy(key, v.good + 1024 + 40, sizeof key);
+	for (at = 0; at<3 * 1024; at += at> 512 && at < 1024 ? 64 : STEP) {
+		size_t in_slot = at % 1024;
+		int slot = (int)(at / 1024) - 1, key_lost, meta_lost;
+
+		flip(&v, at, (uint8_t)(1u << (at % 8)));
+		b_open(&v.b);
+		readable(&v, got);
+		b_scan(&v.b, &f);
+		key_lost = slot >= 0 && (in_slot < 296 || in_slot >= 1020);
+		meta_lost =
+			slot >= 0 && ((in_slot >= 296 && in_slot < 808) || (in_slot >= 1016 && in_slot < 1020));
+		assert_int_equal(got[0], key_lost && slot == 0 ? 0 : HELD);
+		assert_int_equal(got[1], key_lost && slot == 1 ? 0 : HELD);
+		assert_int_equal(f.n, key_lost ? 1 : 2);
+		if (slot == 0 && !key_lost)
+			assert_int_equal(f.at[b_where(&f, 1)].has_meta, !meta_lost);
+		if (key_lost || meta_lost) {
+			char path[256];
+
+			assert_int_equal(rco__spool_quarantined(v.b.spool), 1);
+			assert_non_null(strstr(v.b.log, "set aside"));
+			t_join(path, sizeof path, v.b.spool_path, "quarantine");
+			assert_int_equal(b_files(path, ".rcok", NULL), 1);
+			if (slot == 0) /* what is set aside is no key */
+				assert_int_equal(t_tree_holds(path, key, 16), 0);
+		}
+		if (at % 64 == 0)
+			go_on(&v, got, 1);
+		restore(&v);
+		if (at % 64 == 0) {
+			b_open(&v.b);
+			b_close(&v.b);
+			restore(&v);
+		}
+	}
+	let_go(&v);
+}
+
+/* Cut at any length: slots before the cut are all there. */
+static void test_slot_cuts(void **state)
+{
+	uint64_t got[2];
+	victim v;
+	size_t cut;
+
+	(void)state;
+	pick(&v, ".rcok");
+	for (cut = 0; cut<4 * 1024; cut += cut % 1024> 900 || cut % 1024 < 100 ? STEP : 31) {
+		t_write_file(v.path, v.good, cut);
+		b_open(&v.b);
+		readable(&v, got);
+		assert_int_equal(got[0], cut >= 2 * 1024 ? HELD : 0);
+		assert_int_equal(got[1], cut >= 3 * 1024 ? HELD : 0);
+		if (cut % 16 == 0)
+			go_on(&v, got, 0);
+		restore(&v);
+		/* segments that were set aside with the keys */
+		b_open(&v.b);
+		b_close(&v.b);
+		restore(&v);
+	}
+	let_go(&v);
+}
+
+/* A slot file that is something else goes to quarantine whole, and so do the segments, which nobody can read now.
+ */
+static void test_foreign_slot_file(void **state)
+{
+	char path[256];
+	uint64_t got[2];
+	victim v;
+
+	(void)state;
+	pick(&v, ".rcok");
+	t_write_file(v.path, "something else", 14);
+	b_open(&v.b);
+	readable(&v, got);
+	assert_int_equal(got[0] + got[1], 0);
+	t_join(path, sizeof path, v.b.spool_path, "quarantine");
+	assert_int_equal(t_tree_holds(path, "something else", 14), 1);
+	assert_int_equal(t_tree_holds(path, "RCOSEG01", 8), 1);
+	assert_int_equal(rco__spool_quarantined(v.b.spool), 2);
+	go_on(&v, got, 1);
+	let_go(&v);
+}
+
+/* A damaged header costs nothing, and a damaged slot together with it only its own call. */
+static void test_header_and_slot(void **state)
+{
+	uint64_t got[2];
+	uint8_t *bad;
+	victim v;
+
+	(void)state;
+	pick(&v, ".rcok");
+	bad = malloc(v.size);
+	assert_non_null(bad);
+	memcpy(bad, v.good, v.size);
+	memset(bad, 0x55, 1024 + 8);
+	t_write_file(v.path, bad, v.size);
+	b_open(&v.b);
+	readable(&v, got);
+	assert_int_equal(got[0], 0);
+	assert_int_equal(got[1], HELD);
+	assert_int_equal(rco__spool_quarantined(v.b.spool), 2);
+	go_on(&v, got, 1);
+	free(bad);
+	let_go(&v);
+}
+
+/* A damaged slot must not be a way around an erasure: afterwards no file holds the key, whatever was set aside. */
+static void test_erase_after_slot_damage(void **state)
+{
+	uint8_t key[72];
+	victim v;
+
+	(void)state;
+	pick(&v, ".rcok");
+	memcpy(key, v.good + 1024 + 40, sizeof key);
+	flip(&v, 1024 + 8, 1);
+	assert_int_equal(t_tree_holds(v.b.root, key, sizeof key), 1);
+	b_open(&v.b);
+	b_erase(&v.b, 1);
+	assert_int_equal(t_tree_holds(v.b.root, key, 16), 0);
+	let_go(&v);
+}
+
+/* ---- keys ---- */
+
+/* A damaged epoch key: its calls are told with what is known of them, others and new ones work. */
+static void test_key_flips(void **state)
+{
+	uint64_t got[2];
+	b_found f;
+	victim v;
+	size_t at;
+
+	(void)state;
+	pick(&v, ".key");
+	for (at = 0; at <= v.size; at += STEP) {
+		if (at < v.size)
+			flip(&v, at, 4);
+		else
+			t_write_file(v.path, v.good, at / 2);
+		b_open(&v.b);
+		b_scan(&v.b, &f);
+		readable(&v, got);
+		assert_int_equal(got[0], 0);
+		assert_int_equal(got[1], 0);
+		assert_int_equal(f.n, 2);
+		assert_string_equal(f.at[b_where(&f, 1)].meta, "meta of one");
+		assert_int_equal(f.at[b_where(&f, 1)].bytes[0], 0);
+		assert_int_equal(f.at[b_where(&f, 1)].damaged, HELD);
+		assert_int_equal(f.at[b_where(&f, 2)].damaged, HELD);
+		assert_non_null(strstr(v.b.log, "cannot be unwrapped"));
+		b_begin(&v.b, 50);
+		b_noise(&v.b, 50, 0, 0, 500);
+		b_holds(&v.b, 50, 0, 500);
+		b_erase(&v.b, 50);
+		b_close(&v.b);
+		{ /* the new epoch's key, or the damaged one would not be the newest again */
+			char path[256];
+
+			t_join(path, sizeof path, v.b.keys_path, "epoch-0000000000000002.key");
+			assert_int_equal(unlink(path), 0);
+			t_join(path, sizeof path, v.b.spool_path, "epochs.rcoe");
+			assert_int_equal(unlink(path), 0);
+		}
+		restore(&v);
+	}
+	let_go(&v);
+}
+
+/* ---- the list of epochs ---- */
+
+static void test_epoch_list(void **state)
+{
+	size_t size = 0, at;
+	char path[256];
+	uint8_t *good;
+	bench b;
+
+	(void)state;
+	leave(&b);
+	t_join(path, sizeof path, b.spool_path, "epochs.rcoe");
+	good = t_read_file(path, &size);
+	assert_non_null(good);
+	for (at = 0; at < 2 * size; at++) {
+		if (at < size)
+			good[at] ^= 0x20;
+		t_write_file(path, good, at < size ? size : at - size);
+		if (at < size)
+			good[at] ^= 0x20;
+		b_open(&b);
+		b_holds(&b, 1, 0, HELD);
+		assert_int_equal(rco__spool_quarantined(b.spool), 1);
+		b_begin(&b, 50);
+		b_erase(&b, 50);
+		b_reopen(&b);
+		assert_int_equal(rco__spool_quarantined(b.spool), 0);
+		b_close(&b);
+	}
+	free(good);
+	b_destroy(&b);
+}
+
+/* ---- newer files ---- */
+
+static void put_crc(uint8_t *data, size_t at)
+{
+	rco__put32(data + at, rco__crc32c(0, data, at));
+}
+
+/* Each file of a newer version is refused with a clear error, and nothing is changed, so that the newer one can go
+ * on. */
+static void test_newer_versions(void **state)
+{
+	static const struct {
+		const char *suffix;
+		size_t version_at, crc_at;
+	} files[] = {{".rcos", 8, RCO__SPOOL_SEG_CRC_AT}, {".rcok", 8, 32}, {".key", 8, 68}, {".rcoe", 8, 0}};
+	size_t i, size = 0, left;
+	uint8_t *data, *after;
+	char path[256];
+	bench b;
+	int rc;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		leave(&b);
+		assert_int_equal(b_files(b.root, files[i].suffix, path), 1);
+		data = t_read_file(path, &size);
+		assert_non_null(data);
+		rco__put16(data + files[i].version_at, 2);
+		put_crc(data, files[i].crc_at != 0 ? files[i].crc_at : size - 4);
+		t_write_file(path, data, size);
+		rc = b_try_keys(&b);
+		if (rc == RCO_OK)
+			rc = b_try_spool(&b);
+		assert_int_equal(rc, RCO_E_VERSION);
+		assert_string_not_equal(rco_error_detail(), "");
+		b_close(&b);
+		after = t_read_file(path, &left);
+		assert_non_null(after);
+		assert_int_equal(left, size);
+		assert_memory_equal(after, data, size);
+		free(after);
+		free(data);
+		b_destroy(&b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slot_flips),
+		cmocka_unit_test(test_slot_cuts),
+		cmocka_unit_test(test_foreign_slot_file),
+		cmocka_unit_test(test_header_and_slot),
+		cmocka_unit_test(test_erase_after_slot_damage),
+		cmocka_unit_test(test_key_flips),
+		cmocka_unit_test(test_epoch_list),
+		cmocka_unit_test(test_newer_versions),
+	};
+
+	return cmocka_run_group_tests_name("spool damage: slots and keys", tests, NULL, NULL);
+}
