@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The custom allocator of zstd's contexts is part of its "static" interface,
- * though exported by the shared library since 1.3. It is needed because zstd
- * keeps literals, which are audio, in its workspace and frees them unwiped.
- */
-#define ZSTD_STATIC_LINKING_ONLY
-#include <zstd.h>
+#include "zstd_memory.h"
 
 #include "codec.h"
 
@@ -31,41 +25,6 @@ struct rco__codec {
 	uint8_t *scratch; /* a chunk in file order, on big-endian hosts only */
 	size_t scratch_size;
 };
-
-/* Stands before each block that zstd gets, so that freeing it knows how much to wipe. */
-union block_head {
-	size_t size;
-	max_align_t align;
-};
-
-static void *zstd_alloc(void *opaque, size_t size)
-{
-	union block_head *head;
-
-	if (size > SIZE_MAX - sizeof *head)
-		return NULL;
-	head = rco__alloc(opaque, sizeof *head + size);
-	if (head == NULL)
-		return NULL;
-	head->size = size;
-	return head + 1;
-}
-
-static void zstd_free(void *opaque, void *block)
-{
-	union block_head *head = block;
-
-	if (block == NULL)
-		return;
-	head--;
-	rco_memzero(head, sizeof *head + head->size);
-	rco__release(opaque, head);
-}
-
-static ZSTD_customMem zstd_memory(rco__codec *codec)
-{
-	return (ZSTD_customMem){zstd_alloc, zstd_free, &codec->env};
-}
 
 int rco__codec_create(const rco__env *env, rco__codec **out)
 {
@@ -133,7 +92,7 @@ static int need_cctx(rco__codec *codec)
 
 	if (codec->cctx != NULL)
 		return RCO_OK;
-	codec->cctx = ZSTD_createCCtx_advanced(zstd_memory(codec));
+	codec->cctx = ZSTD_createCCtx_advanced(rco__zstd_memory(&codec->env));
 	if (codec->cctx == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for zstd");
 	rc = set_up_cctx(codec->cctx);
@@ -217,7 +176,7 @@ static int corrupt(const char *what)
 static int need_dctx(rco__codec *codec)
 {
 	if (codec->dctx == NULL)
-		codec->dctx = ZSTD_createDCtx_advanced(zstd_memory(codec));
+		codec->dctx = ZSTD_createDCtx_advanced(rco__zstd_memory(&codec->env));
 	return codec->dctx != NULL ? RCO_OK : rco__fail(RCO_E_NO_MEMORY, "no memory for zstd");
 }
 

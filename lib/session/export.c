@@ -8,9 +8,9 @@
 #include "internal.h"
 
 #include "../media/wav.h"
+#include "../media/zstd_memory.h"
 
 #include <string.h>
-#include <zstd.h>
 
 enum { SIDE_BYTES = 64 * 1024, BLOCK_BYTES = 2 * SIDE_BYTES };
 
@@ -86,7 +86,7 @@ int rco__export_begin(rco_session *s, rco__copy *copy)
 	x->part_cap = cap;
 	x->left = plain_size(s, copy);
 	if (zst) {
-		x->zstd = ZSTD_createCCtx();
+		x->zstd = ZSTD_createCCtx_advanced(rco__zstd_memory(&s->engine->env));
 		if (x->zstd == NULL) {
 			rco__release(&s->engine->env, x);
 			return rco__fail(RCO_E_NO_MEMORY, "no memory for compressing");
