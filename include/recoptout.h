@@ -943,10 +943,10 @@ typedef enum rco_event_type {
 	RCO_EVENT_PAUSED = 2,
 	RCO_EVENT_RESUMED = 3,
 	RCO_EVENT_ENDED = 4,
-	RCO_EVENT_OPTED_OUT = 5,    /**< latched: nothing is accepted any more */
-	RCO_EVENT_STOP_FAILED = 6,  /**< the host's recorder did not confirm its stop; retried */
-	RCO_EVENT_STOPPED = 7,      /**< the recorder confirmed, or there was none */
-	RCO_EVENT_DURABLE = 8,      /**< the tombstone is on disk */
+	RCO_EVENT_OPTED_OUT = 5,   /**< latched: nothing is accepted any more */
+	RCO_EVENT_STOP_FAILED = 6, /**< the host's recorder did not confirm its stop; retried */
+	RCO_EVENT_STOPPED = 7,     /**< the recorder confirmed, or there was none */
+	RCO_EVENT_DURABLE = 8, /**< the tombstone is on disk; without a call id: `count` for calls not yet known */
 	RCO_EVENT_NOT_DURABLE = 9,  /**< the ledger could not be written; retried */
 	RCO_EVENT_ERASE_RETRY = 10, /**< a backend failed; `code` says how, `attempt` counts */
 	RCO_EVENT_ERASED = 11,

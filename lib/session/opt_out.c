@@ -489,7 +489,7 @@ void rco__prebirth_expire(rco_engine *engine)
 {
 	int64_t now = rco__wall_us(&engine->env);
 	rco__map_node *node, *next;
-	uint64_t unsynced = 0;
+	uint64_t unsynced = 0, durable = 0;
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL; node = next) {
@@ -518,7 +518,10 @@ void rco__prebirth_expire(rco_engine *engine)
 		if (p->lsn <= unsynced && !(p->receipt.facts & RCO_FACT_DURABLE)) {
 			p->receipt.facts |= RCO_FACT_DURABLE;
 			p->receipt.durable_us = now;
+			durable++;
 		}
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
+	if (durable > 0)
+		rco__engine_event(engine, RCO_EVENT_DURABLE, 0, durable, "opt-outs for calls not yet known");
 }
