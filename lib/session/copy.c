@@ -168,6 +168,7 @@ static int register_artifact(rco_session *s, uint32_t kind, const char *location
 		copy->flags |= RCO__COPY_LATE;
 		if (rco__copy_erasable(s, copy))
 			reopen(s);
+		atomic_store(&s->late_news, 1);
 	}
 	rco__copy_add(s, copy);
 	copy = NULL;

@@ -514,6 +514,7 @@ static void shut_down(rco_engine *engine)
 	rco__engine_events_dispatch(engine);
 	atomic_store(&engine->magic, RCO__MAGIC_DEAD);
 	cut_sessions(engine);
+	rco__workers_drop(engine);
 	forget_all(engine);
 	rco__ops_destroy(engine);
 	rco__ledger_close(engine->calls);

@@ -195,8 +195,12 @@ struct rco_session {
 	rco__args *args; /* of the operation; made with the first one */
 	int64_t op_deadline_us;
 	_Atomic uint32_t attempt;
-	int64_t retry_us; /* back-off: nothing before this time */
-	uint32_t opened;  /* the buffer knows the recording */
+	int64_t retry_us;      /* back-off: nothing before this time */
+	int64_t tomb_retry_us; /* the same for a tombstone that could not be written: waits for no backend's
+	                          back-off */
+	uint32_t tomb_attempt;
+	_Atomic uint32_t late_news; /* an artifact came after the opt-out: look at it at once */
+	uint32_t opened;            /* the buffer knows the recording */
 	uint32_t buffer_gone;
 	uint32_t buffer_has; /* something may be in the buffer */
 	uint32_t buffer_verified;
@@ -350,6 +354,7 @@ int rco__workers_start(rco_engine *engine);
 void rco__workers_stop(rco_engine *engine);
 void rco__workers_wake(rco__shard *shard);
 void rco__session_wake(rco_session *session); /* any thread */
+void rco__workers_drop(rco_engine *engine);   /* references of sessions that were woken after the drain */
 void rco__workers_drain(
 	rco_engine *engine); /* engine_free(): what is in rings goes to the buffer; workers have ended */
 

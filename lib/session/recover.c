@@ -339,7 +339,11 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	if (opt == NULL) {
 		/* Stopped, but the crash came before it was durable. Nobody was told so; it is honoured all the
 		 * same. */
+		int64_t window = s->window_mono_us;
+
+		s->window_mono_us = RCO__NEVER; /* it came during the call, whatever is configured for after it */
 		(void)rco__opt_out_latch(s, "recovered", rco__wall_us(&s->engine->env));
+		s->window_mono_us = window;
 		s->receipt.facts |= RCO_FACT_RECOVERED | RCO_FACT_RECORDED;
 		return;
 	}

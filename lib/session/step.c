@@ -74,8 +74,7 @@ static void failed(rco_session *s, int rc, uint32_t phase)
 	(void)pthread_mutex_lock(&s->lock);
 	if (phase >= RCO__PHASE_ERASE)
 		s->erase_failures++;
-	if (rc != RCO_E_NOT_DURABLE) /* told by whoever tried to write it */
-		rco__event_queue(s, retry_event(phase), rc, 0, "%.180s", rco_error_detail());
+	rco__event_queue(s, retry_event(phase), rc, 0, "%.180s", rco_error_detail());
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -240,7 +239,7 @@ static void book(rco_session *s)
 /* A pause after a failure, or one that the phase itself asked for, unless there is news for it. */
 static int must_wait(rco_session *s, uint32_t phase, int64_t now)
 {
-	if (now >= s->retry_us || s->op != 0)
+	if (now >= s->retry_us || s->op != 0 || atomic_exchange(&s->late_news, 0) != 0)
 		return 0;
 	if (atomic_load(&s->attempt) > 0)
 		return 1;
@@ -258,15 +257,12 @@ static int64_t advance(rco_session *s, int64_t now)
 		if (opted_out(s) && !durable(s)) {
 			if (!held(s))
 				rco__rings_wipe(s);
-			if (now < s->retry_us && atomic_load(&s->attempt) > 0)
-				return s->retry_us;
-			rc = rco__tombstone(s);
-			if (rc != RCO_OK) {
-				failed(s, rc, RCO__PHASE_LIVE);
-				return s->retry_us;
+			if (now < s->tomb_retry_us)
+				return s->tomb_retry_us;
+			if (rco__tombstone(s) != RCO_OK) { /* told by an event of its own */
+				s->tomb_retry_us = now + back_off(s, ++s->tomb_attempt);
+				return s->tomb_retry_us;
 			}
-			atomic_store(&s->attempt, 0);
-			s->retry_us = 0;
 		}
 		if (opted_out(s) && !held(s) && atomic_load(&s->phase) < RCO__PHASE_ERASE) {
 			if (turn_to_erasing(s) == RCO_PENDING)

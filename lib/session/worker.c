@@ -357,6 +357,22 @@ void rco__workers_drain(rco_engine *engine)
 	}
 }
 
+void rco__workers_drop(rco_engine *engine)
+{
+	uint32_t i;
+
+	for (i = 0; i < engine->n_shards; i++) {
+		rco_session *s = atomic_exchange(&engine->shards[i].inbox, NULL);
+
+		while (s != NULL) {
+			rco_session *next = atomic_load(&s->inbox_next);
+
+			rco__session_unref(s);
+			s = next;
+		}
+	}
+}
+
 /* ---- host-driven mode and waiting ---- */
 
 static int host_driven(rco_engine *engine)

@@ -54,6 +54,23 @@ static void opt_out_and_die(void *arg)
 	t_world_close(w);
 }
 
+/* Stopped, the ledger cannot be written, and then the process dies. */
+static void stop_and_die(void *arg)
+{
+	t_world *w = arg;
+	rco_session *s;
+
+	t_world_open(w);
+	s = t_call(w, "gone");
+	t_push(s, 0, 1, 0, 50);
+	t_advance(w, 300);
+	t_push(s, 0, 1, 50, 5);
+	atomic_store(&fs.fail, RCO_E_NO_SPACE);
+	if (rco_opt_out(s, NULL, NULL) != RCO_E_NOT_DURABLE)
+		_exit(2);
+	(void)kill(getpid(), SIGKILL);
+}
+
 static void world_on_disk(t_world *w)
 {
 	t_world_init(w, T_SPOOL | T_DISK | T_SHARED);
@@ -126,6 +143,50 @@ static int recover(t_world *w, const char *said_id)
 	}
 	rco_receipt_free(r);
 	return known;
+}
+
+/* The stop outlives the process in the rings, and is honoured even where no opt-out is after the end of a call. */
+static void test_stop_outlives_the_process(void **state)
+{
+	t_world w;
+	int i;
+
+	(void)state;
+	world_on_disk(&w);
+	w.cfg.window_ms = RCO_NONE_MS;
+	assert_int_equal(t_reap(t_spawn(stop_and_die, &w)), -SIGKILL);
+	t_world_open(&w);
+	for (i = 0; i < 400 && t_status(&w, "gone") != RCO_STATUS_VERIFIED; i++)
+		t_advance(&w, 250);
+	assert_int_equal(t_status(&w, "gone"), RCO_STATUS_VERIFIED);
+	assert_nowhere(&w);
+	t_world_destroy(&w);
+}
+
+/* A buffer that fails, and is being waited for, does not hold up the tombstone of a request that does not block.
+ */
+static void test_failing_buffer_does_not_delay(void **state)
+{
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+	rco_session *s;
+	t_world w;
+	int i;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	t_fault_set(&w.fault, T_APPEND, T_FAIL, 0, RCO_E_IO);
+	s = t_call(&w, "gone");
+	t_push(s, 0, 1, 0, 10);
+	for (i = 0; i < 30; i++)
+		t_advance(&w, 1000); /* by now the pauses are long */
+	assert_true(t_events_count(&w.events, "gone", RCO_EVENT_BUFFER_RETRY) >= 3);
+	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_PENDING);
+	t_settle(&w); /* no time passes */
+	assert_int_equal(t_events_count(&w.events, "gone", RCO_EVENT_DURABLE), 1);
+	assert_int_equal(t_status(&w, "gone"), RCO_STATUS_VERIFIED);
+	rco_session_free(s);
+	t_world_destroy(&w);
 }
 
 static void test_killed_on_return(void **state)
@@ -278,6 +339,8 @@ static void test_written_is_not_durable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stop_outlives_the_process),
+		cmocka_unit_test(test_failing_buffer_does_not_delay),
 		cmocka_unit_test(test_killed_on_return),
 		cmocka_unit_test(test_killed_at_each_change_during),
 		cmocka_unit_test(test_killed_at_each_change_after),
