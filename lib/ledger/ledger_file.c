@@ -62,7 +62,7 @@ int rco__ledger_file_spare(rco__ledger *ledger)
 		pthread_mutex_unlock(&ledger->mutex);
 		return RCO_OK;
 	}
-	id = ++ledger->spare_id;
+	id = ++ledger->blanks;
 	pthread_mutex_unlock(&ledger->mutex);
 
 	rc = spare_path(ledger, id, path);
@@ -72,6 +72,7 @@ int rco__ledger_file_spare(rco__ledger *ledger)
 		return rc;
 	pthread_mutex_lock(&ledger->mutex);
 	ledger->spare_fd = fd;
+	ledger->spare_id = id;
 	pthread_mutex_unlock(&ledger->mutex);
 	return RCO_OK;
 }
@@ -86,7 +87,7 @@ static int take_blank(rco__ledger *ledger, char *path, int *fd)
 	*fd = ledger->spare_fd;
 	ledger->spare_fd = -1;
 	/* A number of its own: maintenance may be making a spare at this moment. */
-	id = *fd >= 0 ? ledger->spare_id : ++ledger->spare_id;
+	id = *fd >= 0 ? ledger->spare_id : ++ledger->blanks;
 	pthread_mutex_unlock(&ledger->mutex);
 
 	rc = spare_path(ledger, id, path);

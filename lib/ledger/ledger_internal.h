@@ -137,8 +137,9 @@ struct rco__ledger {
 	int group_durably; /* the present leader syncs */
 	char failure[512]; /* detail of the last failed commit */
 	int maintaining;
-	int spare_fd; /* a file written ahead, or -1 */
-	uint64_t spare_id;
+	int spare_fd;      /* a file written ahead, or -1 */
+	uint64_t spare_id; /* what it is called by */
+	uint64_t blanks;   /* blank files begun, each called by a number of its own */
 	atomic_uint_fast64_t durable;
 
 	/* the leader's */

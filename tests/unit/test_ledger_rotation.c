@@ -311,6 +311,45 @@ static void a_file_ahead(void **state)
 	assert_int_equal(w->report.entries, 55);
 }
 
+static void *maintain(void *arg)
+{
+	l_world *w = arg;
+
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	return NULL;
+}
+
+/* A commit that needs a file while maintenance is writing one makes its own; the other serves the next commit. */
+static void a_file_ahead_too_late(void **state)
+{
+	l_world *w = *state;
+	pthread_t thread;
+	uint64_t lsn = 0;
+	uint32_t i;
+
+	w->options.file_bytes = 1 << 17;
+	l_world_open(w);
+	for (i = 0; i < 25; i++)
+		lsn = l_append(w, i, i, 4000, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, lsn), RCO_OK);
+	l_fs_hold(&w->fs, 1); /* the spare, full of zeros */
+	assert_int_equal(pthread_create(&thread, NULL, maintain, w), 0);
+	l_fs_wait_held(&w->fs);
+	for (; i < 50; i++)
+		lsn = l_append(w, i, i, 4000, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, lsn), RCO_OK);
+	l_fs_let_go(&w->fs);
+	pthread_join(thread, NULL);
+	assert_int_equal(l_count(w->dir, ".tmp"), 1);
+	for (; i < 75; i++)
+		lsn = l_append(w, i, i, 4000, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, lsn), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".tmp"), 0);
+	l_world_close(w);
+	l_world_open(w);
+	assert_int_equal(w->report.entries, 75);
+}
+
 /* Another size of files applies from the next start. */
 static void another_file_size(void **state)
 {
@@ -378,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full_disk_deletes_nothing_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_meanwhile_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_ahead, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_ahead_too_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_file_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(subject_table, setup, teardown),
 	};
