@@ -20,6 +20,7 @@ struct rco_receipt {
 	rco__signer *signer;
 	rco__receipt_data data;
 	char id[RCO_ID_TEXT + 1];
+	char call_id[RCO_CALL_ID_MAX + 1];
 };
 
 int rco__receipt_new(const rco__env *env, rco__signer *signer, const rco__receipt_data *data, rco_receipt **out)
@@ -32,7 +33,8 @@ int rco__receipt_new(const rco__env *env, rco__signer *signer, const rco__receip
 	receipt->magic = RECEIPT_MAGIC;
 	receipt->env = *env;
 	receipt->data = *data;
-	receipt->data.call_id[RCO_CALL_ID_MAX] = '\0';
+	(void)snprintf(receipt->call_id, sizeof receipt->call_id, "%s", data->call_id);
+	receipt->data.call_id = receipt->call_id;
 	receipt->data.source[RCO_LABEL_MAX] = '\0';
 	rco__uuid_text(data->id, receipt->id);
 	rco__signer_ref(signer);

@@ -16,58 +16,221 @@
 
 #define POOL_MAGIC   UINT64_C(0x314c4f4f504f4352) /* "RCOPOOL1" */
 #define POOL_VERSION 1u
-#define POOL_HEADER  4096u
-#define RING_STRIDE  1024u
+#define PAGE         4096u
 #define PATH_CAP     1024u
+#define NONE         UINT32_MAX
 
-_Static_assert(sizeof(rco__ring) <= RING_STRIDE, "a ring's control block is one stride");
+/* What is known of a unit: TAKEN, INNER of a larger free block, or the order of the free block that begins here.
+ */
+enum { TAKEN = 254, INNER = 255, ORDERS = 32 };
+
+_Static_assert(sizeof(rco__ring) == 64, "a ring is one cache line");
 
 struct pool_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t units;
 	uint32_t ring_size;
+	uint32_t owner_size;
 	uint32_t crc; /* of the fields above */
 };
 
+/*
+ * A page of header, the rings, their owners, their audio. Units are given out by the buddy system (Knuth, The Art
+ * of Computer Programming 1, 2.5): taking and giving back cost the same for a hundred rings and for fifty
+ * thousand.
+ */
 struct rco__pool {
 	rco__env env;
-	pthread_mutex_t lock; /* guards free_units, taken[] and every ring's change of `used` */
+	pthread_mutex_t lock; /* guards free_units, the lists and every ring's change of `used` */
 	uint8_t *base;
 	size_t size;
 	uint32_t units; /* and as many rings */
 	uint32_t free_units;
-	uint32_t hint_ring;
-	uint8_t *taken;      /* one byte for each unit */
+	uint8_t *state;        /* of each unit */
+	uint32_t *next, *prev; /* free blocks of one order */
+	uint32_t heads[ORDERS];
 	char path[PATH_CAP]; /* "" for private memory */
 };
 
+static size_t pages(size_t bytes)
+{
+	return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+static size_t owners_at(uint32_t units)
+{
+	return PAGE + pages((size_t)units * sizeof(rco__ring));
+}
+
+static size_t audio_at(uint32_t units)
+{
+	return owners_at(units) + pages((size_t)units * sizeof(rco__ring_owner));
+}
+
 static size_t pool_size(uint32_t units)
 {
-	return POOL_HEADER + (size_t)units * (RING_STRIDE + RCO__POOL_UNIT);
+	return audio_at(units) + (size_t)units * RCO__POOL_UNIT;
 }
 
 static rco__ring *ring_at(const rco__pool *pool, uint32_t i)
 {
-	return (rco__ring *)(void *)(pool->base + POOL_HEADER + (size_t)i * RING_STRIDE);
+	return (rco__ring *)(void *)(pool->base + PAGE) + i;
 }
 
-uint8_t *rco__pool_data(rco__pool *pool, const rco__ring *ring)
+static uint32_t number_of(const rco__pool *pool, const rco__ring *ring)
 {
-	return pool->base + POOL_HEADER + (size_t)pool->units * RING_STRIDE + (size_t)ring->unit * RCO__POOL_UNIT;
+	return (uint32_t)(ring - ring_at(pool, 0));
 }
 
-size_t rco__ring_capacity(const rco__ring *ring)
+static rco__ring_owner *owner_at(const rco__pool *pool, uint32_t i)
 {
-	return (size_t)ring->units * RCO__POOL_UNIT;
+	return (rco__ring_owner *)(void *)(pool->base + owners_at(pool->units)) + i;
 }
 
-static uint32_t ring_crc(const rco__ring *ring)
+static uint8_t *unit_at(const rco__pool *pool, uint32_t i)
 {
-	const uint8_t *from = (const uint8_t *)&ring->leg;
-
-	return rco__crc32c(0, from, (size_t)((const uint8_t *)ring + sizeof *ring - from));
+	return pool->base + audio_at(pool->units) + (size_t)i * RCO__POOL_UNIT;
 }
+
+const rco__ring_owner *rco__pool_owner(const rco__pool *pool, const rco__ring *ring)
+{
+	return owner_at(pool, number_of(pool, ring));
+}
+
+uint8_t *rco__pool_data(const rco__pool *pool, const rco__ring *ring)
+{
+	return unit_at(pool, number_of(pool, ring));
+}
+
+rco__pool_map rco__pool_map_of(const rco__pool *pool)
+{
+	rco__pool_map map = {ring_at(pool, 0), unit_at(pool, 0)};
+
+	return map;
+}
+
+rco__ring_ref rco__pool_ref(const rco__pool *pool, const rco__ring *ring)
+{
+	uint32_t generation = atomic_load(&((rco__ring *)(uintptr_t)ring)->door) >> 1;
+
+	return (uint64_t)generation << 32 | (number_of(pool, ring) + 1);
+}
+
+static uint32_t owner_crc(const rco__ring_owner *owner)
+{
+	const uint8_t *from = (const uint8_t *)&owner->leg;
+
+	return rco__crc32c(0, from, (size_t)((const uint8_t *)owner + sizeof *owner - from));
+}
+
+/* ---- free units ---- */
+
+static void list_add(rco__pool *pool, uint32_t unit, uint8_t order)
+{
+	pool->state[unit] = order;
+	pool->prev[unit] = NONE;
+	pool->next[unit] = pool->heads[order];
+	if (pool->heads[order] != NONE)
+		pool->prev[pool->heads[order]] = unit;
+	pool->heads[order] = unit;
+}
+
+static void list_remove(rco__pool *pool, uint32_t unit)
+{
+	uint8_t order = pool->state[unit];
+
+	if (pool->prev[unit] != NONE)
+		pool->next[pool->prev[unit]] = pool->next[unit];
+	else
+		pool->heads[order] = pool->next[unit];
+	if (pool->next[unit] != NONE)
+		pool->prev[pool->next[unit]] = pool->prev[unit];
+	pool->state[unit] = INNER;
+}
+
+static uint8_t order_of(uint32_t units)
+{
+	uint8_t order = 0;
+
+	while ((UINT32_C(1) << order) < units)
+		order++;
+	return order;
+}
+
+static int units_take(rco__pool *pool, uint32_t units, uint32_t *unit)
+{
+	uint8_t order = order_of(units), at = order;
+
+	while (at < ORDERS && pool->heads[at] == NONE)
+		at++;
+	if (at == ORDERS)
+		return 0;
+	*unit = pool->heads[at];
+	list_remove(pool, *unit);
+	while (at > order) {
+		at--;
+		list_add(pool, *unit + (UINT32_C(1) << at), at);
+	}
+	memset(pool->state + *unit, TAKEN, units);
+	pool->free_units -= units;
+	return 1;
+}
+
+static void units_give(rco__pool *pool, uint32_t unit, uint32_t units)
+{
+	uint8_t order = order_of(units);
+
+	memset(pool->state + unit, INNER, units);
+	pool->free_units += units;
+	while (order < ORDERS - 1) {
+		uint32_t buddy = unit ^ (UINT32_C(1) << order);
+
+		if (buddy >= pool->units || pool->state[buddy] != order)
+			break;
+		list_remove(pool, buddy);
+		unit &= ~(UINT32_C(1) << order);
+		order++;
+	}
+	list_add(pool, unit, order);
+}
+
+static int lists_make(rco__pool *pool)
+{
+	uint32_t i;
+
+	pool->state = rco__zalloc(&pool->env, pool->units, 1);
+	pool->next = rco__zalloc(&pool->env, pool->units, sizeof *pool->next);
+	pool->prev = rco__zalloc(&pool->env, pool->units, sizeof *pool->prev);
+	if (pool->state == NULL || pool->next == NULL || pool->prev == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for the ring pool");
+	memset(pool->state, INNER, pool->units);
+	for (i = 0; i < ORDERS; i++)
+		pool->heads[i] = NONE;
+	return RCO_OK;
+}
+
+static void lists_free(rco__pool *pool)
+{
+	void *parts[] = {pool->state, pool->next, pool->prev};
+	size_t i;
+
+	for (i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		if (parts[i] != NULL)
+			rco__release(&pool->env, parts[i]);
+}
+
+/* Whatever no ring holds. */
+static void lists_fill(rco__pool *pool)
+{
+	uint32_t i;
+
+	for (i = 0; i < pool->units; i++)
+		if (pool->state[i] != TAKEN)
+			units_give(pool, i, 1);
+}
+
+/* ---- what an earlier process left ---- */
 
 static uint32_t header_crc(const struct pool_header *h)
 {
@@ -75,18 +238,28 @@ static uint32_t header_crc(const struct pool_header *h)
 }
 
 /* What another process left must not make us read or write outside the pool. */
-static int ring_sane(const rco__pool *pool, const rco__ring *r)
+static int ring_sane(const rco__pool *pool, uint32_t i)
 {
-	uint64_t index = atomic_load(&((rco__ring *)(uintptr_t)r)->gate) & RCO__GATE_INDEX;
-	uint64_t read = atomic_load(&((rco__ring *)(uintptr_t)r)->read);
+	const rco__ring_owner *o = owner_at(pool, i);
+	uint64_t index = rco__gate_index(&ring_at(pool, i)->gate), read = atomic_load(&ring_at(pool, i)->read);
 
-	if (r->crc != ring_crc(r) || r->meta_size > sizeof r->meta || r->leg >= RCO_MAX_LEGS ||
-	    rco_format_rate_hz(r->format) == 0)
+	if (o->crc != owner_crc(o) || o->meta_size > sizeof o->meta || o->leg >= RCO_MAX_LEGS ||
+	    rco_format_rate_hz(o->format) == 0)
 		return 0;
-	if (r->units == 0 || (r->units & (r->units - 1)) != 0 || r->units > pool->units ||
-	    r->unit > pool->units - r->units)
+	if (o->units == 0 || (o->units & (o->units - 1)) != 0 || o->units > pool->units || i % o->units != 0 ||
+	    i > pool->units - o->units)
 		return 0;
-	return read <= index && index - read <= rco__ring_capacity(r);
+	return read <= index && index - read <= (uint64_t)o->units * RCO__POOL_UNIT;
+}
+
+/* What a push looks at, from what the checksum covers. */
+static void ring_set_up(rco__ring *ring, const rco__ring_owner *owner)
+{
+	ring->format = owner->format;
+	ring->sample_bytes = rco_format_sample_bytes(owner->format);
+	ring->capacity = owner->units * RCO__POOL_UNIT;
+	ring->seen = 0;
+	atomic_store(&ring->door, atomic_load(&ring->door) & ~UINT32_C(1)); /* who was inside died with it */
 }
 
 /* Account for what is in use; damaged rings are wiped with all the audio they might name. */
@@ -96,24 +269,23 @@ static uint64_t adopt_rings(rco__pool *pool)
 	uint32_t i;
 
 	for (i = 0; i < pool->units; i++) {
-		rco__ring *r = ring_at(pool, i);
+		uint32_t units = owner_at(pool, i)->units;
 
-		if (!atomic_load(&r->used))
+		if (!atomic_load(&ring_at(pool, i)->used))
 			continue;
-		if (!ring_sane(pool, r) || memchr(pool->taken + r->unit, 1, r->units) != NULL) {
-			rco_memzero(r, sizeof *r);
+		if (!ring_sane(pool, i) || memchr(pool->state + i, TAKEN, units) != NULL) {
+			rco_memzero(ring_at(pool, i), sizeof(rco__ring));
+			rco_memzero(owner_at(pool, i), sizeof(rco__ring_owner));
 			damaged++;
 			continue;
 		}
-		memset(pool->taken + r->unit, 1, r->units);
-		pool->free_units -= r->units;
+		memset(pool->state + i, TAKEN, units);
+		ring_set_up(ring_at(pool, i), owner_at(pool, i));
 	}
 	/* Audio that no ring speaks for, of a damaged ring or of one being given back at the crash, goes now. */
 	for (i = 0; i < pool->units; i++)
-		if (!pool->taken[i])
-			rco_memzero(pool->base + POOL_HEADER + (size_t)pool->units * RING_STRIDE +
-			                    (size_t)i * RCO__POOL_UNIT,
-			            RCO__POOL_UNIT);
+		if (pool->state[i] != TAKEN)
+			rco_memzero(unit_at(pool, i), RCO__POOL_UNIT);
 	if (damaged > 0)
 		rco__log(&pool->env, RCO_LOG_ERROR, "%llu damaged rings in %s were wiped",
 		         (unsigned long long)damaged, pool->path);
@@ -129,7 +301,7 @@ static uint32_t probe_existing(int fd)
 	if (pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || fstat(fd, &st) != 0)
 		return 0;
 	if (h.magic != POOL_MAGIC || h.version != POOL_VERSION || h.ring_size != sizeof(rco__ring) ||
-	    h.crc != header_crc(&h) || h.units == 0 || st.st_size < 0 ||
+	    h.owner_size != sizeof(rco__ring_owner) || h.crc != header_crc(&h) || h.units == 0 || st.st_size < 0 ||
 	    (uint64_t)st.st_size != (uint64_t)pool_size(h.units))
 		return 0;
 	return h.units;
@@ -173,7 +345,8 @@ static void write_header(rco__pool *pool)
 	struct pool_header h = {.magic = POOL_MAGIC,
 	                        .version = POOL_VERSION,
 	                        .units = pool->units,
-	                        .ring_size = sizeof(rco__ring)};
+	                        .ring_size = sizeof(rco__ring),
+	                        .owner_size = sizeof(rco__ring_owner)};
 
 	h.crc = header_crc(&h);
 	memcpy(pool->base, &h, sizeof h);
@@ -271,19 +444,19 @@ int rco__pool_open(const rco__env *env, const char *dir, const char *name, uint6
 	}
 	if (rc != RCO_OK)
 		goto fail;
-	pool->free_units = pool->units;
-	pool->taken = rco__zalloc(env, pool->units, 1);
-	if (pool->taken == NULL) {
+	rc = lists_make(pool);
+	if (rc != RCO_OK) {
 		(void)munmap(pool->base, pool->size);
-		rc = rco__fail(RCO_E_NO_MEMORY, "no memory for the ring pool");
 		goto fail;
 	}
 	(void)pthread_mutex_init(&pool->lock, NULL);
 	if (dir != NULL)
 		*damaged += adopt_rings(pool);
+	lists_fill(pool);
 	*out = pool;
 	return RCO_OK;
 fail:
+	lists_free(pool);
 	rco__release(env, pool);
 	return rc;
 }
@@ -303,90 +476,74 @@ void rco__pool_close(rco__pool *pool)
 		return;
 	if (pool->path[0] != '\0' && pool->free_units == pool->units && unlink(pool->path) != 0)
 		rco__log(&pool->env, RCO_LOG_WARN, "cannot remove %s: %s", pool->path, strerror(errno));
+}
+
+void rco__pool_free(rco__pool *pool)
+{
+	if (pool == NULL)
+		return;
 	(void)munmap(pool->base, pool->size);
 	(void)pthread_mutex_destroy(&pool->lock);
-	rco__release(&pool->env, pool->taken);
+	lists_free(pool);
 	rco__release(&pool->env, pool);
-}
-
-/* First run of `units` free units, aligned to its own size so that big rings find room among small ones. */
-static int find_units(const rco__pool *pool, uint32_t units, uint32_t *unit)
-{
-	uint32_t i;
-
-	for (i = 0; i + units <= pool->units; i += units) {
-		if (memchr(pool->taken + i, 1, units) == NULL) {
-			*unit = i;
-			return 1;
-		}
-	}
-	return 0;
-}
-
-static rco__ring *find_ring(rco__pool *pool)
-{
-	uint32_t i;
-
-	for (i = 0; i < pool->units; i++) {
-		uint32_t at = (pool->hint_ring + i) % pool->units;
-
-		if (!atomic_load_explicit(&ring_at(pool, at)->used, memory_order_relaxed)) {
-			pool->hint_ring = at + 1;
-			return ring_at(pool, at);
-		}
-	}
-	return NULL;
 }
 
 int rco__pool_get(rco__pool *pool, size_t min_bytes, const uint8_t recording_id[16], uint32_t leg, uint32_t format,
                   const char *label, const void *meta, size_t meta_size, rco__ring **out)
 {
 	uint32_t units = 1, unit = 0;
-	rco__ring *r = NULL;
+	rco__ring_owner *o;
+	rco__ring *r;
+	int found;
 
 	while ((size_t)units * RCO__POOL_UNIT < min_bytes)
 		units *= 2;
 	(void)pthread_mutex_lock(&pool->lock);
-	if (find_units(pool, units, &unit))
-		r = find_ring(pool);
-	if (r != NULL) {
-		memset(r, 0, sizeof *r);
-		r->leg = leg;
-		r->format = format;
-		r->unit = unit;
-		r->units = units;
-		memcpy(r->recording_id, recording_id, 16);
-		(void)snprintf(r->label, sizeof r->label, "%s", label);
-		r->meta_size = (uint32_t)meta_size;
-		memcpy(r->meta, meta, meta_size);
-		r->crc = ring_crc(r);
-		atomic_store(&r->gate, RCO__GATE_SHUT);
-		memset(pool->taken + unit, 1, units);
-		pool->free_units -= units;
-		atomic_store(&r->used, 1);
-	}
+	found = units_take(pool, units, &unit);
 	(void)pthread_mutex_unlock(&pool->lock);
-	if (r == NULL)
+	if (!found)
 		return rco__fail(RCO_E_LIMIT, "no ring of %zu bytes is free; raise ring_pool_bytes (now %llu)",
 		                 min_bytes, (unsigned long long)rco__pool_bytes(pool));
+	r = ring_at(pool, unit);
+	o = owner_at(pool, unit);
+	memset(o, 0, sizeof *o);
+	o->leg = leg;
+	o->format = format;
+	o->units = units;
+	memcpy(o->recording_id, recording_id, 16);
+	(void)snprintf(o->label, sizeof o->label, "%s", label);
+	o->meta_size = (uint32_t)meta_size;
+	memcpy(o->meta, meta, meta_size);
+	o->crc = owner_crc(o);
+	ring_set_up(r, o);
+	atomic_store(&r->gate, RCO__GATE_SHUT);
+	atomic_store(&r->used, 1);
 	*out = r;
 	return RCO_OK;
 }
 
 void rco__pool_wipe(rco__pool *pool, rco__ring *ring)
 {
-	rco_memzero(rco__pool_data(pool, ring), rco__ring_capacity(ring));
+	rco_memzero(rco__pool_data(pool, ring), ring->capacity);
 }
 
-void rco__pool_put(rco__pool *pool, rco__ring *ring)
+int rco__pool_put(rco__pool *pool, rco__ring *ring)
 {
+	uint32_t unit = number_of(pool, ring), units = owner_at(pool, unit)->units;
+
+	if (!rco__ring_lock_out(ring))
+		return RCO_PENDING;
 	rco__pool_wipe(pool, ring);
-	(void)pthread_mutex_lock(&pool->lock);
-	memset(pool->taken + ring->unit, 0, ring->units);
-	pool->free_units += ring->units;
 	atomic_store(&ring->used, 0);
-	rco_memzero((uint8_t *)ring, sizeof *ring);
+	atomic_store(&ring->gate, RCO__GATE_SHUT); /* all but the door, whose generation goes on */
+	atomic_store(&ring->frames, 0);
+	atomic_store(&ring->overflowed, 0);
+	atomic_store(&ring->read, 0);
+	rco_memzero(owner_at(pool, unit), sizeof(rco__ring_owner));
+	(void)pthread_mutex_lock(&pool->lock);
+	units_give(pool, unit, units);
 	(void)pthread_mutex_unlock(&pool->lock);
+	return RCO_OK;
 }
 
 uint64_t rco__pool_bytes(const rco__pool *pool)

@@ -26,8 +26,8 @@ static json_t *time_json(int64_t us)
 static json_t *leg_json(rco_session *s, uint32_t i)
 {
 	const rco__leg *l = &s->legs[i];
-	const rco__format *f = rco__format_of(l->format);
-	rco__ring *ring = atomic_load(&s->legs[i].ring);
+	const rco__format *f = rco__format_of(s->legs[i].format);
+	rco__ring *ring = rco__leg_ring(s, i);
 	uint64_t bytes = ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total);
 	uint64_t lost = ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&s->legs[i].overflowed);
 	uint64_t rate = (uint64_t)f->rate_hz * f->sample_bytes;

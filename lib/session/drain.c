@@ -32,7 +32,7 @@ static int call_append(rco_session *s, uint64_t op, rco_result *result)
 	c->struct_size = (uint32_t)sizeof *c;
 	memcpy(c->recording_id, s->recording_id, 16);
 	c->leg = s->drain_leg;
-	c->format = l->format;
+	c->format = s->legs[s->drain_leg].format;
 	c->position_bytes = l->held;
 	c->time_us = rco__wall_us(&s->engine->env);
 	c->data = s->drain_buf;
@@ -41,14 +41,15 @@ static int call_append(rco_session *s, uint64_t op, rco_result *result)
 }
 
 /* Copy out of the ring, which wraps, into one piece. */
-static void copy_out(const rco__leg *l, uint64_t index, uint8_t *out, size_t size)
+static void copy_out(const rco__pool *pool, const rco__ring *ring, uint64_t index, uint8_t *out, size_t size)
 {
-	size_t at = (size_t)(index & (l->capacity - 1)), first = (size_t)l->capacity - at;
+	const uint8_t *audio = rco__pool_data(pool, ring);
+	size_t at = (size_t)(index & (ring->capacity - 1)), first = (size_t)ring->capacity - at;
 
 	if (first > size)
 		first = size;
-	memcpy(out, l->data + at, first);
-	memcpy(out + first, l->data, size - first);
+	memcpy(out, audio + at, first);
+	memcpy(out + first, audio, size - first);
 }
 
 /* The scratch of the shard, lent to the session until the backend has answered. */
@@ -86,8 +87,9 @@ void rco__drain_abandon(rco_session *s)
 }
 
 /* What is to be appended next for a leg; 0 if nothing. */
-static size_t take_piece(rco_session *s, rco__leg *l, rco__ring *ring)
+static size_t take_piece(rco_session *s, uint32_t leg, rco__ring *ring)
 {
+	rco__leg *l = &s->legs[leg];
 	uint64_t read = atomic_load(&ring->read), index = rco__gate_index(&ring->gate);
 	size_t size;
 
@@ -104,7 +106,7 @@ static size_t take_piece(rco_session *s, rco__leg *l, rco__ring *ring)
 	if (l->tried > l->held)
 		size = (size_t)(l->tried - l->held);
 	l->tried = l->held + size;
-	copy_out(l, l->held, s->drain_buf, size);
+	copy_out(s->engine->pool, ring, l->held, s->drain_buf, size);
 	return size;
 }
 
@@ -120,7 +122,7 @@ static int after_open(rco_session *s, int rc)
 static int after_append(rco_session *s, int rc)
 {
 	rco__leg *l = &s->legs[s->drain_leg];
-	rco__ring *ring = atomic_load(&l->ring);
+	rco__ring *ring = rco__leg_ring(s, s->drain_leg);
 
 	if (rc == RCO_OK) {
 		l->held += s->drain_size;
@@ -154,7 +156,7 @@ static int drain_leg(rco_session *s, uint32_t leg)
 	int rc = RCO_OK;
 
 	while (rc == RCO_OK) {
-		ring = atomic_load(&l->ring);
+		ring = rco__leg_ring(s, leg);
 		if (ring == NULL || rco__gate_index(&ring->gate) == l->held)
 			return RCO_OK;
 		/* Once opted out nothing more is handed on (P2). */
@@ -168,15 +170,16 @@ static int drain_leg(rco_session *s, uint32_t leg)
 		if (rc != RCO_OK)
 			return rc;
 		s->drain_leg = leg;
-		s->drain_size = take_piece(s, l, ring);
+		s->drain_size = take_piece(s, leg, ring);
 		rc = run_step(s, STEP_APPEND);
 	}
 	return rc;
 }
 
-static void tell_overflow(rco_session *s, rco__leg *l)
+static void tell_overflow(rco_session *s, uint32_t leg)
 {
-	rco__ring *ring = atomic_load(&l->ring);
+	rco__leg *l = &s->legs[leg];
+	rco__ring *ring = rco__leg_ring(s, leg);
 	uint64_t now = ring != NULL ? atomic_load(&ring->overflowed) : l->overflow_told;
 
 	if (now == l->overflow_told)
@@ -196,7 +199,7 @@ int rco__drain(rco_session *s)
 		rc = run_step(s, s->step);
 	for (i = 0; i < n && rc == RCO_OK; i++) {
 		rc = drain_leg(s, i);
-		tell_overflow(s, &s->legs[i]);
+		tell_overflow(s, i);
 	}
 	return rc;
 }
@@ -206,7 +209,7 @@ int rco__rings_done(rco_session *s)
 	uint32_t i, n = atomic_load(&s->n_legs);
 
 	for (i = 0; i < n; i++) {
-		rco__ring *ring = atomic_load(&s->legs[i].ring);
+		rco__ring *ring = rco__leg_ring(s, i);
 
 		if (ring != NULL && rco__gate_index(&ring->gate) != s->legs[i].held)
 			return 0;
@@ -222,12 +225,12 @@ void rco__rings_wipe(rco_session *s)
 	if (s->rings_wiped)
 		return;
 	for (i = 0; i < n; i++) {
-		rco__ring *ring = atomic_load(&s->legs[i].ring);
+		rco__ring *ring = rco__leg_ring(s, i);
 
 		if (ring == NULL)
 			continue;
 		/* A thread that is still inside is not to be disturbed; its ring is wiped with the next step. */
-		if (atomic_load(&s->legs[i].pushing) != 0)
+		if (rco__ring_busy(ring))
 			all = 0;
 		else
 			rco__pool_wipe(s->engine->pool, ring);
@@ -242,7 +245,7 @@ int rco__rings_release(rco_session *s)
 
 	for (i = 0; i < n; i++) {
 		rco__leg *l = &s->legs[i];
-		rco__ring *ring = atomic_load(&l->ring);
+		rco__ring *ring = rco__leg_ring(s, i);
 
 		if (ring != NULL) {
 			(void)pthread_mutex_lock(&s->lock);
@@ -250,18 +253,15 @@ int rco__rings_release(rco_session *s)
 			atomic_store(&l->frames, atomic_load(&ring->frames));
 			atomic_store(&l->overflowed, atomic_load(&ring->overflowed));
 			l->leaving = ring;
-			atomic_store(&l->ring, NULL);
+			atomic_store(&s->rings[i], 0);
 			(void)pthread_mutex_unlock(&s->lock);
 		}
 		if (l->leaving == NULL)
 			continue;
-		/* Whoever set `pushing` before the pointer was taken away may still be using it. */
-		if (atomic_load(&l->pushing) != 0) {
-			rc = RCO_PENDING;
-			continue;
-		}
-		rco__pool_put(s->engine->pool, l->leaving);
-		l->leaving = NULL;
+		if (rco__pool_put(s->engine->pool, l->leaving) == RCO_OK)
+			l->leaving = NULL;
+		else
+			rc = RCO_PENDING; /* a media thread is still inside */
 	}
 	return rc;
 }

@@ -301,6 +301,8 @@ static int open_rings(rco_engine *engine, const rco_engine_config *c)
 	(void)snprintf(name, sizeof name, "recoptout-%s.rings", id);
 	rc = rco__pool_open(&engine->env, engine->cfg.flags & RCO_ENGINE_PRIVATE_RINGS ? NULL : dir, name,
 	                    engine->cfg.ring_pool_bytes, &damaged, &engine->pool);
+	if (rc == RCO_OK)
+		engine->map = rco__pool_map_of(engine->pool);
 	atomic_fetch_add(&engine->quarantined, damaged);
 	return rc;
 }
@@ -427,6 +429,7 @@ void rco__engine_unref(rco_engine *engine)
 		engine->graveyard = s->all_next;
 		rco__session_bury(&env, s);
 	}
+	rco__pool_free(engine->pool);
 	(void)pthread_mutex_destroy(&engine->reg_lock);
 	(void)pthread_mutex_destroy(&engine->ops_lock);
 	(void)pthread_mutex_destroy(&engine->idle_lock);
@@ -447,7 +450,7 @@ static void shut_gates(rco_engine *engine)
 		(void)pthread_mutex_lock(&s->lock);
 		atomic_store(&s->why_shut, RCO_E_HANDLE);
 		for (i = 0; i < atomic_load(&s->n_legs); i++) {
-			rco__ring *ring = atomic_load(&s->legs[i].ring);
+			rco__ring *ring = rco__leg_ring(s, i);
 
 			if (ring != NULL)
 				rco__gate_shut(&ring->gate);
@@ -467,8 +470,10 @@ static void cut_sessions(rco_engine *engine)
 	for (s = engine->all; s != NULL; s = s->all_next) {
 		atomic_store(&s->magic, RCO__MAGIC_DEAD);
 		for (i = 0; i < atomic_load(&s->n_legs); i++) {
-			atomic_store(&s->legs[i].ring, NULL);
-			while (atomic_load(&s->legs[i].pushing) != 0)
+			rco__ring *ring = rco__leg_ring(s, i);
+
+			atomic_store(&s->rings[i], 0);
+			while (ring != NULL && !rco__ring_lock_out(ring))
 				(void)sched_yield(); /* a media thread between two instructions */
 		}
 	}

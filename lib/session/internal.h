@@ -58,15 +58,10 @@ typedef struct rco__copy {
 /* ---- legs ---- */
 
 typedef struct rco__leg {
-	_Atomic uint32_t pushing; /* 1 while a media thread is inside */
 	uint32_t format;
 	uint32_t sample_bytes;
-	uint32_t reserved;
-	_Atomic(rco__ring *) ring; /* NULL once given back */
-	uint8_t *data;
-	uint64_t capacity;
 	char label[RCO_LABEL_MAX + 1];
-	rco__ring *leaving;     /* worker: taken out of `ring`, to be given back when nobody pushes */
+	rco__ring *leaving;     /* worker: taken from the session, to be given back when nobody pushes */
 	uint64_t held;          /* worker: bytes the buffer confirmed */
 	uint64_t tried;         /* worker: where the piece ended that was last handed to it */
 	_Atomic uint64_t total; /* bytes accepted, kept when the ring is given back */
@@ -131,9 +126,16 @@ typedef struct rco__args {
 } rco__args;
 
 struct rco_session {
+	/* media thread: all of it at the beginning, where it shares a cache line */
 	_Atomic uint32_t magic;
-	_Atomic uint32_t refs;
+	_Atomic uint32_t n_legs;
 	rco_engine *engine;
+	_Atomic uint32_t latch;
+	_Atomic int32_t why_shut;                  /* error for a frame that meets a SHUT gate */
+	_Atomic rco__ring_ref rings[RCO_MAX_LEGS]; /* 0 once given back */
+
+	rco__leg *legs; /* RCO_MAX_LEGS of them, set before n_legs */
+	_Atomic uint32_t refs;
 	char *call_id;
 	uint8_t recording_id[16];
 	uint32_t shard;
@@ -177,12 +179,6 @@ struct rco_session {
 	int64_t rec_deadline_us;
 	int64_t rec_retry_us;
 	uint32_t rec_failures;
-
-	/* media thread */
-	_Atomic uint32_t latch;
-	_Atomic int32_t why_shut; /* error for a frame that meets a SHUT gate */
-	_Atomic uint32_t n_legs;
-	rco__leg *legs; /* RCO_MAX_LEGS of them, set before n_legs */
 
 	/* worker */
 	_Atomic uint32_t queued; /* in the shard's inbox */
@@ -269,6 +265,7 @@ typedef struct rco__op_slot {
 
 typedef struct rco__prebirth {
 	rco__receipt_data receipt;
+	char call_id[RCO_CALL_ID_MAX + 1];
 	int64_t expires_us; /* wall clock, since it has to survive a restart */
 	uint64_t lsn;       /* of its entry in the ledger */
 } rco__prebirth;
@@ -298,6 +295,7 @@ struct rco_engine {
 	rco__ledger *calls;  /* calls under way */
 	rco__signer *signer;
 	rco__pool *pool;
+	rco__pool_map map;
 
 	uint32_t n_shards;
 	rco__shard *shards;
@@ -346,6 +344,11 @@ uint32_t rco__session_state(rco_session *session); /* lock held */
 uint64_t rco__session_bytes(rco_session *session); /* accepted, all legs */
 size_t rco__session_meta(rco_session *session, uint8_t out[RCO_META_MAX]);
 rco_session *rco__registry_find(rco_engine *engine, const char *call_id); /* a reference, or NULL */
+/* NULL once it was given back. */
+static inline rco__ring *rco__leg_ring(const rco_session *session, uint32_t leg)
+{
+	return rco__ring_of(&session->engine->map, atomic_load(&((rco_session *)(uintptr_t)session)->rings[leg]));
+}
 int rco__registry_add(rco_session *session);
 void rco__registry_forget(rco_session *session);
 

@@ -113,7 +113,7 @@ int rco__journal_tombstone(rco_session *s, uint16_t flags, uint64_t *lsn)
 	rco__w64(&c, (uint64_t)s->ended_us);
 	rco__w32(&c, n);
 	for (i = 0; i < n; i++) {
-		rco__ring *ring = atomic_load(&s->legs[i].ring);
+		rco__ring *ring = rco__leg_ring(s, i);
 
 		rco__w32(&c, s->legs[i].format);
 		rco__w64(&c, ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total));
@@ -242,8 +242,9 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	return RCO_OK;
 }
 
-static void read_receipt(rco__cursor *c, rco__receipt_data *r)
+static void read_receipt(rco__cursor *c, rco__found_opt *opt)
 {
+	rco__receipt_data *r = &opt->receipt;
 	uint8_t recording_id[16];
 	uint32_t facts;
 
@@ -251,7 +252,7 @@ static void read_receipt(rco__cursor *c, rco__receipt_data *r)
 	facts = rco__r32(c);
 	r->requested_us = (int64_t)rco__r64(c);
 	r->stopped_us = (int64_t)rco__r64(c);
-	rco__rstr(c, r->call_id, sizeof r->call_id);
+	rco__rstr(c, opt->call_id, sizeof opt->call_id);
 	rco__rstr(c, r->source, sizeof r->source);
 	if (c->failed)
 		return;
@@ -264,7 +265,7 @@ static void read_tombstone(rco__cursor *c, rco__found_opt *opt)
 {
 	uint32_t i, n;
 
-	read_receipt(c, &opt->receipt);
+	read_receipt(c, opt);
 	opt->created_us = (int64_t)rco__r64(c);
 	opt->started_us = (int64_t)rco__r64(c);
 	opt->ended_us = (int64_t)rco__r64(c);
@@ -325,7 +326,7 @@ int rco__journal_replay_ledger(const rco__ledger_entry *entry, void *user_data)
 	if (entry->type == RCO__OPT_TOMBSTONE) {
 		read_tombstone(&c, opt);
 	} else if (entry->type == RCO__OPT_PREBIRTH) {
-		read_receipt(&c, &opt->receipt);
+		read_receipt(&c, opt);
 		opt->expires_us = (int64_t)rco__r64(&c);
 		opt->prebirth = 1;
 	} else {

@@ -19,7 +19,7 @@ void rco__gates_set(rco_session *s)
 
 	atomic_store(&s->why_shut, why);
 	for (i = 0; i < n; i++) {
-		rco__ring *ring = atomic_load(&s->legs[i].ring);
+		rco__ring *ring = rco__leg_ring(s, i);
 
 		if (ring == NULL)
 			continue;
@@ -38,7 +38,6 @@ static int add_leg_locked(rco_session *s, const char *label, uint32_t format, rc
 	uint8_t meta[RCO_META_MAX];
 	size_t meta_size = rco__session_meta(s, meta);
 	rco__ring *ring;
-	rco__leg *l;
 	int rc;
 
 	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT)
@@ -52,19 +51,16 @@ static int add_leg_locked(rco_session *s, const char *label, uint32_t format, rc
 			return rco__fail(RCO_E_INVALID, "call %s has a leg \"%s\" already", s->call_id, label);
 	if (s->legs == NULL)
 		s->legs = legs;
-	l = &s->legs[n];
 	rc = rco__pool_get(s->engine->pool,
 	                   (size_t)rco_format_rate_hz(format) * rco_format_sample_bytes(format) * MIN_RING_MS /
 	                           1000,
 	                   s->recording_id, n, format, label, meta, meta_size, &ring);
 	if (rc != RCO_OK)
 		return rc;
-	l->format = format;
-	l->sample_bytes = rco_format_sample_bytes(format);
-	l->data = rco__pool_data(s->engine->pool, ring);
-	l->capacity = rco__ring_capacity(ring);
-	(void)snprintf(l->label, sizeof l->label, "%s", label);
-	atomic_store(&l->ring, ring);
+	s->legs[n].format = format;
+	s->legs[n].sample_bytes = rco_format_sample_bytes(format);
+	(void)snprintf(s->legs[n].label, sizeof s->legs[n].label, "%s", label);
+	atomic_store(&s->rings[n], rco__pool_ref(s->engine->pool, ring));
 	atomic_store(&s->n_legs, n + 1);
 	rco__gates_set(s);
 	*leg = n;

@@ -289,7 +289,8 @@ static int prebirth_make(rco_engine *engine, const char *call_id, const char *so
 	if (p == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory to keep an opt-out for call %s", call_id);
 	rco__uuid_new(p->receipt.id);
-	(void)snprintf(p->receipt.call_id, sizeof p->receipt.call_id, "%s", call_id);
+	(void)snprintf(p->call_id, sizeof p->call_id, "%s", call_id);
+	p->receipt.call_id = p->call_id;
 	(void)snprintf(p->receipt.source, sizeof p->receipt.source, "%s", source);
 	p->receipt.requested_us = p->receipt.stopped_us = rco__wall_us(&engine->env);
 	p->receipt.facts = RCO_FACT_STOPPED | RCO_FACT_BEFORE_BIRTH;
@@ -311,7 +312,7 @@ static void prebirth_end(rco_engine *engine, rco__prebirth *p)
 	uint64_t lsn;
 
 	(void)rco__journal_mark(engine, &p->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, p->expires_us, &lsn);
-	(void)rco__map_remove(&engine->prebirth, p->receipt.call_id, strlen(p->receipt.call_id));
+	(void)rco__map_remove(&engine->prebirth, p->call_id, strlen(p->call_id));
 	rco__release(&engine->env, p);
 }
 
@@ -361,6 +362,7 @@ static int opt_out_unknown(rco_engine *engine, const char *call_id, const rco_op
 		rc = prebirth_make(engine, call_id, o->source, &p);
 	if (rc == RCO_OK) {
 		data = p->receipt;
+		data.call_id = call_id;
 		lsn = p->lsn;
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
@@ -432,6 +434,7 @@ int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **re
 	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
 	if (p != NULL) {
 		data = p->receipt;
+		data.call_id = call_id;
 		data.status = prebirth_status(p);
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
@@ -449,6 +452,7 @@ int rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 	atomic_store(&s->latch, RCO__LATCH_OPTED_OUT);
 	s->receipt = *data;
 	memcpy(s->receipt.recording_id, recording_id, 16);
+	s->receipt.call_id = s->call_id;
 	if (s->hold)
 		s->receipt.facts |= RCO_FACT_HELD;
 	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;

@@ -109,6 +109,7 @@ rco__found_opt *rco__recovery_opt(rco__recovery *r, const uint8_t receipt_id[16]
 		return NULL;
 	}
 	memcpy(opt->receipt.id, receipt_id, 16);
+	opt->receipt.call_id = opt->call_id;
 	opt->next = r->opt_list;
 	r->opt_list = opt;
 	return opt;
@@ -168,26 +169,27 @@ static void read_meta(rco__found_call *call, const void *meta, size_t size)
 
 static void found_ring(rco__pool *pool, rco__ring *ring, void *user_data)
 {
+	const rco__ring_owner *owner = rco__pool_owner(pool, ring);
 	rco__recovery *r = user_data;
-	rco__found_call *call = rco__recovery_call(r, ring->recording_id);
+	rco__found_call *call = rco__recovery_call(r, owner->recording_id);
 	rco__found_leg *leg;
 
 	if (call == NULL)
 		return;
-	if (call->rings[ring->leg] != NULL) { /* cannot be: keep the first, and nothing of the other */
-		rco__pool_put(pool, ring);
+	if (call->rings[owner->leg] != NULL) { /* cannot be: keep the first, and nothing of the other */
+		(void)rco__pool_put(pool, ring);
 		return;
 	}
-	leg = &call->legs[ring->leg];
+	leg = &call->legs[owner->leg];
 	call->in_ring = 1;
-	call->rings[ring->leg] = ring;
-	leg->format = ring->format;
-	memcpy(leg->label, ring->label, sizeof leg->label);
+	call->rings[owner->leg] = ring;
+	leg->format = owner->format;
+	memcpy(leg->label, owner->label, sizeof leg->label);
 	leg->label[sizeof leg->label - 1] = '\0';
 	leg->bytes = rco__gate_index(&ring->gate);
 	if (rco__gate_load(&ring->gate) & RCO__GATE_STOP)
 		call->stop_bit = 1;
-	read_meta(call, ring->meta, ring->meta_size);
+	read_meta(call, owner->meta, owner->meta_size);
 }
 
 static void found_recording(const rco_scanned *found, void *user_data)
@@ -221,7 +223,7 @@ static void link_opt(rco__recovery *r, rco__found_opt *opt)
 		return;
 	call->opt = opt;
 	if (call->call_id[0] == '\0')
-		memcpy(call->call_id, opt->receipt.call_id, sizeof call->call_id);
+		memcpy(call->call_id, opt->call_id, sizeof call->call_id);
 	if (call->created_us == 0)
 		call->created_us = opt->created_us;
 	if (call->started_us == 0)
@@ -281,12 +283,10 @@ static int add_legs(rco_session *s, const rco__found_call *call)
 		atomic_store(&l->total, f->bytes);
 		if (call->rings[i] != NULL) {
 			rco__gate_shut(&call->rings[i]->gate);
-			l->data = rco__pool_data(s->engine->pool, call->rings[i]);
-			l->capacity = rco__ring_capacity(call->rings[i]);
 			/* The buffer confirmed it, but the crash came before the ring was told. */
 			if (atomic_load(&call->rings[i]->read) < l->held)
 				atomic_store(&call->rings[i]->read, l->held);
-			atomic_store(&l->ring, call->rings[i]);
+			atomic_store(&s->rings[i], rco__pool_ref(s->engine->pool, call->rings[i]));
 		}
 	}
 	atomic_store(&s->n_legs, n);
@@ -350,7 +350,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	atomic_store(&s->latch, RCO__LATCH_OPTED_OUT);
 	s->receipt = opt->receipt;
 	memcpy(s->receipt.recording_id, s->recording_id, 16);
-	memcpy(s->receipt.call_id, s->call_id, strlen(s->call_id) + 1);
+	s->receipt.call_id = s->call_id;
 	s->receipt.facts |= RCO_FACT_DURABLE | RCO_FACT_RECOVERED;
 	s->receipt.facts &= ~(uint32_t)(RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT);
 	if (opt->hold_lifted)
@@ -406,7 +406,7 @@ static void drop_rings(rco__recovery *r, rco__found_call *call)
 
 	for (i = 0; i < RCO_MAX_LEGS; i++)
 		if (call->rings[i] != NULL)
-			rco__pool_put(r->engine->pool, call->rings[i]);
+			(void)rco__pool_put(r->engine->pool, call->rings[i]);
 }
 
 static int committed(const rco__found_call *call)
@@ -478,9 +478,11 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 		return;
 	}
 	p->receipt = opt->receipt;
+	memcpy(p->call_id, opt->call_id, sizeof p->call_id);
+	p->receipt.call_id = p->call_id;
 	p->receipt.facts |= RCO_FACT_DURABLE | RCO_FACT_STOPPED | RCO_FACT_BEFORE_BIRTH;
 	p->expires_us = opt->expires_us;
-	if (rco__map_set(&engine->prebirth, p->receipt.call_id, strlen(p->receipt.call_id), p) != RCO_OK) {
+	if (rco__map_set(&engine->prebirth, p->call_id, strlen(p->call_id), p) != RCO_OK) {
 		rco__release(&engine->env, p);
 		r->rc = RCO_E_NO_MEMORY;
 	}

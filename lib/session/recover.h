@@ -41,6 +41,7 @@ typedef struct rco__found_call {
 typedef struct rco__found_opt {
 	struct rco__found_opt *next;
 	rco__receipt_data receipt;
+	char call_id[RCO_CALL_ID_MAX + 1];
 	int64_t created_us, started_us, ended_us;
 	int64_t expires_us; /* of an opt-out for a call not yet known */
 	int tombstone, prebirth, closed, hold_lifted;

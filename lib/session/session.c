@@ -155,7 +155,7 @@ int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t reco
 	/* The receipt's id is drawn now, so that an opt-out needs nothing that can fail. */
 	rco__uuid_new(s->receipt.id);
 	memcpy(s->receipt.recording_id, s->recording_id, 16);
-	memcpy(s->receipt.call_id, call_id, id_size);
+	s->receipt.call_id = s->call_id;
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	s->all_next = engine->all;
 	if (s->all_next != NULL)

@@ -13,7 +13,7 @@ uint64_t rco__session_bytes(rco_session *s)
 	uint64_t sum = 0;
 
 	for (i = 0; i < n; i++) {
-		rco__ring *ring = atomic_load(&s->legs[i].ring);
+		rco__ring *ring = rco__leg_ring(s, i);
 
 		sum += ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total);
 	}
@@ -64,7 +64,7 @@ int rco_session_get_stats(rco_session *session, rco_session_stats *stats)
 	st.accepted_bytes = rco__session_bytes(session);
 	memcpy(st.recording_id, session->recording_id, 16);
 	for (i = 0; i < st.legs; i++) {
-		rco__ring *ring = atomic_load(&session->legs[i].ring);
+		rco__ring *ring = rco__leg_ring(session, i);
 
 		st.accepted_frames +=
 			ring != NULL ? atomic_load(&ring->frames) : atomic_load(&session->legs[i].frames);
