@@ -371,7 +371,11 @@ typedef struct rco_engine_config {
 	uint32_t export_format;
 	/** RCO_LAYOUT_... */
 	uint32_t export_layout;
-	/** Worker threads; default 1, at most 64. Fixed for the engine's life. */
+	/** Threads that empty the rings; default 1, at most 64. As many again do what waits for a disk or a
+	 *  network (uploads, erasures), one flushes the buffer, and one makes requests durable that
+	 *  nobody waits for. Fixed for the engine's life; all signals are
+	 *  blocked in them. On which processors they run is left to the host: set its own affinity and memory
+	 *  policy before rco_engine_create(), the threads inherit them. */
 	uint32_t workers;
 	/** Frames reach the buffer, durably, at least this often; default 200. What a power cut can cost. */
 	uint32_t flush_interval_ms;
@@ -965,7 +969,8 @@ typedef enum rco_event_type {
 	RCO_EVENT_RECOVERED = 24,       /**< a call of an earlier process was taken up */
 	RCO_EVENT_QUARANTINED = 25,     /**< a damaged file was set aside; `message` names it */
 	RCO_EVENT_ARTIFACT_ERASED = 26, /**< a copy registered after the opt-out was removed */
-	RCO_EVENT_CONSENT = 27          /**< consent was granted */
+	RCO_EVENT_CONSENT = 27,         /**< consent was granted */
+	RCO_EVENT_WORKER_ENDED = 28     /**< a backend ended the thread it was called on; another one took over */
 } rco_event_type;
 
 /** Name of an event type, "verified"; "unknown" otherwise. Static. @since 0.1.0 */

@@ -140,6 +140,7 @@ const char *rco_event_name(uint32_t type)
 		[RCO_EVENT_QUARANTINED] = "quarantined",
 		[RCO_EVENT_ARTIFACT_ERASED] = "artifact_erased",
 		[RCO_EVENT_CONSENT] = "consent",
+		[RCO_EVENT_WORKER_ENDED] = "worker_ended",
 	};
 
 	return name_in(names, COUNT(names), type);

@@ -128,7 +128,7 @@ static int after_append(rco_session *s, int rc)
 		l->held += s->drain_size;
 		if (ring != NULL && atomic_load(&ring->read) < l->held)
 			atomic_store_explicit(&ring->read, l->held, memory_order_release);
-		shard_of(s)->appended = 1;
+		atomic_store_explicit(&shard_of(s)->appended, 1, memory_order_relaxed);
 	} else if (rc == RCO_E_NOT_FOUND) {
 		s->opened = 0; /* the buffer forgot the recording; open it again */
 	}

@@ -146,23 +146,27 @@ static int make_alive(rco_engine *engine)
 
 static int make_shards(rco_engine *engine)
 {
-	uint32_t i, n = engine->cfg.flags & RCO_ENGINE_HOST_DRIVEN ? 1 : engine->cfg.workers;
+	int host_driven = (engine->cfg.flags & RCO_ENGINE_HOST_DRIVEN) != 0, rc = RCO_OK;
+	uint32_t i, live = host_driven ? 1 : engine->cfg.workers, n = host_driven ? 1 : 2 * live + 2;
 
 	engine->shards = rco__zalloc(&engine->env, n, sizeof *engine->shards);
 	if (engine->shards == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for workers");
-	engine->n_shards = n;
-	for (i = 0; i < n; i++) {
-		engine->shards[i].engine = engine;
+	engine->n_live = live;
+	for (i = 0; i < n && rc == RCO_OK; i++) {
 		engine->shards[i].wake_fd = -1;
-		engine->shards[i].next_due_us = RCO__NEVER;
+		rc = rco__shard_init(&engine->shards[i], engine, i,
+		                     host_driven    ? RCO__ROLE_ALL
+		                     : i < live     ? RCO__ROLE_LIVE
+		                     : i < 2 * live ? RCO__ROLE_FILES
+		                     : i < n - 1    ? RCO__ROLE_FLUSH
+		                                    : RCO__ROLE_OPT_OUT);
+		engine->n_shards = i + 1;
 	}
-	for (i = 0; i < n; i++) {
-		engine->shards[i].wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (engine->shards[i].wake_fd < 0)
-			return rco__fail_errno(errno, "eventfd");
-	}
-	return RCO_OK;
+	engine->notary = &engine->shards[n - 1];
+	engine->flusher = &engine->shards[host_driven ? 0 : n - 2];
+	engine->housekeeper = &engine->shards[host_driven ? 0 : live];
+	return rc;
 }
 
 /* ---- storage ---- */
@@ -531,14 +535,8 @@ static void shut_down(rco_engine *engine)
 	rco__signer_unref(engine->signer);
 	free_prebirths(engine);
 	rco__map_destroy(&engine->by_call);
-	for (i = 0; i < engine->n_shards; i++) {
-		if (engine->shards[i].wake_fd >= 0)
-			(void)close(engine->shards[i].wake_fd);
-		if (engine->shards[i].scratch != NULL) {
-			rco_memzero(engine->shards[i].scratch, RCO__SCRATCH);
-			rco__release(env, engine->shards[i].scratch);
-		}
-	}
+	for (i = 0; i < engine->n_shards; i++)
+		rco__shard_destroy(&engine->shards[i]);
 	if (engine->shards != NULL)
 		rco__release(env, engine->shards);
 	engine->shards = NULL;

@@ -19,6 +19,7 @@
 #include "../media/pool.h"
 #include "../storage/storage_internal.h"
 #include "map.h"
+#include "wheel.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -138,7 +139,7 @@ struct rco_session {
 	_Atomic uint32_t refs;
 	char *call_id;
 	uint8_t recording_id[16];
-	uint32_t shard;
+	_Atomic uint32_t shard; /* whose it is; changed by that one's thread alone */
 	uint32_t consent_policy;
 	uint32_t opt_out_switch;
 	uint32_t recovered; /* of an earlier process: has no handle */
@@ -151,7 +152,7 @@ struct rco_session {
 	uint32_t start_asked;
 	uint32_t starting; /* the recorder's start is being asked: a second start is refused */
 	uint32_t paused;
-	uint32_t ended;
+	_Atomic uint32_t ended; /* written with the lock held */
 	_Atomic uint32_t freed; /* the host gave the handle back */
 	_Atomic uint32_t hold;  /* written with the lock held */
 	uint32_t hold_lifted;
@@ -183,12 +184,13 @@ struct rco_session {
 	/* worker */
 	_Atomic uint32_t queued; /* in the shard's inbox */
 	_Atomic(rco_session *) inbox_next;
-	rco_session *prev, *next; /* in the shard's list */
-	uint32_t linked;
+	_Atomic uint32_t requested; /* among the engine's requests */
+	_Atomic(rco_session *) request_next;
+	rco__timer timer;       /* in the shard's wheel, or among what it does next */
+	uint32_t linked;        /* in either of them, which hold a reference */
 	_Atomic uint32_t phase; /* rco__phase */
-	int64_t due_us;
-	uint64_t op;     /* PENDING operation of a backend, 0 none */
-	rco__args *args; /* of the operation; made with the first one */
+	uint64_t op;            /* PENDING operation of a backend, 0 none */
+	rco__args *args;        /* of the operation; made with the first one */
 	int64_t op_deadline_us;
 	_Atomic uint32_t attempt;
 	int64_t retry_us;      /* back-off: nothing before this time */
@@ -230,17 +232,36 @@ struct rco_session {
 
 /* ---- shards ---- */
 
+/*
+ * Each session belongs to one shard, and one thread works for a shard, so that
+ * drain, upload and erasure of a call never run at the same time. As long as a
+ * call is only recorded it is with a shard that never waits for a disk; when it
+ * ends or is opted out it goes over to one that may. In host-driven mode there is
+ * one shard for everything, and rco_engine_run() is its thread.
+ */
+typedef enum rco__role {
+	RCO__ROLE_ALL = 0, /* host-driven */
+	RCO__ROLE_LIVE,    /* empties rings */
+	RCO__ROLE_FILES,   /* uploads, erases, keeps house */
+	RCO__ROLE_FLUSH,   /* flushes the buffer; has no sessions */
+	RCO__ROLE_OPT_OUT  /* makes requests durable that nobody waits for; has no sessions */
+} rco__role;
+
 typedef struct rco__shard {
 	rco_engine *engine;
-	pthread_t thread;
-	uint32_t running;
+	uint32_t number;
+	rco__role role;
+	pthread_t thread; /* idle_lock */
+	uint32_t running; /* idle_lock: a thread was started and not joined */
 	int wake_fd;
 	_Atomic(rco_session *) inbox;
-	rco_session *list;
-	int64_t next_due_us;
-	int64_t next_house_us; /* housekeeping of shard 0 */
-	uint32_t appended;     /* something wants a flush */
-	int64_t flushed_us;    /* when the last one was */
+	rco__link urgent; /* opted out, and nobody knows yet whether that is durable */
+	rco__link ready;
+	rco__wheel *wheel;
+	rco_session *current;      /* being worked for: what is taken up if the thread ends */
+	int64_t next_house_us;     /* housekeeping of one shard */
+	_Atomic uint32_t appended; /* something wants a flush */
+	int64_t flushed_us;        /* when the last one was */
 	uint64_t flush_op;
 	int64_t flush_deadline_us;
 	uint32_t flush_failures;
@@ -297,8 +318,11 @@ struct rco_engine {
 	rco__pool *pool;
 	rco__pool_map map;
 
-	uint32_t n_shards;
+	uint32_t n_shards; /* n_live of ROLE_LIVE, as many of ROLE_FILES, one of each other; host-driven: one */
+	uint32_t n_live;
 	rco__shard *shards;
+	rco__shard *flusher, *notary, *housekeeper; /* of those */
+	_Atomic(rco_session *) requests;            /* opt-outs for the notary */
 	_Atomic uint32_t next_shard;
 	_Atomic uint32_t running_host; /* a thread is inside rco_engine_run() */
 
@@ -315,8 +339,8 @@ struct rco_engine {
 
 	pthread_mutex_t idle_lock;
 	pthread_cond_t idle;
-	uint32_t idle_waiters; /* idle_lock */
-	uint64_t idle_epoch;   /* idle_lock: counts changes, so that none is slept through */
+	_Atomic uint32_t idle_waiters;
+	_Atomic uint64_t idle_epoch; /* counts changes, so that none is slept through */
 
 	_Atomic uint64_t overflowed;
 	_Atomic uint64_t quarantined;
@@ -352,18 +376,44 @@ static inline rco__ring *rco__leg_ring(const rco_session *session, uint32_t leg)
 int rco__registry_add(rco_session *session);
 void rco__registry_forget(rco_session *session);
 
+/* ---- shard.c: what a shard does next ---- */
+int rco__shard_init(rco__shard *shard, rco_engine *engine, uint32_t number, rco__role role);
+void rco__shard_destroy(rco__shard *shard);
+void rco__session_wake(rco_session *session); /* any thread */
+void rco__shard_wake(rco__shard *shard);
+rco_session *rco__shard_session(rco__link *link); /* of one of its lists */
+/* Do what is due now. */
+void rco__shard_pass(rco__shard *shard);
+/* Milliseconds until it wants to be run again, rounded up; at most a second, for housekeeping. */
+int rco__shard_wait_ms(rco__shard *shard);
+void rco__shard_wait(rco__shard *shard, int ms);
+/* All its sessions become ready, also those that only wait or were just woken. */
+void rco__shard_gather(rco__shard *shard);
+/* Its thread ended inside a backend or a callback: what it was doing is to be done again. */
+void rco__shard_orphaned(rco__shard *shard);
+
+/* ---- opt_out.c: requests that nobody waits for ---- */
+void rco__requests_serve(rco_engine *engine, int drop); /* make them durable, or only give their references back */
+
+/* ---- flush.c ---- */
+void rco__flush_wanted(rco_engine *engine);      /* any thread: something was appended */
+void rco__flush(rco__shard *shard, int64_t now); /* of the shard that flushes */
+int64_t rco__flush_due(const rco__shard *shard); /* RCO__NEVER if there is nothing to flush */
+
 /* ---- worker.c ---- */
 int rco__workers_start(rco_engine *engine);
 void rco__workers_stop(rco_engine *engine);
-void rco__workers_wake(rco__shard *shard);
-void rco__session_wake(rco_session *session); /* any thread */
-void rco__workers_drop(rco_engine *engine);   /* references of sessions that were woken after the drain */
+void rco__workers_drop(rco_engine *engine); /* references of sessions that were woken after the drain */
 void rco__workers_drain(
 	rco_engine *engine); /* engine_free(): what is in rings goes to the buffer; workers have ended */
 
 /* ---- step.c ---- */
 int64_t
 rco__session_step(rco_session *session);     /* worker: do what is due; next time, RCO__NEVER to wait for a wake */
+int rco__session_live(rco_session *session); /* only its rings are to be emptied: nothing waits for a disk */
+/* Opted out and not known to be durable: silence and tombstone now, all else in its turn. */
+int rco__session_urgent(rco_session *session);
+void rco__session_make_durable(rco_session *session);
 int rco__session_busy(rco_session *session); /* wait_idle() has to wait for it; lock held */
 
 /* ---- op.c ---- */

@@ -239,7 +239,7 @@ int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *re
 		rco__session_wake(wake);
 		rco__session_unref(wake);
 	} else if (shard != NULL) {
-		rco__workers_wake(shard);
+		rco__shard_wake(shard);
 	}
 	if (drop != NULL)
 		rco__session_unref(drop);
@@ -264,17 +264,18 @@ int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
 		rc = rco__op_begin(engine, session, NULL, &op);
 		if (rc != RCO_OK)
 			return rc;
+		session->op = op; /* already now, in case that the thread ends in there */
+		session->op_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
 		before = rco__callback_enter(engine);
 		rc = call(session, op, result);
 		rco__callback_leave(before);
 		result->upload_id[sizeof result->upload_id - 1] = '\0';
 		result->version[sizeof result->version - 1] = '\0';
 		if (rc != RCO_PENDING) {
+			session->op = 0;
 			rco__op_end(engine, op);
 			return rc;
 		}
-		session->op = op;
-		session->op_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
 	}
 	rc = rco__op_take(engine, session->op, result);
 	if (rc == RCO_PENDING && now >= session->op_deadline_us)

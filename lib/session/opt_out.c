@@ -85,6 +85,43 @@ static int enqueue(rco_session *s, uint64_t *lsn)
 	return rc;
 }
 
+/* In the ledger's queue already now: one commit serves all that ask until it begins. If it fails the worker does
+ * it once more. */
+static void offer(rco_session *s)
+{
+	rco_engine *engine = s->engine;
+	rco_session *head;
+	uint64_t lsn;
+
+	(void)pthread_mutex_lock(&s->lock);
+	(void)enqueue(s, &lsn);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (atomic_exchange(&s->requested, 1) != 0)
+		return;
+	rco__session_ref(s);
+	head = atomic_load(&engine->requests);
+	do {
+		atomic_store(&s->request_next, head);
+	} while (!atomic_compare_exchange_weak(&engine->requests, &head, s));
+	if (head == NULL)
+		rco__shard_wake(engine->notary);
+}
+
+/* By a thread that does nothing else, so that a request waits for no other call's work. What fails here is tried
+ * again by the one that the session belongs to. */
+void rco__requests_serve(rco_engine *engine, int drop)
+{
+	rco_session *s = atomic_exchange(&engine->requests, NULL), *next;
+
+	for (; s != NULL; s = next) {
+		next = atomic_load(&s->request_next);
+		atomic_store(&s->requested, 0);
+		if (!drop && rco__tombstone(s) == RCO_OK)
+			rco__session_wake(s);
+		rco__session_unref(s);
+	}
+}
+
 static void not_durable(rco_session *s, int rc)
 {
 	(void)pthread_mutex_lock(&s->lock);
@@ -232,6 +269,8 @@ static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **r
 		return rc;
 	if (o->flags & RCO_OPT_OUT_NONBLOCK) {
 		rc = durable ? RCO_OK : RCO_PENDING;
+		if (!durable)
+			offer(s);
 	} else {
 		recorder = rco__recorder_settle(s);
 		rc = rco__tombstone(s);
@@ -371,7 +410,7 @@ static int opt_out_unknown(rco_engine *engine, const char *call_id, const rco_op
 	if (!(data.facts & RCO_FACT_DURABLE)) {
 		if (o->flags & RCO_OPT_OUT_NONBLOCK) {
 			rc = RCO_PENDING;
-			rco__workers_wake(&engine->shards[0]);
+			rco__shard_wake(engine->housekeeper);
 		} else {
 			rc = prebirth_sync(engine, call_id, lsn, &data);
 		}

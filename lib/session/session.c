@@ -143,14 +143,13 @@ int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t reco
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&s->changed, &attr);
 	(void)pthread_condattr_destroy(&attr);
-	s->shard = atomic_fetch_add(&engine->next_shard, 1) % engine->n_shards;
+	s->shard = atomic_fetch_add(&engine->next_shard, 1) % engine->n_live;
 	s->copies_tail = &s->copies;
 	s->events_tail = &s->events;
 	s->created_us = rco__wall_us(env);
 	s->window_mono_us = RCO__NEVER;
 	s->forget_mono_us = RCO__NEVER;
 	s->erase_by_mono_us = RCO__NEVER;
-	s->due_us = RCO__NEVER;
 	atomic_store(&s->why_shut, RCO_E_NOT_STARTED);
 	/* The receipt's id is drawn now, so that an opt-out needs nothing that can fail. */
 	rco__uuid_new(s->receipt.id);

@@ -14,12 +14,7 @@ static int held(const rco_session *s)
 
 static int ended(rco_session *s)
 {
-	int yes;
-
-	(void)pthread_mutex_lock(&s->lock);
-	yes = s->ended != 0;
-	(void)pthread_mutex_unlock(&s->lock);
-	return yes;
+	return atomic_load(&s->ended) != 0;
 }
 
 static int durable(rco_session *s)
@@ -30,6 +25,16 @@ static int durable(rco_session *s)
 	yes = (s->receipt.facts & RCO_FACT_DURABLE) != 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	return yes;
+}
+
+int rco__session_live(rco_session *s)
+{
+	return !opted_out(s) && !ended(s) && atomic_load(&s->phase) == RCO__PHASE_LIVE;
+}
+
+int rco__session_urgent(rco_session *s)
+{
+	return opted_out(s) && !durable(s);
 }
 
 int rco__session_busy(rco_session *s)
@@ -233,7 +238,7 @@ static void book(rco_session *s)
 	if (!s->recovered && rco__journal_begin(s) != RCO_OK)
 		return; /* with the next step */
 	s->journaled = 1;
-	s->engine->shards[s->shard].appended = 1;
+	atomic_store(&s->engine->shards[s->shard].appended, 1);
 }
 
 /* A pause after a failure, or one that the phase itself asked for, unless there is news for it. */
@@ -246,6 +251,18 @@ static int must_wait(rco_session *s, uint32_t phase, int64_t now)
 	return phase != RCO__PHASE_LIVE && !(phase == RCO__PHASE_SWEEP && rco__erase_needed(s));
 }
 
+void rco__session_make_durable(rco_session *s)
+{
+	int64_t now = rco__mono_us(&s->engine->env);
+
+	if (!held(s))
+		rco__rings_wipe(s);
+	if (now < s->tomb_retry_us)
+		return;
+	if (rco__tombstone(s) != RCO_OK) /* told by an event of its own */
+		s->tomb_retry_us = now + back_off(s, ++s->tomb_attempt);
+}
+
 /* Go on until there is something to wait for; returns when to come again. */
 static int64_t advance(rco_session *s, int64_t now)
 {
@@ -254,15 +271,10 @@ static int64_t advance(rco_session *s, int64_t now)
 	while (rc == RCO_OK) {
 		uint32_t phase;
 
-		if (opted_out(s) && !durable(s)) {
-			if (!held(s))
-				rco__rings_wipe(s);
-			if (now < s->tomb_retry_us)
+		if (rco__session_urgent(s)) {
+			rco__session_make_durable(s);
+			if (!durable(s))
 				return s->tomb_retry_us;
-			if (rco__tombstone(s) != RCO_OK) { /* told by an event of its own */
-				s->tomb_retry_us = now + back_off(s, ++s->tomb_attempt);
-				return s->tomb_retry_us;
-			}
 		}
 		if (opted_out(s) && !held(s) && atomic_load(&s->phase) < RCO__PHASE_ERASE) {
 			if (turn_to_erasing(s) == RCO_PENDING)

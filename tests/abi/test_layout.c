@@ -446,7 +446,8 @@ V1_STRUCTS(NOT_GROWN)
 	X(RCO_EVENT_RECOVERED, 24)                                                                                \
 	X(RCO_EVENT_QUARANTINED, 25)                                                                              \
 	X(RCO_EVENT_ARTIFACT_ERASED, 26)                                                                          \
-	X(RCO_EVENT_CONSENT, 27)
+	X(RCO_EVENT_CONSENT, 27)                                                                                  \
+	X(RCO_EVENT_WORKER_ENDED, 28)
 
 #define V1_CONFIRM(X)                                                                                             \
 	X(RCO_CONFIRM_UNKNOWN, 0)                                                                                 \

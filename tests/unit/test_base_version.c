@@ -59,7 +59,7 @@ static void names_cover_their_enums(void **state)
 		assert_string_not_equal(rco_session_state_name(i), "unknown");
 	for (i = RCO_STATUS_REQUESTED; i <= RCO_STATUS_HELD; i++)
 		assert_string_not_equal(rco_status_name(i), "unknown");
-	for (i = RCO_EVENT_STARTED; i <= RCO_EVENT_CONSENT; i++)
+	for (i = RCO_EVENT_STARTED; i <= RCO_EVENT_WORKER_ENDED; i++)
 		assert_string_not_equal(rco_event_name(i), "unknown");
 	assert_string_equal(rco_session_state_name(RCO_STATE_RECORDING), "recording");
 	assert_string_equal(rco_status_name(RCO_STATUS_NOT_RECORDING), "not_recording");

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* Which session comes next: those just woken, those whose time has come, each in its turn. */
+#include "internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { HOUSE_US = 1000000 };
+
+/* ---- life ---- */
+
+int rco__shard_init(rco__shard *shard, rco_engine *engine, uint32_t number, rco__role role)
+{
+	shard->engine = engine;
+	shard->number = number;
+	shard->role = role;
+	rco__list_init(&shard->urgent);
+	rco__list_init(&shard->ready);
+	shard->wheel = rco__alloc(&engine->env, sizeof *shard->wheel);
+	if (shard->wheel == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for a worker");
+	rco__wheel_init(shard->wheel, rco__mono_us(&engine->env));
+	shard->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return shard->wake_fd >= 0 ? RCO_OK : rco__fail_errno(errno, "eventfd");
+}
+
+void rco__shard_destroy(rco__shard *shard)
+{
+	const rco__env *env = &shard->engine->env;
+
+	if (shard->wake_fd >= 0)
+		(void)close(shard->wake_fd);
+	if (shard->wheel != NULL)
+		rco__release(env, shard->wheel);
+	if (shard->scratch != NULL) {
+		rco_memzero(shard->scratch, RCO__SCRATCH);
+		rco__release(env, shard->scratch);
+	}
+}
+
+/* ---- waking ---- */
+
+void rco__shard_wake(rco__shard *shard)
+{
+	uint64_t one = 1;
+
+	/* Can only fail by being full, and then the reader is awake anyway. */
+	(void)!write(shard->wake_fd, &one, sizeof one);
+}
+
+void rco__session_wake(rco_session *session)
+{
+	rco__shard *shard;
+	rco_session *head;
+
+	if (atomic_exchange(&session->queued, 1) != 0)
+		return;
+	shard = &session->engine->shards[atomic_load(&session->shard)];
+	rco__session_ref(session);
+	head = atomic_load(&shard->inbox);
+	do {
+		atomic_store(&session->inbox_next, head);
+	} while (!atomic_compare_exchange_weak(&shard->inbox, &head, session));
+	/* Whoever put the first one in wakes the thread for all. */
+	if (head == NULL)
+		rco__shard_wake(shard);
+}
+
+/* The inbox is a stack; take it whole and turn it round, so that who came first is served first. */
+static rco_session *inbox_take(rco__shard *shard)
+{
+	rco_session *s = atomic_exchange(&shard->inbox, NULL), *first = NULL;
+
+	while (s != NULL) {
+		rco_session *next = atomic_load(&s->inbox_next);
+
+		atomic_store(&s->inbox_next, first);
+		first = s;
+		s = next;
+	}
+	return first;
+}
+
+/* ---- queues ---- */
+
+rco_session *rco__shard_session(rco__link *link)
+{
+	return (rco_session *)(void *)((uint8_t *)(void *)link - offsetof(rco_session, timer));
+}
+
+/* It may have to wait for a disk now. The last thing that this thread does with it. */
+static void hand_over(rco__shard *shard, rco_session *s)
+{
+	s->linked = 0;
+	atomic_store(&s->shard, shard->engine->n_live + shard->number);
+	rco__session_wake(s);
+	rco__session_unref(s);
+}
+
+static void receive(rco__shard *shard, rco_session *s)
+{
+	/* From here on a wake queues it again: nothing that happens during the step is missed. */
+	atomic_store(&s->queued, 0);
+	if (atomic_load(&s->shard) != shard->number) { /* it went over to another while this was under way */
+		rco__session_wake(s);
+		rco__session_unref(s);
+		return;
+	}
+	if (s->linked) {
+		rco__list_remove(&s->timer.link);
+		rco__session_unref(s);
+	}
+	if (shard->role == RCO__ROLE_LIVE && !rco__session_live(s)) {
+		hand_over(shard, s);
+		return;
+	}
+	s->linked = 1;
+	rco__list_add(shard->role != RCO__ROLE_LIVE && rco__session_urgent(s) ? &shard->urgent : &shard->ready,
+	              &s->timer.link);
+}
+
+static void receive_all(rco__shard *shard)
+{
+	rco_session *s, *next;
+
+	if (atomic_load(&shard->inbox) == NULL)
+		return;
+	for (s = inbox_take(shard); s != NULL; s = next) {
+		next = atomic_load(&s->inbox_next);
+		receive(shard, s);
+	}
+}
+
+static void tell_idle(rco_engine *engine)
+{
+	atomic_fetch_add(&engine->idle_epoch, 1);
+	if (atomic_load(&engine->idle_waiters) == 0)
+		return;
+	(void)pthread_mutex_lock(&engine->idle_lock);
+	(void)pthread_cond_broadcast(&engine->idle);
+	(void)pthread_mutex_unlock(&engine->idle_lock);
+}
+
+/* It is in no list, and its reference is ours. */
+static void step(rco__shard *shard, rco_session *s)
+{
+	int64_t due;
+
+	if (shard->role == RCO__ROLE_LIVE && !rco__session_live(s)) {
+		hand_over(shard, s);
+		return;
+	}
+	shard->current = s;
+	due = rco__session_step(s);
+	rco__events_dispatch(s);
+	shard->current = NULL;
+	if (due == RCO__NEVER) { /* it only waits to be woken */
+		s->linked = 0;
+		rco__session_unref(s);
+	} else {
+		rco__wheel_set(shard->wheel, &s->timer, due);
+	}
+	tell_idle(shard->engine);
+}
+
+static void step_urgent(rco__shard *shard, rco_session *s)
+{
+	shard->current = s;
+	rco__session_make_durable(s);
+	rco__events_dispatch(s);
+	shard->current = NULL;
+	rco__list_add(&shard->ready, &s->timer.link);
+}
+
+/* Those that are ready now. What is woken meanwhile has its turn after them, but for a new opt-out, which needs
+ * its tombstone before any more of the work that earlier ones left is done. */
+static void serve(rco__shard *shard)
+{
+	rco__link turn;
+
+	rco__list_init(&turn);
+	rco__list_move(&turn, &shard->ready);
+	for (;;) {
+		receive_all(shard);
+		if (!rco__list_empty(&shard->urgent))
+			step_urgent(shard, rco__shard_session(rco__list_take(&shard->urgent)));
+		else if (!rco__list_empty(&turn) && !atomic_load(&shard->engine->closing))
+			step(shard, rco__shard_session(rco__list_take(&turn)));
+		else
+			break;
+	}
+	rco__list_move(&turn, &shard->ready); /* at closing: in the order in which they came */
+	rco__list_move(&shard->ready, &turn);
+}
+
+static void house(rco__shard *shard, int64_t now)
+{
+	rco_engine *engine = shard->engine;
+
+	if (shard != engine->housekeeper || now < shard->next_house_us)
+		return;
+	shard->next_house_us = now + HOUSE_US;
+	rco__prebirth_expire(engine);
+	if (rco__ledger_maintain(engine->ledger) != RCO_OK || rco__ledger_maintain(engine->calls) != RCO_OK)
+		rco__log(&engine->env, RCO_LOG_WARN, "tidying the ledger failed: %s", rco_error_detail());
+	if (engine->spool != NULL && rco__spool_maintain(engine->spool) != RCO_OK)
+		rco__log(&engine->env, RCO_LOG_WARN, "tidying the spool failed: %s", rco_error_detail());
+}
+
+void rco__shard_pass(rco__shard *shard)
+{
+	int64_t now = rco__mono_us(&shard->engine->env);
+
+	if (shard == shard->engine->notary)
+		rco__requests_serve(shard->engine, 0);
+	receive_all(shard);
+	rco__wheel_advance(shard->wheel, now, &shard->ready);
+	serve(shard);
+	if (shard != shard->engine->flusher) {
+		if (atomic_exchange(&shard->appended, 0) != 0)
+			rco__flush_wanted(shard->engine);
+	} else {
+		rco__flush(shard, now);
+	}
+	house(shard, now);
+	if (shard == shard->engine->housekeeper)
+		rco__engine_events_dispatch(shard->engine);
+}
+
+int rco__shard_wait_ms(rco__shard *shard)
+{
+	int64_t now = rco__mono_us(&shard->engine->env), due = rco__wheel_next(shard->wheel);
+
+	if (atomic_load(&shard->inbox) != NULL || !rco__list_empty(&shard->ready))
+		return 0;
+	if (shard == shard->engine->housekeeper && shard->next_house_us < due)
+		due = shard->next_house_us;
+	if (shard == shard->engine->flusher && rco__flush_due(shard) < due)
+		due = rco__flush_due(shard);
+	if (due <= now)
+		return 0;
+	return due - now > HOUSE_US ? HOUSE_US / 1000 : (int)((due - now + 999) / 1000);
+}
+
+void rco__shard_wait(rco__shard *shard, int ms)
+{
+	struct pollfd p = {.fd = shard->wake_fd, .events = POLLIN};
+	uint64_t count;
+
+	if (poll(&p, 1, ms) > 0)
+		(void)!read(shard->wake_fd, &count, sizeof count);
+}
+
+void rco__shard_gather(rco__shard *shard)
+{
+	rco_session *s, *next;
+
+	for (s = inbox_take(shard); s != NULL; s = next) {
+		next = atomic_load(&s->inbox_next);
+		/* Stays marked as queued: nothing is queued any more. */
+		if (s->linked) {
+			rco__session_unref(s);
+			continue;
+		}
+		s->linked = 1;
+		rco__list_add(&shard->ready, &s->timer.link);
+	}
+	rco__list_move(&shard->ready, &shard->urgent);
+	rco__wheel_clear(shard->wheel, &shard->ready);
+}
+
+void rco__shard_orphaned(rco__shard *shard)
+{
+	rco_session *s = shard->current;
+
+	shard->current = NULL;
+	if (s == NULL)
+		return;
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->rec_busy && pthread_equal(s->rec_thread, pthread_self())) {
+		s->rec_busy = 0;
+		(void)pthread_cond_broadcast(&s->changed);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	s->op_deadline_us = 0; /* who was asked will not answer: it counts as failed, and is asked again */
+	rco__list_add(&shard->ready, &s->timer.link);
+}
