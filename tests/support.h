@@ -130,6 +130,7 @@ enum {
 	T_THREAD,      /* PENDING; done and answered by another thread */
 	T_TWICE,       /* the same, and answered a second time */
 	T_INLINE,      /* answered from inside the slot, before it returns PENDING */
+	T_END_THREAD,  /* the thread that called ends in there */
 	T_BLOCK        /* wait inside the slot for t_fault_unblock(), then behave */
 };
 

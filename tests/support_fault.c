@@ -238,6 +238,8 @@ static int dispatch(t_fault *f, const t_request *r, uint64_t op, rco_result *res
 		(void)held_answer(h);
 		held_free(h);
 		return RCO_PENDING;
+	case T_END_THREAD:
+		pthread_exit(NULL);
 	case T_BLOCK:
 		block(f);
 		break;

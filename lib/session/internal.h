@@ -257,6 +257,7 @@ typedef struct rco__shard {
 	_Atomic(rco_session *) inbox;
 	rco__link urgent; /* opted out, and nobody knows yet whether that is durable */
 	rco__link ready;
+	rco__link turn; /* those of `ready` that are being served; here, so that they outlive the thread */
 	rco__wheel *wheel;
 	rco_session *current;      /* being worked for: what is taken up if the thread ends */
 	int64_t next_house_us;     /* housekeeping of one shard */

@@ -20,6 +20,7 @@ int rco__shard_init(rco__shard *shard, rco_engine *engine, uint32_t number, rco_
 	shard->role = role;
 	rco__list_init(&shard->urgent);
 	rco__list_init(&shard->ready);
+	rco__list_init(&shard->turn);
 	shard->wheel = rco__alloc(&engine->env, sizeof *shard->wheel);
 	if (shard->wheel == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a worker");
@@ -180,21 +181,16 @@ static void step_urgent(rco__shard *shard, rco_session *s)
  * its tombstone before any more of the work that earlier ones left is done. */
 static void serve(rco__shard *shard)
 {
-	rco__link turn;
-
-	rco__list_init(&turn);
-	rco__list_move(&turn, &shard->ready);
+	rco__list_move(&shard->turn, &shard->ready);
 	for (;;) {
 		receive_all(shard);
 		if (!rco__list_empty(&shard->urgent))
 			step_urgent(shard, rco__shard_session(rco__list_take(&shard->urgent)));
-		else if (!rco__list_empty(&turn) && !atomic_load(&shard->engine->closing))
-			step(shard, rco__shard_session(rco__list_take(&turn)));
+		else if (!rco__list_empty(&shard->turn) && !atomic_load(&shard->engine->closing))
+			step(shard, rco__shard_session(rco__list_take(&shard->turn)));
 		else
 			break;
 	}
-	rco__list_move(&turn, &shard->ready); /* at closing: in the order in which they came */
-	rco__list_move(&shard->ready, &turn);
 }
 
 static void house(rco__shard *shard, int64_t now)
@@ -269,6 +265,7 @@ void rco__shard_gather(rco__shard *shard)
 		s->linked = 1;
 		rco__list_add(&shard->ready, &s->timer.link);
 	}
+	rco__list_move(&shard->ready, &shard->turn);
 	rco__list_move(&shard->ready, &shard->urgent);
 	rco__wheel_clear(shard->wheel, &shard->ready);
 }
