@@ -484,18 +484,15 @@ static void cut_sessions(rco_engine *engine)
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 }
 
+/* Nobody else changes the table any more. */
 static void forget_all(rco_engine *engine)
 {
-	for (;;) {
-		rco__map_node *node;
-		rco_session *s;
+	rco__map_node *node = rco__map_next(&engine->by_call, NULL);
 
-		(void)pthread_mutex_lock(&engine->reg_lock);
-		node = rco__map_next(&engine->by_call, NULL);
-		s = node != NULL ? node->value : NULL;
-		(void)pthread_mutex_unlock(&engine->reg_lock);
-		if (s == NULL)
-			return;
+	while (node != NULL) {
+		rco_session *s = node->value;
+
+		node = rco__map_next(&engine->by_call, node);
 		rco__registry_forget(s);
 	}
 }
@@ -504,9 +501,8 @@ static void free_prebirths(rco_engine *engine)
 {
 	rco__map_node *node;
 
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
-	     node = rco__map_next(&engine->prebirth, node))
-		rco__release(&engine->env, node->value);
+	while ((node = rco__map_next(&engine->prebirth, NULL)) != NULL)
+		rco__release(&engine->env, rco__map_remove(&engine->prebirth, node->key, node->key_size));
 	rco__map_destroy(&engine->prebirth);
 }
 

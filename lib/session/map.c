@@ -96,14 +96,15 @@ int rco__map_set(rco__map *map, const void *key, size_t key_size, void *value)
 
 	if (at != NULL && *at != NULL) {
 		(*at)->value = value;
+		(*at)->key = key;
 		return RCO_OK;
 	}
-	node = rco__alloc(&map->env, sizeof *node + key_size);
+	node = rco__alloc(&map->env, sizeof *node);
 	if (node == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an entry of a table");
 	node->value = value;
 	node->key_size = key_size;
-	memcpy(node->key, key, key_size);
+	node->key = key;
 	if (map->count >= map->n_slots)
 		grow(map);
 	at = &map->slots[slot_of(map, key, key_size, map->n_slots)];

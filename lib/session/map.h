@@ -9,8 +9,8 @@
 typedef struct rco__map_node {
 	struct rco__map_node *next;
 	void *value;
+	const void *key;
 	size_t key_size;
-	uint8_t key[];
 } rco__map_node;
 
 typedef struct rco__map {
@@ -24,7 +24,8 @@ typedef struct rco__map {
 int rco__map_init(rco__map *map, const rco__env *env);
 void rco__map_destroy(rco__map *map); /* values are the owner's */
 void *rco__map_get(const rco__map *map, const void *key, size_t key_size);
-/* Adds or replaces. RCO_E_NO_MEMORY: unchanged. */
+/* Adds or replaces. The key is not copied: it belongs to the value, and stays as long as that is in the table.
+ * RCO_E_NO_MEMORY: unchanged. */
 int rco__map_set(rco__map *map, const void *key, size_t key_size, void *value);
 /* Removes, returning what was there or NULL. */
 void *rco__map_remove(rco__map *map, const void *key, size_t key_size);

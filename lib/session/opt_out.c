@@ -336,7 +336,7 @@ static int prebirth_make(rco_engine *engine, const char *call_id, const char *so
 	p->expires_us = p->receipt.requested_us + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
 	rc = rco__journal_prebirth(engine, p, &p->lsn);
 	if (rc == RCO_OK)
-		rc = rco__map_set(&engine->prebirth, call_id, strlen(call_id), p);
+		rc = rco__map_set(&engine->prebirth, p->call_id, strlen(p->call_id), p);
 	if (rc != RCO_OK) {
 		rco__release(&engine->env, p);
 		return rc;

@@ -83,13 +83,14 @@ rco__found_call *rco__recovery_call(rco__recovery *r, const uint8_t recording_id
 	if (call != NULL)
 		return call;
 	call = rco__zalloc(&r->engine->env, 1, sizeof *call);
-	if (call == NULL || rco__map_set(&r->calls, recording_id, 16, call) != RCO_OK) {
+	if (call != NULL)
+		memcpy(call->recording_id, recording_id, 16);
+	if (call == NULL || rco__map_set(&r->calls, call->recording_id, 16, call) != RCO_OK) {
 		if (call != NULL)
 			rco__release(&r->engine->env, call);
 		r->rc = RCO_E_NO_MEMORY;
 		return NULL;
 	}
-	memcpy(call->recording_id, recording_id, 16);
 	call->next = r->call_list;
 	r->call_list = call;
 	return call;
@@ -102,13 +103,14 @@ rco__found_opt *rco__recovery_opt(rco__recovery *r, const uint8_t receipt_id[16]
 	if (opt != NULL)
 		return opt;
 	opt = rco__zalloc(&r->engine->env, 1, sizeof *opt);
-	if (opt == NULL || rco__map_set(&r->opts, receipt_id, 16, opt) != RCO_OK) {
+	if (opt != NULL)
+		memcpy(opt->receipt.id, receipt_id, 16);
+	if (opt == NULL || rco__map_set(&r->opts, opt->receipt.id, 16, opt) != RCO_OK) {
 		if (opt != NULL)
 			rco__release(&r->engine->env, opt);
 		r->rc = RCO_E_NO_MEMORY;
 		return NULL;
 	}
-	memcpy(opt->receipt.id, receipt_id, 16);
 	opt->receipt.call_id = opt->call_id;
 	opt->next = r->opt_list;
 	r->opt_list = opt;

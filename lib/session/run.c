@@ -64,19 +64,31 @@ int rco_engine_poll(rco_engine *engine, int32_t *fd, uint32_t *timeout_ms)
 	return RCO_OK;
 }
 
-static int any_busy(rco_engine *engine)
+static int busy(rco_session *s)
+{
+	int yes;
+
+	(void)pthread_mutex_lock(&s->lock);
+	yes = rco__session_busy(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
+/* The first busy one from `from` on, with a reference; NULL: from the beginning. Gives back that of `from`. */
+static rco_session *next_busy(rco_engine *engine, rco_session *from)
 {
 	rco_session *s;
-	int busy = 0;
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	for (s = engine->all; s != NULL && !busy; s = s->all_next) {
-		(void)pthread_mutex_lock(&s->lock);
-		busy = rco__session_busy(s);
-		(void)pthread_mutex_unlock(&s->lock);
-	}
+	for (s = from != NULL ? from : engine->all; s != NULL; s = s->all_next)
+		if (busy(s))
+			break;
+	if (s != NULL)
+		rco__session_ref(s);
 	(void)pthread_mutex_unlock(&engine->reg_lock);
-	return busy;
+	if (from != NULL)
+		rco__session_unref(from);
+	return s;
 }
 
 static struct timespec deadline_in(uint32_t ms)
@@ -101,50 +113,67 @@ static int past(const struct timespec *t)
 	return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
 }
 
-static int wait_idle_driven(rco_engine *engine, const struct timespec *until)
+static int still_busy(void)
 {
-	while (any_busy(engine)) {
-		int rc;
+	return rco__fail(RCO_E_TIMEOUT, "calls are still being worked on; see rco_engine_get_stats()");
+}
 
-		if (past(until))
-			return rco__fail(RCO_E_TIMEOUT,
-			                 "calls are still being worked on; see rco_engine_get_stats()");
-		rc = rco_engine_run(engine, 20);
+static int wait_one_driven(rco_engine *engine, rco_session *s, const struct timespec *until)
+{
+	while (busy(s)) {
+		int rc = past(until) ? still_busy() : rco_engine_run(engine, 20);
+
 		if (rc != RCO_OK)
 			return rc;
 	}
 	return RCO_OK;
 }
 
+static int wait_one(rco_engine *engine, rco_session *s, const struct timespec *until)
+{
+	int rc = RCO_OK;
+
+	atomic_fetch_add(&engine->idle_waiters, 1);
+	while (rc == RCO_OK) {
+		uint64_t epoch = atomic_load(&engine->idle_epoch);
+
+		if (!busy(s))
+			break;
+		(void)pthread_mutex_lock(&engine->idle_lock);
+		while (rc == RCO_OK && epoch == atomic_load(&engine->idle_epoch))
+			if (pthread_cond_timedwait(&engine->idle, &engine->idle_lock, until) == ETIMEDOUT)
+				rc = still_busy();
+		(void)pthread_mutex_unlock(&engine->idle_lock);
+		if (rc == RCO_OK && past(until))
+			rc = still_busy();
+	}
+	atomic_fetch_sub(&engine->idle_waiters, 1);
+	return rc;
+}
+
 int rco_engine_wait_idle(rco_engine *engine, uint32_t timeout_ms)
 {
 	struct timespec until = deadline_in(timeout_ms);
-	int rc = rco__engine_check(engine);
+	int rc = rco__engine_check(engine), clean;
 
 	if (rc != RCO_OK)
 		return rc;
 	if (rco__in_callback())
 		return rco__fail(RCO_E_REENTRANT, "waiting inside a callback would wait for itself");
-	if (engine->cfg.flags & RCO_ENGINE_HOST_DRIVEN)
-		return wait_idle_driven(engine, &until);
-	for (;;) {
-		uint64_t epoch;
+	/* One after the other, and then once more whether all are: each is looked at a few times, not each time
+	 * that something happens to any. */
+	do {
+		rco_session *s = next_busy(engine, NULL);
 
-		atomic_fetch_add(&engine->idle_waiters, 1);
-		epoch = atomic_load(&engine->idle_epoch);
-		rc = any_busy(engine) ? RCO_PENDING : RCO_OK;
-		(void)pthread_mutex_lock(&engine->idle_lock);
-		while (rc == RCO_PENDING && epoch == atomic_load(&engine->idle_epoch))
-			if (pthread_cond_timedwait(&engine->idle, &engine->idle_lock, &until) == ETIMEDOUT)
-				rc = RCO_E_TIMEOUT;
-		(void)pthread_mutex_unlock(&engine->idle_lock);
-		atomic_fetch_sub(&engine->idle_waiters, 1);
-		if (rc == RCO_E_TIMEOUT)
-			return rco__fail(rc, "calls are still being worked on; see rco_engine_get_stats()");
-		if (rc == RCO_OK)
-			return RCO_OK;
-		if (past(&until))
-			return rco__fail(RCO_E_TIMEOUT,
-			                 "calls are still being worked on; see rco_engine_get_stats()");
-	}
+		clean = s == NULL;
+		while (s != NULL && rc == RCO_OK) {
+			rc = engine->cfg.flags & RCO_ENGINE_HOST_DRIVEN ? wait_one_driven(engine, s, &until)
+			                                                : wait_one(engine, s, &until);
+			if (rc == RCO_OK)
+				s = next_busy(engine, s);
+			else
+				rco__session_unref(s);
+		}
+	} while (rc == RCO_OK && !clean);
+	return rc;
 }
