@@ -80,6 +80,7 @@ void rco__spool_free_codecs(rco_spool *spool)
 		list = item->next;
 		rco__codec_free(item->codec);
 		rco__release(&spool->env, item->buf);
+		rco_memzero(item->nonces, sizeof item->nonces);
 		rco__release(&spool->env, item);
 	}
 }
@@ -101,7 +102,8 @@ int rco__spooled_key(rco_spool *spool, rco__spooled *r)
 	dead = r->revoked;
 	known = r->key != NULL;
 	size = r->wrapped_size;
-	memcpy(wrapped, r->wrapped, sizeof wrapped);
+	if (!known)
+		memcpy(wrapped, r->wrapped, sizeof wrapped);
 	(void)pthread_mutex_unlock(&r->key_lock);
 	if (dead)
 		return revoked();
@@ -159,6 +161,15 @@ static int open_seal(rco__spooled *r, uint8_t *header, size_t size, const uint8_
 
 /* ---- appending ---- */
 
+static void take_nonce(rco__codec_item *item, uint8_t nonce[24])
+{
+	if (item->nonces_left == 0) {
+		randombytes_buf(item->nonces, sizeof item->nonces);
+		item->nonces_left = RCO__NONCES;
+	}
+	memcpy(nonce, item->nonces[--item->nonces_left], 24);
+}
+
 /* Code and seal into the scratch, as a whole record. */
 static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *data, size_t size,
                        rco__codec_item *item, rco__record *record)
@@ -177,12 +188,11 @@ static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *d
 	memcpy(record->id, r->id, 16);
 	record->serial = r->serial;
 	record->format = chunk->format;
-	record->seq = leg->seq;
 	record->position = leg->held;
 	record->time_us = chunk->time_us;
 	record->raw_size = (uint32_t)size;
 	record->cipher_size = (uint32_t)(coded + RCO__SPOOL_SEAL);
-	randombytes_buf(record->nonce, sizeof record->nonce);
+	take_nonce(item, record->nonce);
 	rco__record_encode(record, item->buf);
 	rc = seal(r, item->buf, coded, record->nonce);
 	if (rc == RCO_OK)
@@ -213,7 +223,6 @@ static int append_piece(rco_spool *spool, rco__spooled *r, const rco_chunk *chun
 	if (rc != RCO_OK)
 		return rc;
 	leg->format = chunk->format;
-	leg->seq++;
 	rco__leg_add(leg, &piece);
 	return RCO_OK;
 }

@@ -20,8 +20,8 @@ enum {
 	RCO__SPOOL_SLOT = 1024,     /* bytes of a key slot */
 	RCO__SPOOL_SLOT_BLOCK = 64, /* slots by which the file grows */
 	RCO__SPOOL_SEG_HEADER = 64,
-	RCO__SPOOL_REC_HEADER = 112, /* before the ciphertext */
-	RCO__SPOOL_SEAL = 16,        /* by which the ciphertext is longer than what was coded */
+	RCO__SPOOL_REC_HEADER = 84, /* before the ciphertext */
+	RCO__SPOOL_SEAL = 16,       /* by which the ciphertext is longer than what was coded */
 	RCO__SPOOL_ALIGN = 8,
 	RCO__SPOOL_BUCKETS = 4096,
 	RCO__SPOOL_BLOCK = 64 /* pieces in a block of the index */
@@ -90,7 +90,6 @@ typedef struct rco__spool_leg {
 	uint32_t format;
 	uint32_t count, cap;    /* of the tail */
 	uint64_t held;          /* bytes from 0 without a gap */
-	uint64_t seq;           /* of the next record */
 	uint64_t tail_position; /* where the tail begins */
 	rco__packed *tail;
 	uint32_t *blocks;
@@ -111,7 +110,7 @@ enum { RCO__SPOOLED_OPENING = 0, RCO__SPOOLED_OPEN = 1, RCO__SPOOLED_GONE = 2 };
  */
 typedef struct rco__spooled {
 	struct rco__spooled *next; /* in its bucket; table_lock */
-	uint32_t refs;             /* table_lock */
+	_Atomic uint32_t refs;     /* counted up only under table_lock, or by who has one */
 	uint8_t id[16];
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -134,12 +133,17 @@ typedef struct rco__spooled {
 	size_t wrapped_size;
 } rco__spooled;
 
+enum { RCO__NONCES = 64 };
+
 /* A codec and room for one record, lent to whoever codes. */
 typedef struct rco__codec_item {
 	struct rco__codec_item *next;
 	rco__codec *codec;
 	uint8_t *buf;
 	size_t cap;
+	/* Random, each used once: one system call for many. A forked child never gets here. */
+	uint8_t nonces[RCO__NONCES][24];
+	uint32_t nonces_left;
 } rco__codec_item;
 
 typedef struct rco__compaction rco__compaction;
@@ -155,6 +159,7 @@ typedef struct rco__epoch {
 struct rco_spool {
 	uint32_t magic;
 	pid_t owner;
+	uint8_t *here; /* a page that is 1 in the process that opened the spool; NULL: the kernel has none such */
 	rco__env env;
 	rco_key_ops keys;
 	void *keys_ud;
@@ -222,7 +227,6 @@ typedef struct rco__record {
 	uint8_t id[16];
 	uint32_t serial;
 	uint32_t format;
-	uint64_t seq;
 	uint64_t position;
 	int64_t time_us;
 	uint32_t raw_size;

@@ -93,7 +93,6 @@ static int found_record(rco_spool *spool, rco__segment *segment, uint64_t offset
 	piece.record_size = (uint32_t)rco__record_size(record->cipher_size);
 	segment->live += piece.record_size;
 	rco__leg_add(leg, &piece);
-	leg->seq = record->seq + 1;
 	return RCO_OK;
 }
 

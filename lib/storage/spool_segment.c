@@ -40,7 +40,6 @@ void rco__record_encode(const rco__record *r, uint8_t out[RCO__SPOOL_REC_HEADER]
 	rco__w32(&c, r->raw_size);
 	rco__w32(&c, r->cipher_size);
 	rco__w32(&c, r->serial);
-	rco__w64(&c, r->seq);
 	rco__w64(&c, r->position);
 	rco__w64(&c, (uint64_t)r->time_us);
 	rco__wbytes(&c, r->nonce, 24);
@@ -88,7 +87,6 @@ int rco__record_parse(const uint8_t *buf, size_t size, rco__record *r)
 	r->raw_size = rco__r32(&c);
 	r->cipher_size = rco__r32(&c);
 	r->serial = rco__r32(&c);
-	r->seq = rco__r64(&c);
 	r->position = rco__r64(&c);
 	r->time_us = (int64_t)rco__r64(&c);
 	rco__rbytes(&c, r->nonce, 24);

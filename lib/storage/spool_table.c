@@ -105,12 +105,8 @@ void rco__spooled_free(rco_spool *spool, rco__spooled *r)
 
 void rco__spooled_put(rco_spool *spool, rco__spooled *r)
 {
-	int last;
-
-	(void)pthread_mutex_lock(&spool->table_lock);
-	last = --r->refs == 0;
-	(void)pthread_mutex_unlock(&spool->table_lock);
-	if (last)
+	/* Nobody can come by a reference to what is out of the table, and the table has one to what is in it. */
+	if (atomic_fetch_sub(&r->refs, 1) == 1)
 		rco__spooled_free(spool, r);
 }
 
@@ -196,9 +192,7 @@ void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
 		forget(spool, r);
 		return;
 	}
-	(void)pthread_mutex_lock(&spool->table_lock);
-	r->refs++;
-	(void)pthread_mutex_unlock(&spool->table_lock);
+	atomic_fetch_add(&r->refs, 1);
 	(void)pthread_mutex_lock(&spool->graves_lock);
 	r->next_grave = spool->graves;
 	spool->graves = r;
