@@ -9,16 +9,17 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20 };
+enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 5000, MARK_BYTES = 4096 };
 
 static int check(const rco_spool *spool)
 {
 	if (spool == NULL || spool->magic != MAGIC)
 		return rco__fail(RCO_E_HANDLE, "user_data is not a live rco_spool");
 	/* Its keys read as zeros in a child: what it sealed anyone could open. */
-	if (spool->owner != getpid())
+	if (spool->here != NULL ? *spool->here == 0 : spool->owner != getpid())
 		return rco__fail(RCO_E_FORKED, "the spool %s belongs to the parent process", spool->path);
 	return RCO_OK;
 }
@@ -322,8 +323,7 @@ static int erase_recording(rco_spool *spool, rco__spooled *r)
 		return rc; /* it stays, revoked, to be tried again */
 	rco__spooled_take_out(spool, r);
 	rco__epoch_leave(spool, r->epoch);
-	rco__segments_drop(spool, r->segments, r->n_segments);
-	r->n_segments = 0;
+	rco__spooled_bury(spool, r);
 	rco__spool_free_codecs(spool); /* what they coded last may have been of this recording */
 	return RCO_OK;
 }
@@ -349,7 +349,8 @@ static int spool_erase(const uint8_t recording_id[16], uint64_t op, rco_result *
 	if (rc != RCO_OK)
 		return rc;
 	/* The rest is ciphertext without a key. What cannot be done now is logged, and done by maintain. */
-	(void)rco__spool_maintain(spool);
+	rco__segments_tidy(spool);
+	rco__epochs_tidy(spool);
 	return confirm(result, RCO_CONFIRM_GONE);
 }
 
@@ -431,6 +432,25 @@ const rco_buffer_ops *rco_spool_buffer_ops(void)
 
 /* ---- life ---- */
 
+/* So that asking costs no system call. */
+static void mark_process(rco_spool *spool)
+{
+#ifdef MADV_WIPEONFORK
+	void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, MARK_BYTES, MADV_WIPEONFORK) != 0) {
+		(void)munmap(page, MARK_BYTES);
+		return;
+	}
+	spool->here = page;
+	*spool->here = 1;
+#else
+	(void)spool;
+#endif
+}
+
 static int take_paths(rco_spool *spool, const rco_spool_options *o)
 {
 	int n;
@@ -462,8 +482,11 @@ static int open_files(rco_spool *spool)
 		rc = fs->lock(fs->ctx, lock, &spool->lock_fd);
 	if (rc == RCO_OK)
 		rc = rco__secmem_create(&spool->env, &spool->secrets);
-	if (rc == RCO_OK)
-		rc = rco__epochs_open(spool);
+	if (rc != RCO_OK)
+		return rc;
+	rco__index_open(spool);
+	rco__compact_open(spool);
+	rc = rco__epochs_open(spool);
 	if (rc == RCO_OK)
 		rc = rco__slots_open(spool);
 	return rc == RCO_OK ? rco__segments_open(spool) : rc;
@@ -471,8 +494,9 @@ static int open_files(rco_spool *spool)
 
 static int init_locks(rco_spool *spool)
 {
-	pthread_mutex_t *const locks[] = {&spool->table_lock, &spool->segment_lock, &spool->slot_lock,
-	                                  &spool->epoch_lock, &spool->codec_lock};
+	pthread_mutex_t *const locks[] = {&spool->table_lock,  &spool->segment_lock, &spool->slot_lock,
+	                                  &spool->epoch_lock,  &spool->codec_lock,   &spool->index_lock,
+	                                  &spool->graves_lock, &spool->compact_lock};
 	size_t i;
 
 	/* On Linux these do not fail; if they do on some other system it is for want of memory. */
@@ -488,7 +512,10 @@ static void free_spool(rco_spool *spool)
 {
 	rco__env env = spool->env;
 
+	rco__compact_close(spool);
+	rco__spooled_dig(spool, INT64_MAX);
 	rco__spooled_free_all(spool);
+	rco__index_close(spool);
 	rco__segments_close(spool);
 	rco__slots_close(spool);
 	rco__epochs_close(spool);
@@ -501,8 +528,13 @@ static void free_spool(rco_spool *spool)
 	(void)pthread_mutex_destroy(&spool->slot_lock);
 	(void)pthread_mutex_destroy(&spool->epoch_lock);
 	(void)pthread_mutex_destroy(&spool->codec_lock);
+	(void)pthread_mutex_destroy(&spool->index_lock);
+	(void)pthread_mutex_destroy(&spool->graves_lock);
+	(void)pthread_mutex_destroy(&spool->compact_lock);
 	rco__group_destroy(&spool->segment_group);
 	rco__group_destroy(&spool->slot_group);
+	if (spool->here != NULL)
+		(void)munmap(spool->here, MARK_BYTES);
 	rco_memzero(spool, sizeof *spool);
 	rco__release(&env, spool);
 }
@@ -516,12 +548,17 @@ int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_s
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a spool");
 	spool->env = *env;
 	spool->owner = getpid();
-	spool->lock_fd = spool->slots_fd = -1;
+	mark_process(spool);
+	spool->lock_fd = spool->slots_fd = spool->index_fd = -1;
 	spool->next_number = 1;
 	spool->segment_bytes = options->segment_bytes != 0 ? options->segment_bytes : (uint64_t)SEGMENT_BYTES;
+	if (spool->segment_bytes > rco__spool_segment_max)
+		spool->segment_bytes = rco__spool_segment_max;
 	spool->keys_ud = options->keys_user_data;
 	rc = init_locks(spool);
 	if (rc != RCO_OK) {
+		if (spool->here != NULL)
+			(void)munmap(spool->here, MARK_BYTES);
 		rco__release(env, spool);
 		return rc;
 	}
@@ -572,7 +609,9 @@ uint64_t rco__spool_quarantined(const rco_spool *spool)
 
 int rco__spool_maintain(rco_spool *spool)
 {
+	rco__spooled_dig(spool, rco__mono_us(&spool->env) + DIG_US);
 	rco__segments_tidy(spool);
 	rco__epochs_tidy(spool);
+	rco__compact_step(spool);
 	return RCO_OK;
 }

@@ -80,6 +80,7 @@ void rco__spool_free_codecs(rco_spool *spool)
 		list = item->next;
 		rco__codec_free(item->codec);
 		rco__release(&spool->env, item->buf);
+		rco_memzero(item->nonces, sizeof item->nonces);
 		rco__release(&spool->env, item);
 	}
 }
@@ -101,7 +102,8 @@ int rco__spooled_key(rco_spool *spool, rco__spooled *r)
 	dead = r->revoked;
 	known = r->key != NULL;
 	size = r->wrapped_size;
-	memcpy(wrapped, r->wrapped, sizeof wrapped);
+	if (!known)
+		memcpy(wrapped, r->wrapped, sizeof wrapped);
 	(void)pthread_mutex_unlock(&r->key_lock);
 	if (dead)
 		return revoked();
@@ -157,56 +159,16 @@ static int open_seal(rco__spooled *r, uint8_t *header, size_t size, const uint8_
 	return rc == RCO_E_NOT_FOUND ? revoked() : rc;
 }
 
-/* ---- the index ---- */
-
-int rco__spooled_reserve(rco_spool *spool, rco__spooled *r, rco__spool_leg *leg)
-{
-	if (leg->count == leg->cap) {
-		size_t cap = leg->cap == 0 ? 16 : leg->cap * 2;
-		rco__piece *pieces = rco__resize(&spool->env, leg->pieces, cap * sizeof *pieces);
-
-		if (pieces == NULL)
-			return rco__fail(RCO_E_NO_MEMORY, "no memory for the index of a recording");
-		leg->pieces = pieces;
-		leg->cap = cap;
-	}
-	if (r->n_segments == r->cap_segments) {
-		size_t cap = r->cap_segments == 0 ? 4 : r->cap_segments * 2;
-		rco__segment **segments = rco__resize(&spool->env, r->segments, cap * sizeof(rco__segment *));
-
-		if (segments == NULL)
-			return rco__fail(RCO_E_NO_MEMORY, "no memory for the index of a recording");
-		r->segments = segments;
-		r->cap_segments = cap;
-	}
-	return RCO_OK;
-}
-
-void rco__spooled_add(rco__spooled *r, rco__spool_leg *leg, const rco__piece *piece)
-{
-	leg->pieces[leg->count++] = *piece;
-	leg->held = piece->position + piece->size;
-	if (rco__spooled_last(r) != piece->segment)
-		r->segments[r->n_segments++] = piece->segment;
-}
-
-/* The last piece that begins at or before the position, which is below `held`. */
-static const rco__piece *piece_at(const rco__spool_leg *leg, uint64_t position)
-{
-	size_t low = 0, high = leg->count;
-
-	while (high - low > 1) {
-		size_t mid = low + (high - low) / 2;
-
-		if (leg->pieces[mid].position <= position)
-			low = mid;
-		else
-			high = mid;
-	}
-	return &leg->pieces[low];
-}
-
 /* ---- appending ---- */
+
+static void take_nonce(rco__codec_item *item, uint8_t nonce[24])
+{
+	if (item->nonces_left == 0) {
+		randombytes_buf(item->nonces, sizeof item->nonces);
+		item->nonces_left = RCO__NONCES;
+	}
+	memcpy(nonce, item->nonces[--item->nonces_left], 24);
+}
 
 /* Code and seal into the scratch, as a whole record. */
 static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *data, size_t size,
@@ -226,12 +188,11 @@ static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *d
 	memcpy(record->id, r->id, 16);
 	record->serial = r->serial;
 	record->format = chunk->format;
-	record->seq = leg->seq;
 	record->position = leg->held;
 	record->time_us = chunk->time_us;
 	record->raw_size = (uint32_t)size;
 	record->cipher_size = (uint32_t)(coded + RCO__SPOOL_SEAL);
-	randombytes_buf(record->nonce, sizeof record->nonce);
+	take_nonce(item, record->nonce);
 	rco__record_encode(record, item->buf);
 	rc = seal(r, item->buf, coded, record->nonce);
 	if (rc == RCO_OK)
@@ -243,12 +204,11 @@ static int append_piece(rco_spool *spool, rco__spooled *r, const rco_chunk *chun
                         size_t size)
 {
 	size_t need = rco__record_size(rco__codec_bound(size) + RCO__SPOOL_SEAL);
-	rco__segment *last = rco__spooled_last(r);
 	rco__spool_leg *leg = &r->legs[chunk->leg];
 	rco__piece piece = {.position = leg->held, .size = (uint32_t)size};
 	rco__codec_item *item = NULL;
 	rco__record record;
-	int rc = rco__spooled_reserve(spool, r, leg);
+	int rc = rco__leg_reserve(spool, leg);
 
 	if (rc == RCO_OK)
 		rc = borrow(spool, need, &item);
@@ -257,14 +217,13 @@ static int append_piece(rco_spool *spool, rco__spooled *r, const rco_chunk *chun
 	rc = make_record(r, chunk, data, size, item, &record);
 	if (rc == RCO_OK) {
 		piece.record_size = (uint32_t)rco__record_size(record.cipher_size);
-		rc = rco__segment_append(spool, item->buf, piece.record_size, last, &piece.segment, &piece.offset);
+		rc = rco__segment_append(spool, item->buf, piece.record_size, &piece.segment, &piece.offset);
 	}
 	give_back(spool, item, need);
 	if (rc != RCO_OK)
 		return rc;
 	leg->format = chunk->format;
-	leg->seq++;
-	rco__spooled_add(r, leg, &piece);
+	rco__leg_add(leg, &piece);
 	return RCO_OK;
 }
 
@@ -351,23 +310,44 @@ static int decode_part(rco_spool *spool, rco__spooled *r, uint32_t leg, const rc
 	return rc;
 }
 
+/* Where the byte is. The index says it; if that cannot be read, the segments do. */
+static int find_piece(rco_spool *spool, rco__spooled *r, uint32_t leg, uint64_t position, rco__block *block,
+                      rco__piece *piece)
+{
+	const rco__spool_leg *l = &r->legs[leg];
+	int rc = rco__leg_at(spool, l, position, block, piece);
+
+	if (rc == RCO_OK)
+		return rc;
+	rco__log(&spool->env, RCO_LOG_WARN, "the index cannot be read, searching all segments of %s: %s",
+	         spool->path, rco_error_detail());
+	rc = rco__segments_search(spool, r, leg, position, block);
+	return rc == RCO_OK ? rco__leg_at(spool, l, position, block, piece) : rc;
+}
+
 int rco__spooled_read(rco_spool *spool, rco__spooled *r, uint32_t leg, uint64_t position, uint8_t *data,
                       size_t cap, size_t *used)
 {
 	const rco__spool_leg *l = &r->legs[leg];
+	rco__block block = {.position = 0};
 	int rc = rco__spooled_key(spool, r);
 
 	*used = 0;
 	while (rc == RCO_OK && position < l->held && *used < cap) {
-		const rco__piece *p = piece_at(l, position);
-		size_t from = (size_t)(position - p->position), n = p->size - from;
+		rco__piece p;
+		size_t from, n;
 
+		rc = find_piece(spool, r, leg, position, &block, &p);
+		if (rc != RCO_OK)
+			break;
+		from = (size_t)(position - p.position);
+		n = p.size - from;
 		if (n > cap - *used)
 			n = cap - *used;
-		if (p->skip == 0 && n == p->size)
-			rc = decode_piece(spool, r, leg, p, data + *used);
+		if (p.skip == 0 && n == p.size)
+			rc = decode_piece(spool, r, leg, &p, data + *used);
 		else
-			rc = decode_part(spool, r, leg, p, from, data + *used, n);
+			rc = decode_part(spool, r, leg, &p, from, data + *used, n);
 		if (rc == RCO_OK) {
 			*used += n;
 			position += n;

@@ -20,11 +20,15 @@ enum {
 	RCO__SPOOL_SLOT = 1024,     /* bytes of a key slot */
 	RCO__SPOOL_SLOT_BLOCK = 64, /* slots by which the file grows */
 	RCO__SPOOL_SEG_HEADER = 64,
-	RCO__SPOOL_REC_HEADER = 112, /* before the ciphertext */
-	RCO__SPOOL_SEAL = 16,        /* by which the ciphertext is longer than what was coded */
+	RCO__SPOOL_REC_HEADER = 84, /* before the ciphertext */
+	RCO__SPOOL_SEAL = 16,       /* by which the ciphertext is longer than what was coded */
 	RCO__SPOOL_ALIGN = 8,
-	RCO__SPOOL_BUCKETS = 4096
+	RCO__SPOOL_BUCKETS = 4096,
+	RCO__SPOOL_BLOCK = 64 /* pieces in a block of the index */
 };
+
+/* The index gives an offset 32 bits, in steps of eight; half of that, so that a last record always fits. */
+static const uint64_t rco__spool_segment_max = UINT64_C(1) << 34;
 
 /* Syncs of one kind: callers that come while one is under way share the next. */
 typedef struct rco__group {
@@ -41,12 +45,17 @@ typedef struct rco__segment {
 	struct rco__segment *next;
 	uint64_t number;
 	int fd;
-	uint64_t live;  /* recordings with records in it */
-	uint32_t users; /* threads that write to it or sync it */
+	uint32_t id;    /* place in segment_ids: what the index knows it by */
+	uint64_t size;  /* of the file, with the places that were taken */
+	uint64_t live;  /* bytes of records that some recording needs */
+	uint32_t users; /* threads that write to it, sync it or compact it */
 	int dirty;      /* written since the last sync */
 	int closed;     /* a write or sync failed: no more appends */
 	int lost;       /* a sync failed: another would lie about what was written before */
 	int told;       /* it has been logged that it cannot be removed */
+	int stuck;      /* there is damage in it: it is not compacted, and stays while its recordings do */
+	int leaving;    /* what points here may be pointed to the copy */
+	int nameless;   /* its file has no name any more, or not yet */
 } rco__segment;
 
 /* A chunk of a leg. What stands in the record from `skip` on counts. */
@@ -59,13 +68,39 @@ typedef struct rco__piece {
 	uint32_t record_size;
 } rco__piece;
 
+/* A piece as the index keeps it; its position is the end of the one before it. */
+typedef struct rco__packed {
+	uint32_t segment; /* its id */
+	uint32_t offset;  /* in units of RCO__SPOOL_ALIGN */
+	uint64_t sizes;   /* size, skip, record_size */
+} rco__packed;
+
+/* Part of a leg's index, as it is read from the index file. */
+typedef struct rco__block {
+	uint64_t position, end; /* in the leg; equal: nothing in it */
+	uint32_t count;
+	rco__packed at[RCO__SPOOL_BLOCK];
+} rco__block;
+
+/*
+ * The last pieces are in `tail`. Those before are in blocks of RCO__SPOOL_BLOCK in the index file, which only this
+ * process knows: so an hour of a leg takes less than 2.5 KiB of memory.
+ */
 typedef struct rco__spool_leg {
 	uint32_t format;
-	uint64_t held; /* bytes from 0 without a gap */
-	rco__piece *pieces;
-	size_t count, cap;
-	uint64_t seq; /* of the next record */
+	uint32_t count, cap;    /* of the tail */
+	uint64_t held;          /* bytes from 0 without a gap */
+	uint64_t tail_position; /* where the tail begins */
+	rco__packed *tail;
+	uint32_t *blocks;
+	uint32_t n_blocks, cap_blocks;
 } rco__spool_leg;
+
+/* Records that are in no index and whose segment is kept all the same: they lie behind damage. */
+typedef struct rco__stray {
+	rco__segment *segment;
+	uint64_t size;
+} rco__stray;
 
 enum { RCO__SPOOLED_OPENING = 0, RCO__SPOOLED_OPEN = 1, RCO__SPOOLED_GONE = 2 };
 
@@ -75,7 +110,7 @@ enum { RCO__SPOOLED_OPENING = 0, RCO__SPOOLED_OPEN = 1, RCO__SPOOLED_GONE = 2 };
  */
 typedef struct rco__spooled {
 	struct rco__spooled *next; /* in its bucket; table_lock */
-	uint32_t refs;             /* table_lock */
+	_Atomic uint32_t refs;     /* counted up only under table_lock, or by who has one */
 	uint8_t id[16];
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -86,8 +121,9 @@ typedef struct rco__spooled {
 	uint8_t meta[RCO_META_MAX];
 	size_t meta_size;
 	uint64_t damaged_bytes;
-	rco__segment **segments; /* that it has records in */
-	size_t n_segments, cap_segments;
+	rco__stray *strays;
+	size_t n_strays, cap_strays;
+	struct rco__spooled *next_grave; /* graves_lock */
 	rco__spool_leg legs[RCO_MAX_LEGS];
 
 	pthread_mutex_t key_lock; /* guards what follows */
@@ -97,13 +133,20 @@ typedef struct rco__spooled {
 	size_t wrapped_size;
 } rco__spooled;
 
+enum { RCO__NONCES = 64 };
+
 /* A codec and room for one record, lent to whoever codes. */
 typedef struct rco__codec_item {
 	struct rco__codec_item *next;
 	rco__codec *codec;
 	uint8_t *buf;
 	size_t cap;
+	/* Random, each used once: one system call for many. A forked child never gets here. */
+	uint8_t nonces[RCO__NONCES][24];
+	uint32_t nonces_left;
 } rco__codec_item;
+
+typedef struct rco__compaction rco__compaction;
 
 /* A key epoch of which we know. */
 typedef struct rco__epoch {
@@ -116,6 +159,7 @@ typedef struct rco__epoch {
 struct rco_spool {
 	uint32_t magic;
 	pid_t owner;
+	uint8_t *here; /* a page that is 1 in the process that opened the spool; NULL: the kernel has none such */
 	rco__env env;
 	rco_key_ops keys;
 	void *keys_ud;
@@ -133,8 +177,10 @@ struct rco_spool {
 	pthread_mutex_t segment_lock;
 	rco__segment *segments;
 	rco__segment *current;
-	uint64_t current_size;
 	uint64_t next_number;
+	rco__segment **segment_ids;
+	uint32_t n_segment_ids, id_hint;
+	int64_t full_us; /* when there was last no space for audio, 0 for never */
 	rco__group segment_group;
 
 	pthread_mutex_t slot_lock;
@@ -155,7 +201,38 @@ struct rco_spool {
 
 	pthread_mutex_t codec_lock;
 	rco__codec_item *codecs;
+
+	pthread_mutex_t index_lock;
+	int index_fd;
+	uint32_t index_size;  /* blocks in the file */
+	uint32_t index_used;  /* of these, and of those in memory */
+	uint32_t *index_free; /* blocks of the file to be used again */
+	size_t n_index_free, cap_index_free;
+	rco__block **kept; /* blocks that could not be written */
+	size_t n_kept, cap_kept;
+	int index_told;
+
+	pthread_mutex_t graves_lock;
+	rco__spooled *graves; /* erased, with blocks that still have to be read to tell their segments */
+
+	pthread_mutex_t compact_lock; /* held by whoever compacts; nobody waits for it */
+	rco__compaction *compaction;  /* NULL: none under way */
+	int64_t compact_retry_us;
+	int compact_told;
 };
+
+typedef struct rco__record {
+	uint8_t coding;
+	uint8_t leg;
+	uint8_t id[16];
+	uint32_t serial;
+	uint32_t format;
+	uint64_t position;
+	int64_t time_us;
+	uint32_t raw_size;
+	uint32_t cipher_size;
+	uint8_t nonce[24];
+} rco__record;
 
 /* ---- spool_table.c ---- */
 
@@ -177,6 +254,11 @@ rco__spooled *rco__spooled_find(rco_spool *spool, const uint8_t id[16]);
 rco__spooled *rco__spooled_insert(rco_spool *spool, rco__spooled *r);
 /* Recording's lock held: who waits for it finds it gone. The caller keeps its reference. */
 void rco__spooled_take_out(rco_spool *spool, rco__spooled *r);
+/* It is out of the table, its lock is held: its segments do not count it any more. If much of its index has to be
+ * read for that, it is done later, so that erasing takes no longer for a long call. */
+void rco__spooled_bury(rco_spool *spool, rco__spooled *r);
+/* Do that, until then (monotonic). Is there more? */
+int rco__spooled_dig(rco_spool *spool, int64_t until_us);
 /* All of them, each with a reference. */
 int rco__spooled_list(rco_spool *spool, rco__spooled ***list, size_t *count);
 
@@ -187,16 +269,39 @@ int rco__spooled_key(rco_spool *spool, rco__spooled *r);
 int rco__spooled_append(rco_spool *spool, rco__spooled *r, const rco_chunk *chunk);
 int rco__spooled_read(rco_spool *spool, rco__spooled *r, uint32_t leg, uint64_t position, uint8_t *data,
                       size_t cap, size_t *used);
-/* Room for one more piece and segment, so that neither can fail once the record is written. */
-int rco__spooled_reserve(rco_spool *spool, rco__spooled *r, rco__spool_leg *leg);
-static inline rco__segment *rco__spooled_last(const rco__spooled *r)
-{
-	return r->n_segments > 0 ? r->segments[r->n_segments - 1] : NULL;
-}
-/* Put the piece at the end of the leg, into the room reserved. */
-void rco__spooled_add(rco__spooled *r, rco__spool_leg *leg, const rco__piece *piece);
 /* Those that are not lent, wiped: they may hold parts of what they coded. New ones are made on demand. */
 void rco__spool_free_codecs(rco_spool *spool);
+
+/* ---- spool_index.c: where the pieces of a leg are. The recording's lock is held. ---- */
+
+/* Room for one more piece, so that adding it cannot fail once the record is written. */
+int rco__leg_reserve(rco_spool *spool, rco__spool_leg *leg);
+/* Put the piece at the end of the leg, into the room reserved. */
+void rco__leg_add(rco__spool_leg *leg, const rco__piece *piece);
+/* The piece with this byte, which is below `held`. What had to be loaded stays in `block`, for the next search.
+ * An error if the index file cannot be read or is damaged. */
+int rco__leg_at(rco_spool *spool, const rco__spool_leg *leg, uint64_t position, rco__block *block,
+                rco__piece *out);
+/* Point what is at the end of this record to the record, which stands at `offset`; *from: in place of what.
+ * Nothing happens, and *from has no segment, if that is not in a leaving segment. */
+int rco__leg_point(rco_spool *spool, rco__spool_leg *leg, const rco__record *record, rco__segment *to,
+                   uint64_t offset, rco__piece *from);
+/* Its segments do not count it any more; the leg is empty. An error if part of the index could not be read: then
+ * what that named stays until the next start. */
+int rco__leg_forget(rco_spool *spool, rco__spool_leg *leg);
+void rco__leg_free(rco_spool *spool, rco__spool_leg *leg);
+void rco__packed_fill(rco__packed *packed, const rco__piece *piece);
+static inline uint32_t rco__packed_size(const rco__packed *p)
+{
+	return (uint32_t)(p->sizes & 0x1fffff);
+}
+static inline uint32_t rco__packed_record(const rco__packed *p)
+{
+	return (uint32_t)(p->sizes >> 41) * RCO__SPOOL_ALIGN;
+}
+/* What an earlier process left of it is of no use. */
+void rco__index_open(rco_spool *spool);
+void rco__index_close(rco_spool *spool);
 
 /* ---- spool_slots.c ---- */
 
@@ -231,20 +336,6 @@ enum {
 	RCO__SPOOL_REC_CRC_AT = RCO__SPOOL_REC_HEADER - 4
 };
 
-typedef struct rco__record {
-	uint8_t coding;
-	uint8_t leg;
-	uint8_t id[16];
-	uint32_t serial;
-	uint32_t format;
-	uint64_t seq;
-	uint64_t position;
-	int64_t time_us;
-	uint32_t raw_size;
-	uint32_t cipher_size;
-	uint8_t nonce[24];
-} rco__record;
-
 /* On disk, with its padding. */
 size_t rco__record_size(size_t cipher_size);
 /* The header; its bytes before the checksum are what the seal covers. */
@@ -255,20 +346,61 @@ void rco__record_finish(uint8_t *out, uint32_t cipher_size);
 int rco__record_parse(const uint8_t *buf, size_t size, rco__record *record);
 int rco__segment_name(uint64_t number, char out[RCO__SPOOL_NAME]);
 void rco__segment_header(const rco_spool *spool, uint64_t number, uint8_t header[RCO__SPOOL_SEG_HEADER]);
+/* With an id, not in the list. segment_lock held, here and in the next, or no other thread knows the spool. */
 rco__segment *rco__segment_new(rco_spool *spool, uint64_t number);
 void rco__segment_free(rco_spool *spool, rco__segment *segment);
+rco__segment *rco__segment_of(rco_spool *spool, uint32_t id);
 int rco__spool_found_slot(rco_spool *spool, uint64_t index, const rco__slot *slot);
 int rco__segments_open(rco_spool *spool);
-/* Write a finished record; where it is comes back. `last` is the newest segment that counts the recording, or
- * NULL. */
-int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment *last,
-                        rco__segment **segment, uint64_t *offset);
-/* A recording that has records in these is gone. */
-void rco__segments_drop(rco_spool *spool, rco__segment **segments, size_t count);
+/* Write a finished record; where it is comes back. The segment counts it. */
+int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment **segment,
+                        uint64_t *offset);
+/* A recording that has these records is gone. */
+void rco__segments_drop(rco_spool *spool, const rco__packed *pieces, uint32_t count);
+void rco__segments_drop_strays(rco_spool *spool, const rco__stray *strays, size_t count);
+/* The path of a segment's file. */
+int rco__segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH]);
 int rco__segments_flush(rco_spool *spool);
 /* Delete those without live recordings. */
 void rco__segments_tidy(rco_spool *spool);
 void rco__segments_close(rco_spool *spool);
+
+/* ---- spool_window.c: reading a segment from one end to the other ---- */
+
+/* A window over a file, so that this costs the same memory whatever its size. */
+typedef struct rco__window {
+	uint8_t *buf;
+	size_t cap;
+	uint64_t start; /* in the file */
+	size_t have;
+	uint64_t size; /* of the file */
+	int fd;
+} rco__window;
+
+/* The longest record there can be. */
+size_t rco__record_max(void);
+int rco__window_init(const rco_spool *spool, rco__window *window);
+void rco__window_free(const rco_spool *spool, rco__window *window);
+/* Go to the beginning of this file. */
+int rco__window_open(const rco_spool *spool, rco__window *window, int fd);
+/* What stands at `at`, which never goes back: at least rco__record_max() bytes, or all to the end of the file. */
+int rco__window_look(const rco_spool *spool, rco__window *window, uint64_t at, const uint8_t **p, size_t *size);
+/* The next record at or behind *at, which becomes its place; RCO_E_NOT_FOUND at the end of the file. */
+int rco__window_next(const rco_spool *spool, rco__window *window, uint64_t *at, const uint8_t **p,
+                     rco__record *record);
+
+/* Search all segments for the piece with this byte and those that follow: for when the index cannot be read. The
+ * recording's lock is held. RCO_E_CORRUPT if there is none. */
+int rco__segments_search(rco_spool *spool, const rco__spooled *r, uint32_t leg, uint64_t position,
+                         rco__block *block);
+
+/* ---- spool_compact.c ---- */
+
+/* Go on compacting, for a bounded time. */
+void rco__compact_step(rco_spool *spool);
+/* What an earlier process had begun is of no use. */
+void rco__compact_open(rco_spool *spool);
+void rco__compact_close(rco_spool *spool);
 
 /* ---- spool_epochs.c ---- */
 

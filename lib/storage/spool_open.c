@@ -44,6 +44,29 @@ int rco__spool_found_slot(rco_spool *spool, uint64_t index, const rco__slot *slo
 	return rc;
 }
 
+/* It lies behind damage and cannot be reached, but its segment stays while its call does. */
+static int found_stray(rco_spool *spool, rco__spooled *r, rco__segment *segment, const rco__record *record)
+{
+	size_t size = rco__record_size(record->cipher_size);
+
+	if (r->n_strays == r->cap_strays && (r->n_strays == 0 || r->strays[r->n_strays - 1].segment != segment)) {
+		size_t cap = r->cap_strays == 0 ? 4 : r->cap_strays * 2;
+		rco__stray *strays = rco__resize(&spool->env, r->strays, cap * sizeof *strays);
+
+		if (strays == NULL)
+			return rco__fail(RCO_E_NO_MEMORY, "no memory for the index of a recording");
+		r->strays = strays;
+		r->cap_strays = cap;
+	}
+	if (r->n_strays == 0 || r->strays[r->n_strays - 1].segment != segment)
+		r->strays[r->n_strays++] = (rco__stray){.segment = segment};
+	r->strays[r->n_strays - 1].size += size;
+	segment->live += size;
+	segment->stuck = 1;
+	r->damaged_bytes += record->raw_size;
+	return RCO_OK;
+}
+
 static int found_record(rco_spool *spool, rco__segment *segment, uint64_t offset, const rco__record *record)
 {
 	rco__spooled *r = rco__spooled_find(spool, record->id); /* no other thread knows the spool yet */
@@ -58,69 +81,22 @@ static int found_record(rco_spool *spool, rco__segment *segment, uint64_t offset
 	if (leg->held == 0)
 		leg->format = record->format;
 	if (end <= leg->held)
-		return RCO_OK; /* written twice, the first time without an answer */
-	rc = rco__spooled_reserve(spool, r, leg);
+		return RCO_OK; /* written twice: the first time without an answer, or in a compacted segment too */
+	if (record->position > leg->held || leg->format != record->format)
+		return found_stray(spool, r, segment, record);
+	rc = rco__leg_reserve(spool, leg);
 	if (rc != RCO_OK)
 		return rc;
-	if (rco__spooled_last(r) != segment) {
-		r->segments[r->n_segments++] = segment;
-		segment->live++;
-	}
-	if (record->position > leg->held || leg->format != record->format) {
-		/* What stood before it was damaged. It cannot be reached, but its segment stays while its call
-		 * does. */
-		r->damaged_bytes += record->raw_size;
-		return RCO_OK;
-	}
 	piece.position = leg->held;
 	piece.skip = (uint32_t)(leg->held - record->position);
 	piece.size = record->raw_size - piece.skip;
 	piece.record_size = (uint32_t)rco__record_size(record->cipher_size);
-	rco__spooled_add(r, leg, &piece);
-	leg->seq = record->seq + 1;
+	segment->live += piece.record_size;
+	rco__leg_add(leg, &piece);
 	return RCO_OK;
 }
 
 /* ---- segments ---- */
-
-/* A window over a file, so that opening costs the same memory whatever its size. */
-typedef struct window {
-	uint8_t *buf;
-	size_t cap;
-	uint64_t start; /* in the file */
-	size_t have;
-	uint64_t size; /* of the file */
-	int fd;
-} window;
-
-/* The longest record there can be. */
-static size_t record_max(void)
-{
-	return rco__record_size(rco__codec_bound(RCO__CHUNK_MAX) + RCO__SPOOL_SEAL);
-}
-
-/* What stands at `at`: at least record_max() bytes, or all to the end of the file. */
-static int look(const rco__fs *fs, window *w, uint64_t at, const uint8_t **p, size_t *size)
-{
-	size_t skip = (size_t)(at - w->start), got = 0;
-	int rc;
-
-	if (w->have - skip < record_max() && w->start + w->have < w->size) {
-		w->have -= skip;
-		memmove(w->buf, w->buf + skip, w->have);
-		w->start = at;
-		skip = 0;
-		rc = fs->read(fs->ctx, w->fd, w->buf + w->have, w->cap - w->have, w->start + w->have, &got);
-		if (rc != RCO_OK)
-			return rc;
-		w->have += got;
-		if (got == 0)
-			w->size = w->start + w->have; /* it was cut off under our hands */
-	}
-	*p = w->buf + skip;
-	*size = w->have - skip;
-	return RCO_OK;
-}
 
 /* What is known of a segment when it has been read. */
 typedef struct findings {
@@ -166,7 +142,7 @@ static void pass_over(findings *f, uint64_t at, const uint8_t *p, size_t size)
 	f->lost += n;
 }
 
-static int scan_records(rco_spool *spool, rco__segment *seg, window *w, findings *f)
+static int scan_records(rco_spool *spool, rco__segment *seg, rco__window *w, findings *f)
 {
 	uint64_t at = RCO__SPOOL_SEG_HEADER;
 	const uint8_t *p;
@@ -176,7 +152,7 @@ static int scan_records(rco_spool *spool, rco__segment *seg, window *w, findings
 	while (rc == RCO_OK && at < w->size) {
 		rco__record r;
 
-		rc = look(spool->env.fs, w, at, &p, &size);
+		rc = rco__window_look(spool, w, at, &p, &size);
 		if (rc != RCO_OK || size == 0)
 			break;
 		rc = rco__record_parse(p, size, &r);
@@ -220,19 +196,15 @@ static int check_header(const rco_spool *spool, uint64_t number, const uint8_t *
 	return RCO_OK;
 }
 
-static int read_segment(rco_spool *spool, rco__segment *seg, window *w, int *foreign)
+static int read_segment(rco_spool *spool, rco__segment *seg, rco__window *w, int *foreign)
 {
-	const rco__fs *fs = spool->env.fs;
 	findings f = {.lost = 0};
 	const uint8_t *p;
 	size_t size;
-	int state, rc = fs->size(fs->ctx, seg->fd, &w->size);
+	int state, rc = rco__window_open(spool, w, seg->fd);
 
-	w->fd = seg->fd;
-	w->start = 0;
-	w->have = 0;
 	if (rc == RCO_OK)
-		rc = look(fs, w, 0, &p, &size);
+		rc = rco__window_look(spool, w, 0, &p, &size);
 	if (rc == RCO_OK)
 		rc = check_header(spool, seg->number, p, size, &state);
 	if (rc == RCO_OK)
@@ -247,12 +219,15 @@ static int read_segment(rco_spool *spool, rco__segment *seg, window *w, int *for
 		         spool->path, (unsigned long long)seg->number);
 		f.damaged++;
 	}
+	seg->size = w->size;
+	if (f.damaged > 0)
+		seg->stuck = 1;
 	if (f.damaged > 0 || *foreign)
 		atomic_fetch_add(&spool->quarantined, 1);
 	return RCO_OK;
 }
 
-static int open_segment(rco_spool *spool, uint64_t number, window *w)
+static int open_segment(rco_spool *spool, uint64_t number, rco__window *w)
 {
 	const rco__fs *fs = spool->env.fs;
 	char name[RCO__SPOOL_NAME], path[RCO__SPOOL_PATH];
@@ -353,7 +328,7 @@ int rco__segments_open(rco_spool *spool)
 {
 	const rco__fs *fs = spool->env.fs;
 	numbers n = {.spool = spool};
-	window w = {.cap = 2 * record_max()};
+	rco__window w = {.cap = 0};
 	int rc = fs->list(fs->ctx, spool->path, add_name, &n);
 	size_t i;
 
@@ -361,15 +336,13 @@ int rco__segments_open(rco_spool *spool)
 		rc = n.rc;
 	if (rc == RCO_OK && n.count > 0) {
 		qsort(n.list, n.count, sizeof *n.list, by_number);
-		w.buf = rco__alloc(&spool->env, w.cap);
-		if (w.buf == NULL)
-			rc = rco__fail(RCO_E_NO_MEMORY, "no memory to read segments");
+		rc = rco__window_init(spool, &w);
 	}
 	for (i = 0; i < n.count && rc == RCO_OK; i++) {
 		rc = open_segment(spool, n.list[i], &w);
 		spool->next_number = n.list[i] + 1;
 	}
-	rco__release(&spool->env, w.buf);
+	rco__window_free(spool, &w);
 	rco__release(&spool->env, n.list);
 	if (rc == RCO_OK)
 		rco__segments_tidy(spool);

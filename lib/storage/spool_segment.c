@@ -40,7 +40,6 @@ void rco__record_encode(const rco__record *r, uint8_t out[RCO__SPOOL_REC_HEADER]
 	rco__w32(&c, r->raw_size);
 	rco__w32(&c, r->cipher_size);
 	rco__w32(&c, r->serial);
-	rco__w64(&c, r->seq);
 	rco__w64(&c, r->position);
 	rco__w64(&c, (uint64_t)r->time_us);
 	rco__wbytes(&c, r->nonce, 24);
@@ -63,9 +62,12 @@ static int possible(const rco__record *r)
 {
 	const rco__format *format = rco__format_of(r->format);
 
-	return r->leg < RCO_MAX_LEGS && format != NULL && r->raw_size > 0 && r->raw_size <= RCO__CHUNK_MAX &&
-	       r->raw_size % format->sample_bytes == 0 && r->position % format->sample_bytes == 0 &&
-	       r->position <= UINT64_MAX - r->raw_size && r->cipher_size >= RCO__SPOOL_SEAL;
+	/* No record is longer than the longest that is written: so the index has room for its size. */
+	return r->leg < RCO_MAX_LEGS && format != NULL &&
+	       r->cipher_size <= rco__codec_bound(RCO__CHUNK_MAX) + RCO__SPOOL_SEAL && r->raw_size > 0 &&
+	       r->raw_size <= RCO__CHUNK_MAX && r->raw_size % format->sample_bytes == 0 &&
+	       r->position % format->sample_bytes == 0 && r->position <= UINT64_MAX - r->raw_size &&
+	       r->cipher_size >= RCO__SPOOL_SEAL;
 }
 
 int rco__record_parse(const uint8_t *buf, size_t size, rco__record *r)
@@ -85,7 +87,6 @@ int rco__record_parse(const uint8_t *buf, size_t size, rco__record *r)
 	r->raw_size = rco__r32(&c);
 	r->cipher_size = rco__r32(&c);
 	r->serial = rco__r32(&c);
-	r->seq = rco__r64(&c);
 	r->position = rco__r64(&c);
 	r->time_us = (int64_t)rco__r64(&c);
 	rco__rbytes(&c, r->nonce, 24);
@@ -99,14 +100,38 @@ int rco__record_parse(const uint8_t *buf, size_t size, rco__record *r)
 
 /* ---- files ---- */
 
+static int take_id(rco_spool *spool, uint32_t *id)
+{
+	uint32_t n = spool->n_segment_ids, i, more;
+	rco__segment **ids;
+
+	for (i = 0; i < n; i++) {
+		*id = (spool->id_hint + i) % n;
+		if (spool->segment_ids[*id] == NULL)
+			return RCO_OK;
+	}
+	more = n == 0 ? 64 : n;
+	ids = rco__resize(&spool->env, spool->segment_ids, ((size_t)n + more) * sizeof(rco__segment *));
+	if (ids == NULL)
+		return RCO_E_NO_MEMORY;
+	memset(&ids[n], 0, more * sizeof(rco__segment *));
+	spool->segment_ids = ids;
+	spool->n_segment_ids = n + more;
+	*id = n;
+	return RCO_OK;
+}
+
 rco__segment *rco__segment_new(rco_spool *spool, uint64_t number)
 {
 	rco__segment *seg = rco__zalloc(&spool->env, 1, sizeof *seg);
 
-	if (seg == NULL) {
+	if (seg == NULL || take_id(spool, &seg->id) != RCO_OK) {
+		rco__release(&spool->env, seg);
 		(void)rco__fail(RCO_E_NO_MEMORY, "no memory for a segment");
 		return NULL;
 	}
+	spool->segment_ids[seg->id] = seg;
+	spool->id_hint = seg->id + 1;
 	seg->number = number;
 	seg->fd = -1;
 	return seg;
@@ -116,10 +141,16 @@ void rco__segment_free(rco_spool *spool, rco__segment *seg)
 {
 	if (seg->fd >= 0)
 		(void)spool->env.fs->close(spool->env.fs->ctx, seg->fd);
+	spool->segment_ids[seg->id] = NULL;
 	rco__release(&spool->env, seg);
 }
 
-static int segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH])
+rco__segment *rco__segment_of(rco_spool *spool, uint32_t id)
+{
+	return spool->segment_ids[id];
+}
+
+int rco__segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH])
 {
 	char name[RCO__SPOOL_NAME];
 	int rc = rco__segment_name(number, name);
@@ -136,7 +167,7 @@ static int create_file(rco_spool *spool, rco__segment *seg, char path[RCO__SPOOL
 	/* A number whose file is there all the same (it could not be removed, say) is passed over. */
 	for (tries = 0; rc == RCO_E_STATE && tries < NAME_TRIES; tries++) {
 		seg->number = spool->next_number++;
-		rc = segment_path(spool, seg->number, path);
+		rc = rco__segment_path(spool, seg->number, path);
 		if (rc == RCO_OK)
 			rc = fs->open(fs->ctx, path, RCO__FS_CREATE_NEW, &seg->fd);
 	}
@@ -179,41 +210,43 @@ static int next_segment(rco_spool *spool)
 		return rc;
 	}
 	seg->dirty = 1;
+	seg->size = RCO__SPOOL_SEG_HEADER;
 	seg->next = spool->segments;
 	spool->segments = seg;
 	spool->current = seg;
-	spool->current_size = RCO__SPOOL_SEG_HEADER;
 	return RCO_OK;
 }
 
-/* A place for the record; the segment counts the recording, if it did not before, and this thread. */
-static int take_place(rco_spool *spool, size_t size, const rco__segment *last, rco__segment **segment,
-                      uint64_t *offset)
+/* A place for the record; the segment counts it, and this thread. */
+static int take_place(rco_spool *spool, size_t size, rco__segment **segment, uint64_t *offset)
 {
+	rco__segment *seg;
 	int rc = RCO_OK;
 
 	(void)pthread_mutex_lock(&spool->segment_lock);
-	if (spool->current == NULL || spool->current->closed ||
-	    (spool->current_size > RCO__SPOOL_SEG_HEADER && spool->current_size + size > spool->segment_bytes))
+	seg = spool->current;
+	if (seg == NULL || seg->closed ||
+	    (seg->size > RCO__SPOOL_SEG_HEADER && seg->size + size > spool->segment_bytes))
 		rc = next_segment(spool);
 	if (rc == RCO_OK) {
-		*segment = spool->current;
-		*offset = spool->current_size;
-		spool->current_size += size;
-		spool->current->users++;
-		if (spool->current != last)
-			spool->current->live++;
+		seg = *segment = spool->current;
+		*offset = seg->size;
+		seg->size += size;
+		seg->users++;
+		seg->live += size;
+	} else if (rc == RCO_E_NO_SPACE) {
+		spool->full_us = rco__mono_us(&spool->env);
 	}
 	(void)pthread_mutex_unlock(&spool->segment_lock);
 	return rc;
 }
 
-int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment *last,
-                        rco__segment **segment, uint64_t *offset)
+int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment **segment,
+                        uint64_t *offset)
 {
 	const rco__fs *fs = spool->env.fs;
 	rco__segment *seg = NULL;
-	int rc = take_place(spool, size, last, &seg, offset);
+	int rc = take_place(spool, size, &seg, offset);
 
 	if (rc != RCO_OK)
 		return rc;
@@ -223,8 +256,9 @@ int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rc
 	seg->dirty = 1;
 	if (rc != RCO_OK) {
 		seg->closed = 1; /* the hole is passed over when it is read; new records go elsewhere */
-		if (seg != last)
-			seg->live--;
+		seg->live -= size;
+		if (rc == RCO_E_NO_SPACE)
+			spool->full_us = rco__mono_us(&spool->env);
 	}
 	(void)pthread_mutex_unlock(&spool->segment_lock);
 	if (rc != RCO_OK)
@@ -241,7 +275,9 @@ static rco__segment *take_dirty(rco_spool *spool)
 	rco__segment *seg;
 
 	for (seg = spool->segments; seg != NULL; seg = seg->next)
-		if (seg->dirty && seg->live > 0)
+		/* Of one that is being compacted nothing may be needed any more, but its copy does not count yet.
+		 */
+		if (seg->dirty && (seg->live > 0 || seg->users > 0))
 			break;
 	if (seg != NULL) {
 		seg->dirty = 0;
@@ -286,13 +322,23 @@ int rco__segments_flush(rco_spool *spool)
 
 /* ---- removing ---- */
 
-void rco__segments_drop(rco_spool *spool, rco__segment **segments, size_t count)
+void rco__segments_drop(rco_spool *spool, const rco__packed *pieces, uint32_t count)
+{
+	uint32_t i;
+
+	(void)pthread_mutex_lock(&spool->segment_lock);
+	for (i = 0; i < count; i++)
+		spool->segment_ids[pieces[i].segment]->live -= rco__packed_record(&pieces[i]);
+	(void)pthread_mutex_unlock(&spool->segment_lock);
+}
+
+void rco__segments_drop_strays(rco_spool *spool, const rco__stray *strays, size_t count)
 {
 	size_t i;
 
 	(void)pthread_mutex_lock(&spool->segment_lock);
 	for (i = 0; i < count; i++)
-		segments[i]->live--;
+		strays[i].segment->live -= strays[i].size;
 	(void)pthread_mutex_unlock(&spool->segment_lock);
 }
 
@@ -321,8 +367,11 @@ static int remove_file(rco_spool *spool, rco__segment *seg)
 {
 	const rco__fs *fs = spool->env.fs;
 	char path[RCO__SPOOL_PATH];
-	int rc = segment_path(spool, seg->number, path);
+	int rc;
 
+	if (seg->nameless)
+		return RCO_OK;
+	rc = rco__segment_path(spool, seg->number, path);
 	if (rc == RCO_OK)
 		rc = fs->unlink(fs->ctx, path);
 	if (rc == RCO_OK || rc == RCO_E_NOT_FOUND)
@@ -346,7 +395,11 @@ void rco__segments_tidy(rco_spool *spool)
 	for (; dead != NULL; dead = next) {
 		next = dead->next;
 		if (remove_file(spool, dead) == RCO_OK) {
+			(void)fs->close(fs->ctx, dead->fd); /* without the lock: here the space comes back */
+			dead->fd = -1;
+			(void)pthread_mutex_lock(&spool->segment_lock);
 			rco__segment_free(spool, dead);
+			(void)pthread_mutex_unlock(&spool->segment_lock);
 			removed = 1;
 			continue;
 		}
@@ -370,4 +423,6 @@ void rco__segments_close(rco_spool *spool)
 		rco__segment_free(spool, seg);
 	}
 	spool->current = NULL;
+	rco__release(&spool->env, spool->segment_ids);
+	spool->segment_ids = NULL;
 }

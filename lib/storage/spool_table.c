@@ -95,8 +95,8 @@ void rco__spooled_free(rco_spool *spool, rco__spooled *r)
 
 	rco__secmem_put(spool->secrets, r->key);
 	for (i = 0; i < RCO_MAX_LEGS; i++)
-		rco__release(&spool->env, r->legs[i].pieces);
-	rco__release(&spool->env, r->segments);
+		rco__leg_free(spool, &r->legs[i]);
+	rco__release(&spool->env, r->strays);
 	(void)pthread_mutex_destroy(&r->lock);
 	(void)pthread_mutex_destroy(&r->key_lock);
 	rco_memzero(r, sizeof *r);
@@ -105,12 +105,8 @@ void rco__spooled_free(rco_spool *spool, rco__spooled *r)
 
 void rco__spooled_put(rco_spool *spool, rco__spooled *r)
 {
-	int last;
-
-	(void)pthread_mutex_lock(&spool->table_lock);
-	last = --r->refs == 0;
-	(void)pthread_mutex_unlock(&spool->table_lock);
-	if (last)
+	/* Nobody can come by a reference to what is out of the table, and the table has one to what is in it. */
+	if (atomic_fetch_sub(&r->refs, 1) == 1)
 		rco__spooled_free(spool, r);
 }
 
@@ -169,6 +165,60 @@ void rco__spooled_take_out(rco_spool *spool, rco__spooled *r)
 	}
 	(void)pthread_mutex_unlock(&spool->table_lock);
 	r->state = RCO__SPOOLED_GONE;
+}
+
+/* ---- the erased ---- */
+
+static void forget(rco_spool *spool, rco__spooled *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < RCO_MAX_LEGS; i++)
+		if (rco__leg_forget(spool, &r->legs[i]) != RCO_OK)
+			rco__log(&spool->env, RCO_LOG_WARN,
+			         "segments of an erased recording may stay until the next start: %s",
+			         rco_error_detail());
+	rco__segments_drop_strays(spool, r->strays, r->n_strays);
+	r->n_strays = 0;
+}
+
+void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
+{
+	uint32_t i, blocks = 0;
+
+	for (i = 0; i < RCO_MAX_LEGS; i++)
+		blocks += r->legs[i].n_blocks;
+	if (blocks == 0) {
+		forget(spool, r);
+		return;
+	}
+	atomic_fetch_add(&r->refs, 1);
+	(void)pthread_mutex_lock(&spool->graves_lock);
+	r->next_grave = spool->graves;
+	spool->graves = r;
+	(void)pthread_mutex_unlock(&spool->graves_lock);
+}
+
+int rco__spooled_dig(rco_spool *spool, int64_t until_us)
+{
+	rco__spooled *r;
+	int more = 1;
+
+	while (more && rco__mono_us(&spool->env) <= until_us) {
+		(void)pthread_mutex_lock(&spool->graves_lock);
+		r = spool->graves;
+		if (r != NULL)
+			spool->graves = r->next_grave;
+		more = r != NULL;
+		(void)pthread_mutex_unlock(&spool->graves_lock);
+		if (r == NULL)
+			break;
+		(void)pthread_mutex_lock(&r->lock);
+		forget(spool, r);
+		(void)pthread_mutex_unlock(&r->lock);
+		rco__spooled_put(spool, r);
+	}
+	return more;
 }
 
 /* All recordings, each with a reference. */
