@@ -5,25 +5,16 @@
 
 #include "../base/error.h"
 #include "format.h"
+#include "predicted.h"
 #include "wav.h"
 
 #include <stddef.h>
 #include <string.h>
 
-/*
- * Telephone audio has few long repetitions: a small window and hash table cost
- * about nothing in size, and keep a worker's codec near 200 KiB for any chunk.
- */
-enum { LEVEL = 1, WINDOW_LOG = 15, HASH_LOG = 13 };
-
-static const int host_is_little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-
 struct rco__codec {
 	rco__env env;
-	ZSTD_CCtx *cctx;  /* made at the first encode: who only reads does not pay for it */
-	ZSTD_DCtx *dctx;  /* made at the first decode */
-	uint8_t *scratch; /* a chunk in file order, on big-endian hosts only */
-	size_t scratch_size;
+	rco__predicted *predicted; /* made at the first use: chunks that are stored do without */
+	ZSTD_DCtx *dctx;           /* made for the first chunk of coding 1 */
 };
 
 int rco__codec_create(const rco__env *env, rco__codec **out)
@@ -37,90 +28,28 @@ int rco__codec_create(const rco__env *env, rco__codec **out)
 	return RCO_OK;
 }
 
-static void scratch_free(rco__codec *codec)
-{
-	if (codec->scratch == NULL)
-		return;
-	rco_memzero(codec->scratch, codec->scratch_size);
-	rco__release(&codec->env, codec->scratch);
-	codec->scratch = NULL;
-	codec->scratch_size = 0;
-}
-
 void rco__codec_free(rco__codec *codec)
 {
 	rco__env env;
 
 	if (codec == NULL)
 		return;
-	(void)ZSTD_freeCCtx(codec->cctx); /* both ignore NULL; a context that is not in use is always freed */
-	(void)ZSTD_freeDCtx(codec->dctx);
-	scratch_free(codec);
 	env = codec->env;
+	(void)ZSTD_freeDCtx(codec->dctx); /* ignores NULL; a context that is not in use is always freed */
+	rco__predicted_free(&env, codec->predicted);
 	rco__release(&env, codec);
 }
 
 size_t rco__codec_bound(size_t size)
 {
-	size_t bound = ZSTD_compressBound(size);
-
-	/* An absurd size makes compressBound answer an error, which is a number. */
-	return ZSTD_isError(bound) || bound < size ? size : bound;
+	return size; /* what coding would not make smaller is stored */
 }
 
-static int set_up_cctx(ZSTD_CCtx *cctx)
+static rco__predicted *need_predicted(rco__codec *codec)
 {
-	static const struct {
-		ZSTD_cParameter name;
-		int value;
-	} parameters[] = {{ZSTD_c_compressionLevel, LEVEL}, {ZSTD_c_windowLog, WINDOW_LOG},
-	                  {ZSTD_c_hashLog, HASH_LOG},       {ZSTD_c_contentSizeFlag, 1},
-	                  {ZSTD_c_checksumFlag, 0},         {ZSTD_c_dictIDFlag, 0}};
-	size_t i, rc;
-
-	for (i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
-		rc = ZSTD_CCtx_setParameter(cctx, parameters[i].name, parameters[i].value);
-		if (ZSTD_isError(rc))
-			return rco__fail(RCO_E_INTERNAL, "zstd refuses a parameter: %s", ZSTD_getErrorName(rc));
-	}
-	return RCO_OK;
-}
-
-static int need_cctx(rco__codec *codec)
-{
-	int rc;
-
-	if (codec->cctx != NULL)
-		return RCO_OK;
-	codec->cctx = ZSTD_createCCtx_advanced(rco__zstd_memory(&codec->env));
-	if (codec->cctx == NULL)
-		return rco__fail(RCO_E_NO_MEMORY, "no memory for zstd");
-	rc = set_up_cctx(codec->cctx);
-	if (rc != RCO_OK) {
-		(void)ZSTD_freeCCtx(codec->cctx);
-		codec->cctx = NULL;
-	}
-	return rc;
-}
-
-/* The chunk in file order: itself, or a swapped copy on a big-endian host. */
-static int in_file_order(rco__codec *codec, const rco__format *f, uint32_t format, const void *data, size_t size,
-                         const void **out)
-{
-	*out = data;
-	if (host_is_little || f->sample_bytes == 1)
-		return RCO_OK;
-	if (codec->scratch_size < size) {
-		scratch_free(codec);
-		codec->scratch = rco__alloc(&codec->env, size);
-		if (codec->scratch == NULL)
-			return rco__fail(RCO_E_NO_MEMORY, "no memory for a chunk of %zu bytes", size);
-		codec->scratch_size = size;
-	}
-	memcpy(codec->scratch, data, size);
-	rco__wav_swap(format, codec->scratch, size);
-	*out = codec->scratch;
-	return RCO_OK;
+	if (codec->predicted == NULL)
+		codec->predicted = rco__predicted_create(&codec->env);
+	return codec->predicted;
 }
 
 static int check_encode(const rco__format *f, const void *data, size_t size, const void *out, size_t cap)
@@ -142,28 +71,22 @@ int rco__codec_encode(rco__codec *codec, uint32_t format, const void *data, size
                       size_t *out_size, uint8_t *coding)
 {
 	const rco__format *f = rco__format_of(format);
-	const void *from;
-	size_t n;
 	int rc;
 
 	*out_size = 0;
 	*coding = RCO__CODING_STORED;
 	rc = check_encode(f, data, size, out, cap);
-	if (rc == RCO_OK)
-		rc = need_cctx(codec);
-	if (rc == RCO_OK)
-		rc = in_file_order(codec, f, format, data, size, &from);
 	if (rc != RCO_OK)
 		return rc;
-	n = ZSTD_compress2(codec->cctx, out, cap, from, size);
-	if (!ZSTD_isError(n) && n < size) {
-		*out_size = n;
-		*coding = RCO__CODING_ZSTD;
+	if (need_predicted(codec) != NULL)
+		*out_size = rco__predicted_encode(codec->predicted, format, data, size, out);
+	if (*out_size > 0) {
+		*coding = RCO__CODING_PREDICTED;
 		return RCO_OK;
 	}
-	/* It did not fit, did not pay, or zstd had no memory: the chunk is kept as it is, which needs none of
-	 * that. */
-	memcpy(out, from, size);
+	/* It did not pay, or there is no memory for it: the chunk is kept as it is, which needs none. */
+	memcpy(out, data, size);
+	rco__wav_swap(format, out, size);
 	*out_size = size;
 	return RCO_OK;
 }
@@ -208,6 +131,20 @@ static int decode_stored(const void *data, size_t size, void *out, size_t raw_si
 	return RCO_OK;
 }
 
+static int decode_predicted(rco__codec *codec, uint32_t format, const void *data, size_t size, void *out,
+                            size_t raw_size)
+{
+	const char *wrong;
+
+	if (need_predicted(codec) == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for a codec");
+	wrong = rco__predicted_decode(codec->predicted, format, data, size, out, raw_size);
+	if (wrong == NULL)
+		return RCO_OK;
+	rco_memzero(out, raw_size);
+	return corrupt(wrong);
+}
+
 int rco__codec_decode(rco__codec *codec, uint32_t format, uint8_t coding, const void *data, size_t size, void *out,
                       size_t raw_size)
 {
@@ -223,14 +160,17 @@ int rco__codec_decode(rco__codec *codec, uint32_t format, uint8_t coding, const 
 	switch (coding) {
 	case RCO__CODING_STORED:
 		rc = decode_stored(data, size, out, raw_size);
+		rco__wav_swap(format, out, rc == RCO_OK ? raw_size : 0);
 		break;
 	case RCO__CODING_ZSTD:
 		rc = decode_zstd(codec, data, size, out, raw_size);
+		rco__wav_swap(format, out, rc == RCO_OK ? raw_size : 0);
+		break;
+	case RCO__CODING_PREDICTED:
+		rc = decode_predicted(codec, format, data, size, out, raw_size);
 		break;
 	default:
 		return rco__fail(RCO_E_VERSION, "a chunk has the coding %u; update the library", coding);
 	}
-	if (rc == RCO_OK)
-		rco__wav_swap(format, out, raw_size);
 	return rc;
 }

@@ -10,9 +10,10 @@
 #include "../base/env.h"
 
 enum {
-	RCO__CODING_STORED = 0, /* the bytes as they came (S16 little-endian) */
-	RCO__CODING_ZSTD = 1    /* the same as one zstd frame (RFC 8878) */
-				/* 2 to 255: later codings; unknown ones are RCO_E_VERSION */
+	RCO__CODING_STORED = 0,   /* the bytes as they came (S16 little-endian) */
+	RCO__CODING_ZSTD = 1,     /* the same as one zstd frame (RFC 8878) */
+	RCO__CODING_PREDICTED = 2 /* predicted.h */
+				  /* 3 to 255: later codings; unknown ones are RCO_E_VERSION */
 };
 
 enum { RCO__CHUNK_MAX = 1 << 20 };
