@@ -109,22 +109,29 @@ static void deliver(rco_engine *engine, rco__event *e, const char *call_id, cons
 void rco__events_dispatch(rco_session *session)
 {
 	rco_engine *engine = session->engine;
-	char receipt_id[RCO_ID_TEXT + 1] = "";
-	rco__event *list;
 
 	(void)pthread_mutex_lock(&session->lock);
-	list = session->events;
-	session->events = NULL;
-	session->events_tail = &session->events;
-	if (session->receipt.requested_us != 0)
-		rco__uuid_text(session->receipt.id, receipt_id);
-	(void)pthread_mutex_unlock(&session->lock);
-	while (list != NULL) {
-		rco__event *next = list->next;
-
-		deliver(engine, list, session->call_id, list->status != 0 ? receipt_id : "");
-		list = next;
+	if (session->telling) { /* one after the other, or their order would be lost */
+		(void)pthread_mutex_unlock(&session->lock);
+		return;
 	}
+	session->teller = pthread_self();
+	while (session->events != NULL) {
+		char receipt_id[RCO_ID_TEXT + 1] = "";
+		rco__event *e = session->events;
+
+		session->events = e->next;
+		if (session->events == NULL)
+			session->events_tail = &session->events;
+		if (e->status != 0)
+			rco__uuid_text(session->receipt.id, receipt_id);
+		session->telling = 1;
+		(void)pthread_mutex_unlock(&session->lock);
+		deliver(engine, e, session->call_id, receipt_id);
+		(void)pthread_mutex_lock(&session->lock);
+		session->telling = 0;
+	}
+	(void)pthread_mutex_unlock(&session->lock);
 }
 
 void rco__engine_events_dispatch(rco_engine *engine)

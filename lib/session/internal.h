@@ -166,6 +166,8 @@ struct rco_session {
 	uint32_t erase_failures;
 	rco__copy *copies, **copies_tail;
 	rco__event *events, **events_tail;
+	uint32_t telling; /* a thread delivers them, also those that are queued meanwhile */
+	pthread_t teller;
 	uint32_t journaled; /* worker: the call is in the calls journal */
 
 	/* recorder; lock */
@@ -324,6 +326,7 @@ struct rco_engine {
 	rco__shard *shards;
 	rco__shard *flusher, *notary, *housekeeper; /* of those */
 	_Atomic(rco_session *) requests;            /* opt-outs for the notary */
+	rco_session *serving; /* what it took of them; here, so that it outlives its thread */
 	_Atomic uint32_t next_shard;
 	_Atomic uint32_t running_host; /* a thread is inside rco_engine_run() */
 
@@ -446,7 +449,7 @@ void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t co
 	__attribute__((format(printf, 5, 6)));
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
-void rco__events_dispatch(rco_session *session); /* worker, no lock */
+void rco__events_dispatch(rco_session *session); /* no lock; what is being delivered by another thread stays its */
 void rco__engine_events_dispatch(rco_engine *engine);
 
 /* ---- recorder.c ---- */

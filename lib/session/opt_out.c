@@ -111,13 +111,21 @@ static void offer(rco_session *s)
  * again by the one that the session belongs to. */
 void rco__requests_serve(rco_engine *engine, int drop)
 {
-	rco_session *s = atomic_exchange(&engine->requests, NULL), *next;
+	for (;;) {
+		rco_session *s = engine->serving;
 
-	for (; s != NULL; s = next) {
-		next = atomic_load(&s->request_next);
+		if (s == NULL)
+			s = atomic_exchange(&engine->requests, NULL);
+		if (s == NULL)
+			return;
+		engine->serving = atomic_load(&s->request_next);
 		atomic_store(&s->requested, 0);
-		if (!drop && rco__tombstone(s) == RCO_OK)
-			rco__session_wake(s);
+		if (!drop) {
+			engine->notary->current = s;
+			if (rco__tombstone(s) == RCO_OK)
+				rco__events_dispatch(s);
+			engine->notary->current = NULL;
+		}
 		rco__session_unref(s);
 	}
 }

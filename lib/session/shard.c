@@ -282,7 +282,14 @@ void rco__shard_orphaned(rco__shard *shard)
 		s->rec_busy = 0;
 		(void)pthread_cond_broadcast(&s->changed);
 	}
+	if (s->telling && pthread_equal(s->teller, pthread_self()))
+		s->telling = 0;
 	(void)pthread_mutex_unlock(&s->lock);
+	if (shard->role == RCO__ROLE_OPT_OUT) { /* which has no sessions of its own */
+		rco__session_wake(s);
+		rco__session_unref(s);
+		return;
+	}
 	s->op_deadline_us = 0; /* who was asked will not answer: it counts as failed, and is asked again */
 	rco__list_add(&shard->ready, &s->timer.link);
 }
