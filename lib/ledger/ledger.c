@@ -359,19 +359,31 @@ int rco__ledger_sync(rco__ledger *ledger, uint64_t lsn)
 	return rc == RCO_OK ? RCO_OK : rco__fail(rc, "%s", failure);
 }
 
-int rco__ledger_write(rco__ledger *ledger)
+static int write_out(rco__ledger *ledger, int wait)
 {
 	char failure[sizeof ledger->failure];
 	int rc = RCO_OK;
 
 	pthread_mutex_lock(&ledger->mutex);
-	while (ledger->leading)
+	while (ledger->leading && wait)
 		(void)follow(ledger, 0);
-	if (ledger->tail && ledger->tail != ledger->last_written)
+	if (ledger->leading) /* what has been written is the leader's to know */
+		rc = ledger->tail ? RCO_PENDING : RCO_OK;
+	else if (ledger->tail && ledger->tail != ledger->last_written)
 		rc = lead(ledger, 0);
 	memcpy(failure, ledger->failure, sizeof failure);
 	pthread_mutex_unlock(&ledger->mutex);
-	return rc == RCO_OK ? RCO_OK : rco__fail(rc, "%s", failure);
+	return rc == RCO_OK || rc == RCO_PENDING ? rc : rco__fail(rc, "%s", failure);
+}
+
+int rco__ledger_write(rco__ledger *ledger)
+{
+	return write_out(ledger, 1);
+}
+
+int rco__ledger_try_write(rco__ledger *ledger)
+{
+	return write_out(ledger, 0);
 }
 
 uint64_t rco__ledger_last(rco__ledger *ledger)

@@ -81,6 +81,8 @@ int rco__ledger_sync(rco__ledger *ledger, uint64_t lsn);
 
 /* Hand what was appended to the operating system without waiting for the disk: survives a crash of the process. */
 int rco__ledger_write(rco__ledger *ledger);
+/* The same, but RCO_PENDING instead of waiting for a sync that is under way. */
+int rco__ledger_try_write(rco__ledger *ledger);
 
 /* The lsn of the newest entry. */
 uint64_t rco__ledger_last(rco__ledger *ledger);

@@ -24,7 +24,7 @@ int rco_session_set_consent(rco_session *session, int granted)
 		session->consent = 1;
 	} else {
 		session->consent = 2;
-		rc = rco__opt_out_latch(session, "consent-declined", rco__wall_us(&session->engine->env));
+		rc = rco__opt_out_latch(session, "consent-declined");
 		latched = rc == RCO_OK;
 	}
 	(void)pthread_mutex_unlock(&session->lock);

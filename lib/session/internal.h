@@ -460,8 +460,8 @@ int64_t rco__recorder_due(rco_session *session);       /* when the worker has to
 int rco__recorder_stopped(const rco_session *session); /* lock held: it is certain that it does not record */
 
 /* ---- opt_out.c ---- */
-uint32_t rco__status(const rco_session *session);                                 /* lock held */
-int rco__opt_out_latch(rco_session *session, const char *source, int64_t now_us); /* lock held */
+uint32_t rco__status(const rco_session *session);                 /* lock held */
+int rco__opt_out_latch(rco_session *session, const char *source); /* lock held */
 int rco__tombstone(rco_session *session);      /* no lock: append if need be, sync, publish; RCO_OK when durable */
 int rco__prebirth_apply(rco_session *session); /* P12: an opt-out that waits for this call id */
 void rco__prebirth_expire(rco_engine *engine);

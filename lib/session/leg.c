@@ -7,7 +7,20 @@
 
 enum { MIN_RING_MS = 1000 };
 
-/* Open the gates, or leave them shut with the reason. Lock held. */
+/* It outlasts every other reason. */
+static void stop_gates(rco_session *s, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		rco__ring *ring = rco__leg_ring(s, i);
+
+		if (ring != NULL)
+			rco__gate_stop(&ring->gate);
+	}
+}
+
+/* Stop for good, or open the gates, or leave them shut with the reason. Lock held. */
 void rco__gates_set(rco_session *s)
 {
 	uint32_t i, n = atomic_load(&s->n_legs);
@@ -17,14 +30,16 @@ void rco__gates_set(rco_session *s)
 	          : s->started_us == 0 ? (s->start_asked ? RCO_E_NO_CONSENT : RCO_E_NOT_STARTED)
 	                               : RCO_E_PAUSED;
 
+	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) {
+		stop_gates(s, n);
+		return;
+	}
 	atomic_store(&s->why_shut, why);
 	for (i = 0; i < n; i++) {
 		rco__ring *ring = rco__leg_ring(s, i);
 
 		if (ring == NULL)
 			continue;
-		if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT)
-			rco__gate_stop(&ring->gate);
 		if (open)
 			rco__gate_unshut(&ring->gate);
 		else

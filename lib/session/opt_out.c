@@ -47,26 +47,25 @@ static int was_recorded(rco_session *s)
 	return 0;
 }
 
-int rco__opt_out_latch(rco_session *s, const char *source, int64_t now_us)
+int rco__opt_out_latch(rco_session *s, const char *source)
 {
-	int64_t mono = rco__mono_us(&s->engine->env);
 	uint32_t none = 0;
 
-	if (s->ended && mono >= s->window_mono_us)
+	if (s->ended && rco__mono_us(&s->engine->env) >= s->window_mono_us)
 		return rco__fail(RCO_E_ENDED, "call %s has ended, and its window for a late opt-out has passed",
 		                 s->call_id);
 	if (!atomic_compare_exchange_strong(&s->latch, &none, RCO__LATCH_OPTED_OUT))
 		return none & RCO__LATCH_OPTED_OUT ? RCO_OK
 		                                   : rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
-	rco__gates_set(s); /* the stop bits */
-	s->receipt.requested_us = now_us;
+	rco__gates_set(s); /* the stop bits, before anything that takes time, even a look at the clock */
+	s->receipt.requested_us = rco__wall_us(&s->engine->env);
 	(void)snprintf(s->receipt.source, sizeof s->receipt.source, "%s", source);
 	s->receipt.facts |= (was_recorded(s) ? RCO_FACT_RECORDED : 0u) | (s->ended ? RCO_FACT_AFTER_END : 0u) |
 	                    (s->hold ? RCO_FACT_HELD : 0u);
-	s->erase_by_mono_us = mono + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 	if (rco__recorder_stopped(s)) {
 		s->receipt.facts |= RCO_FACT_STOPPED;
-		s->receipt.stopped_us = rco__wall_us(&s->engine->env);
+		s->receipt.stopped_us = s->receipt.requested_us;
 	}
 	rco__event_queue(s, RCO_EVENT_OPTED_OUT, 0, 0, "asked by %s", source);
 	if (s->receipt.facts & RCO_FACT_STOPPED)
@@ -269,7 +268,7 @@ static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **r
 		if (!available(s))
 			rc = rco__fail(RCO_E_NOT_AVAILABLE, "opt-out is not enabled for call %s", s->call_id);
 		else
-			rc = rco__opt_out_latch(s, o->source, rco__wall_us(&s->engine->env));
+			rc = rco__opt_out_latch(s, o->source);
 	}
 	durable = (s->receipt.facts & RCO_FACT_DURABLE) != 0;
 	(void)pthread_mutex_unlock(&s->lock);

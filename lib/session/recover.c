@@ -344,7 +344,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 		int64_t window = s->window_mono_us;
 
 		s->window_mono_us = RCO__NEVER; /* it came during the call, whatever is configured for after it */
-		(void)rco__opt_out_latch(s, "recovered", rco__wall_us(&s->engine->env));
+		(void)rco__opt_out_latch(s, "recovered");
 		s->window_mono_us = window;
 		s->receipt.facts |= RCO_FACT_RECOVERED | RCO_FACT_RECORDED;
 		return;

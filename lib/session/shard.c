@@ -97,6 +97,8 @@ rco_session *rco__shard_session(rco__link *link)
 static void hand_over(rco__shard *shard, rco_session *s)
 {
 	s->linked = 0;
+	if (rco__session_urgent(s) && !atomic_load(&s->hold))
+		rco__rings_wipe(s);
 	atomic_store(&s->shard, shard->engine->n_live + shard->number);
 	rco__session_wake(s);
 	rco__session_unref(s);

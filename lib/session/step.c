@@ -29,7 +29,7 @@ static int durable(rco_session *s)
 
 int rco__session_live(rco_session *s)
 {
-	return !opted_out(s) && !ended(s) && atomic_load(&s->phase) == RCO__PHASE_LIVE;
+	return !opted_out(s) && atomic_load(&s->phase) == RCO__PHASE_LIVE;
 }
 
 int rco__session_urgent(rco_session *s)
@@ -187,7 +187,11 @@ static int live(rco_session *s, int64_t now)
 		s->retry_us = atomic_load(&s->n_legs) > 0 ? (now / beat + 1) * beat : RCO__NEVER;
 		return RCO_PENDING;
 	}
-	if (rco__rings_done(s) && rco__rings_release(s) == RCO_OK) {
+	/* The rings also say whose they are; from now on the journal alone does, were the process to be killed. */
+	rc = rco__rings_done(s) ? rco__ledger_try_write(s->engine->calls) : RCO_PENDING;
+	if (rc < 0)
+		return rc;
+	if (rc == RCO_OK && rco__rings_release(s) == RCO_OK) {
 		atomic_store(&s->phase, RCO__PHASE_SEAL);
 		return RCO_OK;
 	}
@@ -303,6 +307,9 @@ static int64_t advance(rco_session *s, int64_t now)
 		}
 		if (rc == RCO_OK)
 			s->retry_us = 0;
+		/* What follows waits for disks: another shard's. */
+		if (rc == RCO_OK && phase == RCO__PHASE_LIVE && s->engine->shards[s->shard].role == RCO__ROLE_LIVE)
+			return now;
 	}
 	return s->op != 0 ? s->op_deadline_us : s->retry_us;
 }
