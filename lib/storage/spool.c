@@ -12,14 +12,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 5000, MARK_BYTES = 4096 };
+enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 20000, MARK_BYTES = 4096 };
+
+/* Its keys read as zeros in a child: what it sealed anyone could open. */
+int rco__spool_here(const rco_spool *spool)
+{
+	return spool->here != NULL ? *spool->here != 0 : spool->owner == getpid();
+}
 
 static int check(const rco_spool *spool)
 {
 	if (spool == NULL || spool->magic != MAGIC)
 		return rco__fail(RCO_E_HANDLE, "user_data is not a live rco_spool");
-	/* Its keys read as zeros in a child: what it sealed anyone could open. */
-	if (spool->here != NULL ? *spool->here == 0 : spool->owner != getpid())
+	if (!rco__spool_here(spool))
 		return rco__fail(RCO_E_FORKED, "the spool %s belongs to the parent process", spool->path);
 	return RCO_OK;
 }

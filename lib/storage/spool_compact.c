@@ -48,7 +48,6 @@ struct rco__compaction {
 	rco__window window;
 	uint8_t *out;
 	size_t out_size, out_cap;
-	int revoked; /* records were left out whose erasure has not come yet */
 	int checks;
 };
 
@@ -186,14 +185,14 @@ static int prepare(rco_spool *spool, rco__compaction *c)
 	return rc == RCO_OK ? create_copy(spool, c) : rc;
 }
 
-static void tell(rco_spool *spool, int rc)
+static void tell(rco_spool *spool)
 {
 	spool->compact_retry_us = rco__mono_us(&spool->env) + RETRY_US;
 	if (!spool->compact_told)
 		rco__log(&spool->env, RCO_LOG_WARN,
 		         "segments cannot be compacted, trying again, until then finished calls keep some space: "
 		         "%s",
-		         rc == RCO_OK ? "recordings are being erased" : rco_error_detail());
+		         rco_error_detail());
 	spool->compact_told = 1;
 }
 
@@ -216,9 +215,9 @@ static void end(rco_spool *spool, rco__compaction *c)
 }
 
 /* The index knows nothing of the copy. */
-static void give_up(rco_spool *spool, rco__compaction *c, int rc)
+static void give_up(rco_spool *spool, rco__compaction *c)
 {
-	tell(spool, rc);
+	tell(spool);
 	remove_copy(spool);
 	end(spool, c);
 }
@@ -276,7 +275,7 @@ static void begin(rco_spool *spool)
 	c->offset = RCO__SPOOL_SEG_HEADER;
 	rc = prepare(spool, c);
 	if (rc != RCO_OK)
-		give_up(spool, c, rc);
+		give_up(spool, c);
 }
 
 /* ---- reading a file record by record ---- */
@@ -354,8 +353,8 @@ static int is_revoked(rco__spooled *r)
 }
 
 /* Does the index name this very record? */
-static int is_needed(rco_spool *spool, rco__compaction *c, const rco__segment *seg, const rco__record *record,
-                     int *needed)
+static int is_needed(rco_spool *spool, const rco__compaction *c, const rco__segment *seg,
+                     const rco__record *record, int *needed)
 {
 	uint64_t last = record->position + record->raw_size - 1;
 	rco__spooled *r = owner(spool, record);
@@ -367,7 +366,7 @@ static int is_needed(rco_spool *spool, rco__compaction *c, const rco__segment *s
 	if (r == NULL)
 		return RCO_OK;
 	if (is_revoked(r)) {
-		c->revoked = 1; /* what cannot be opened any more is not written anew */
+		rco__spooled_forget(spool, r); /* what cannot be opened any more is not written anew */
 	} else if (last < r->legs[record->leg].held) {
 		rc = rco__leg_at(spool, &r->legs[record->leg], last, &block, &piece);
 		*needed = rc == RCO_OK && piece.segment == seg && piece.offset == c->offset;
@@ -435,7 +434,7 @@ static void copy(rco_spool *spool, rco__compaction *c, budget *b)
 		if (c->at < c->count && rc2 == RCO_OK && rc != RCO_E_NO_MEMORY && rc != RCO_E_NO_SPACE)
 			c->from[c->at]->stuck =
 				1; /* it, or the index of it, cannot be read: others go without it */
-		give_up(spool, c, rc);
+		give_up(spool, c);
 		return;
 	}
 	(void)pthread_mutex_lock(&spool->segment_lock);
@@ -491,11 +490,11 @@ static int point_some(rco_spool *spool, rco__compaction *c, rco__segment *to, bu
 }
 
 /* The index has to be pointed back, before the copy may go. */
-static void turn_back(rco_spool *spool, rco__compaction *c, int rc)
+static void turn_back(rco_spool *spool, rco__compaction *c)
 {
 	size_t i;
 
-	tell(spool, rc);
+	tell(spool);
 	(void)pthread_mutex_lock(&spool->segment_lock);
 	for (i = 0; i < c->count; i++)
 		c->from[i]->leaving = 0;
@@ -514,7 +513,7 @@ static void point_all(rco_spool *spool, rco__compaction *c, budget *b)
 	if (rc == RCO_PENDING)
 		return;
 	if (rc != RCO_OK) {
-		turn_back(spool, c, rc);
+		turn_back(spool, c);
 		return;
 	}
 	c->checks = 0;
@@ -547,14 +546,12 @@ static int check(rco_spool *spool, rco__compaction *c)
 		c->stage = RENAME;
 		return 0;
 	}
-	if (++c->checks < CHECKS)
+	if (rco__spooled_dig(spool, INT64_MIN) || ++c->checks < CHECKS)
 		return 1;
-	if (!c->revoked) {
-		(void)left(spool, c, 1);
-		(void)rco__fail(RCO_E_CORRUPT, "%s/%016llx.rcos or one behind it is damaged and stays as it is",
-		                spool->path, (unsigned long long)c->from[0]->number);
-	}
-	turn_back(spool, c, c->revoked ? RCO_OK : RCO_E_CORRUPT);
+	(void)left(spool, c, 1);
+	(void)rco__fail(RCO_E_CORRUPT, "%s/%016llx.rcos or one behind it is damaged and stays as it is",
+	                spool->path, (unsigned long long)c->from[0]->number);
+	turn_back(spool, c);
 	return 0;
 }
 
@@ -596,7 +593,7 @@ static void rename_copy(rco_spool *spool, rco__compaction *c)
 	if (rc == RCO_OK)
 		rc = fs->rename(fs->ctx, from, to);
 	if (rc != RCO_OK) {
-		turn_back(spool, c, rc);
+		turn_back(spool, c);
 		return;
 	}
 	(void)pthread_mutex_lock(&spool->segment_lock);
@@ -613,7 +610,7 @@ static int settle(rco_spool *spool, rco__compaction *c)
 	int rc = fs->sync_dir(fs->ctx, spool->path);
 
 	if (rc != RCO_OK) { /* both are there until it is known that one is enough */
-		tell(spool, rc);
+		tell(spool);
 		return 1;
 	}
 	spool->compact_told = 0;
@@ -677,7 +674,7 @@ void rco__compact_close(rco_spool *spool)
 
 	if (c == NULL)
 		return;
-	if (c->into->nameless)
+	if (c->into->nameless && rco__spool_here(spool))
 		remove_copy(spool);
 	spool->compaction = NULL;
 	release(spool, c);

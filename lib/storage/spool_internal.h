@@ -234,6 +234,11 @@ typedef struct rco__record {
 	uint8_t nonce[24];
 } rco__record;
 
+/* ---- spool.c ---- */
+
+/* Is this the process that opened it, not a forked child, which shares its files? */
+int rco__spool_here(const rco_spool *spool);
+
 /* ---- spool_table.c ---- */
 
 int rco__group_init(rco__group *group);
@@ -254,6 +259,8 @@ rco__spooled *rco__spooled_find(rco_spool *spool, const uint8_t id[16]);
 rco__spooled *rco__spooled_insert(rco_spool *spool, rco__spooled *r);
 /* Recording's lock held: who waits for it finds it gone. The caller keeps its reference. */
 void rco__spooled_take_out(rco_spool *spool, rco__spooled *r);
+/* It is erased or revoked, its lock is held: its segments do not count it any more, its index is empty. */
+void rco__spooled_forget(rco_spool *spool, rco__spooled *r);
 /* It is out of the table, its lock is held: its segments do not count it any more. If much of its index has to be
  * read for that, it is done later, so that erasing takes no longer for a long call. */
 void rco__spooled_bury(rco_spool *spool, rco__spooled *r);

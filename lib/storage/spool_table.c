@@ -169,7 +169,7 @@ void rco__spooled_take_out(rco_spool *spool, rco__spooled *r)
 
 /* ---- the erased ---- */
 
-static void forget(rco_spool *spool, rco__spooled *r)
+void rco__spooled_forget(rco_spool *spool, rco__spooled *r)
 {
 	uint32_t i;
 
@@ -189,7 +189,7 @@ void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
 	for (i = 0; i < RCO_MAX_LEGS; i++)
 		blocks += r->legs[i].n_blocks;
 	if (blocks == 0) {
-		forget(spool, r);
+		rco__spooled_forget(spool, r);
 		return;
 	}
 	atomic_fetch_add(&r->refs, 1);
@@ -202,8 +202,11 @@ void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
 int rco__spooled_dig(rco_spool *spool, int64_t until_us)
 {
 	rco__spooled *r;
-	int more = 1;
+	int more;
 
+	(void)pthread_mutex_lock(&spool->graves_lock);
+	more = spool->graves != NULL;
+	(void)pthread_mutex_unlock(&spool->graves_lock);
 	while (more && rco__mono_us(&spool->env) <= until_us) {
 		(void)pthread_mutex_lock(&spool->graves_lock);
 		r = spool->graves;
@@ -214,7 +217,7 @@ int rco__spooled_dig(rco_spool *spool, int64_t until_us)
 		if (r == NULL)
 			break;
 		(void)pthread_mutex_lock(&r->lock);
-		forget(spool, r);
+		rco__spooled_forget(spool, r);
 		(void)pthread_mutex_unlock(&r->lock);
 		rco__spooled_put(spool, r);
 	}

@@ -20,7 +20,9 @@ typedef struct watch {
 	_Atomic int lasting, how, code;
 	_Atomic int copy_full; /* no space for compacted segments */
 	_Atomic int copy_fd;
-	void (*then)(void *); /* in place of failing */
+	_Atomic uint32_t other_syncs; /* of other files than the copy */
+	void (*then)(void *);         /* in place of failing */
+	void (*at_rename)(void *);
 	void *then_arg;
 	char order[4096]; /* S sync of the copy, R rename, D sync of the folder, U a segment removed */
 	size_t n_order;
@@ -85,6 +87,8 @@ static int c_sync(void *ctx, int fd)
 
 	if (fd == atomic_load(&w->copy_fd))
 		note(w, 'S');
+	else
+		atomic_fetch_add(&w->other_syncs, 1);
 	return hit(w) ? atomic_load(&w->code) : RCO_OK;
 }
 
@@ -100,6 +104,8 @@ static int c_rename(void *ctx, const char *from, const char *to)
 	watch *w = ctx;
 
 	note(w, 'R');
+	if (w->at_rename != NULL)
+		w->at_rename(w->then_arg);
 	return hit(w) ? atomic_load(&w->code) : w->real->rename(w->real->ctx, from, to);
 }
 
@@ -260,6 +266,99 @@ static void test_order_on_disk(void **state)
 	assert_null(strchr(w.order, 'U') < renamed ? w.order : NULL);
 	check_kept(&b, held);
 	b_destroy(&b);
+}
+
+static void flush_now(void *arg)
+{
+	assert_int_equal(b_try_flush(arg), RCO_OK);
+}
+
+/* A flush means what is being replaced too, until that is done: or it would say "durable" of what a power cut
+ * takes.
+ */
+static void test_flush_meanwhile(void **state)
+{
+	uint32_t files;
+	bench b;
+	watch w;
+
+	(void)state;
+	start(&b, &w);
+	b_begin(&b, LONG);
+	b_begin(&b, OTHER);
+	(void)fill(&b, 0, 10);
+	files = (uint32_t)b_files(b.spool_path, ".rcos", NULL);
+	assert_true(files >= 4);
+	w.at_rename = flush_now;
+	w.then_arg = &b;
+	atomic_store(&w.other_syncs, 0);
+	maintain(&b, 1);
+	assert_non_null(strchr(w.order, 'R'));
+	assert_true(atomic_load(&w.other_syncs) >= files);
+	b_destroy(&b);
+}
+
+/* ---- step by step ---- */
+
+/* Time passes with every look at the clock: so a step does little. */
+static int64_t ticking(void *user_data)
+{
+	t_clock *clock = user_data;
+
+	return atomic_fetch_add(&clock->mono_us, 8000);
+}
+
+/* Between steps calls go on, are read, erased and opted out; a crash after any of them finds all that is kept. */
+static void test_in_steps(void **state)
+{
+	enum { ROUNDS = 60 };
+	int erased;
+
+	(void)state;
+	for (erased = 0; erased <= 2; erased++) {
+		uint64_t held, others;
+		bench b, crashed;
+		watch w;
+		int i, steps = 0, rc;
+
+		watch_init(&w);
+		b_init_under(&b, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
+		b.fs = &w.table;
+		b.segment_bytes = SEGMENT;
+		b.clock_table.monotonic_us = ticking;
+		b_open(&b);
+		b_begin(&b, LONG);
+		b_begin(&b, OTHER);
+		held = others = fill(&b, 0, ROUNDS);
+		for (i = 0; i < 40; i++) {
+			assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+			steps += b_files(b.spool_path, "compact.tmp", NULL) == 1;
+			b_noise(&b, LONG, 0, held, LONG_PIECE);
+			held += LONG_PIECE;
+			if (i == 1 && erased == 1)
+				b_erase(&b, OTHER);
+			if (i == 1 && erased == 2)
+				b_revoke(&b, OTHER);
+			if (i == 20 && erased == 2)
+				b_erase(&b, OTHER);
+			b_holds(&b, LONG, 0, held);
+			b_crash(&b, &crashed);
+			b_open(&crashed);
+			b_holds(&crashed, LONG, 0, held);
+			if (erased == 0)
+				b_holds(&crashed, OTHER, 1, others);
+			else if (i >= (erased == 1 ? 1 : 20))
+				assert_int_equal(b_readable(&crashed, OTHER, 1, &rc), 0);
+			b_destroy(&crashed);
+		}
+		assert_true(steps >= 4);
+		assert_true(segment_bytes(&b) < 5 * SEGMENT);
+		b_reopen(&b);
+		b_holds(&b, LONG, 0, held);
+		if (erased == 0)
+			b_holds(&b, OTHER, 1, others);
+		b_destroy(&b);
+	}
 }
 
 /* ---- crashes ---- */
@@ -601,6 +700,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_space_returns),
 		cmocka_unit_test(test_order_on_disk),
+		cmocka_unit_test(test_flush_meanwhile),
+		cmocka_unit_test(test_in_steps),
 		cmocka_unit_test(test_crash_at_each_change),
 		cmocka_unit_test(test_each_change_fails),
 		cmocka_unit_test(test_full_disk),
