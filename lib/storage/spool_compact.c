@@ -10,21 +10,12 @@
  * the others are removed. A crash before the rename leaves all as it was; after
  * it, the others hold only what was read before, since segments are read in the
  * order of their numbers.
- *
- * For every byte that is copied three or more become free, or one or more when
- * the disk was full a short time ago. A byte dies once: so compacting writes at
- * most a third, or as much again, of what was appended, besides attempts that
- * failed.
  */
 #include "spool_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
-	SHARE = 4,      /* what is needed is at most this part of the segments */
-	FULL_SHARE = 2, /* when the disk was full */
-	GAIN = 16,      /* at least this part of a segment becomes free */
 	STEP_US = 20000,
 	STEP_BYTES = 64 << 20, /* looked at in a step */
 	STEP_COPIED = 8 << 20,
@@ -82,75 +73,7 @@ static void remove_copy(const rco_spool *spool)
 		(void)fs->unlink(fs->ctx, path);
 }
 
-/* ---- choosing ---- */
-
-typedef struct run {
-	size_t first, count;
-	uint64_t live, size;
-} run;
-
-static int by_number(const void *a, const void *b)
-{
-	const rco__segment *const *x = a, *const *y = b;
-
-	return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
-}
-
-/* segment_lock held. All of them, in their order. */
-static rco__segment **sorted(rco_spool *spool, size_t *count)
-{
-	rco__segment **all, *seg;
-
-	*count = 0;
-	for (seg = spool->segments; seg != NULL; seg = seg->next)
-		++*count;
-	all = rco__alloc(&spool->env, (*count + 1) * sizeof(rco__segment *));
-	*count = 0;
-	for (seg = spool->segments; all != NULL && seg != NULL; seg = seg->next)
-		all[(*count)++] = seg;
-	if (all != NULL)
-		qsort(all, *count, sizeof *all, by_number);
-	return all;
-}
-
-static int fits(const rco_spool *spool, const run *r, const rco__segment *seg, uint64_t share)
-{
-	if (seg == spool->current || seg->users > 0 || seg->stuck || seg->live == 0)
-		return 0;
-	return (r->live + seg->live) * share <= r->size + seg->size &&
-	       r->live + seg->live + RCO__SPOOL_SEG_HEADER <= spool->segment_bytes;
-}
-
-static void take(run *r, const rco__segment *seg)
-{
-	r->live += seg->live;
-	r->size += seg->size;
-	r->count++;
-}
-
-/* The run of neighbours by which most is won; its count is 0 if there is none that is worth it. */
-static run choose(const rco_spool *spool, rco__segment *const *all, size_t n, uint64_t share)
-{
-	run best = {.count = 0};
-	size_t i, next;
-
-	for (i = 0; i < n; i = next) {
-		run r = {.first = i};
-
-		for (next = i; next < n && fits(spool, &r, all[next], share); next++)
-			take(&r, all[next]);
-		if (r.count == 0) {
-			next = i + 1;
-			continue;
-		}
-		/* Those before it, on their own not worth it: so that few files are left, not many small ones. */
-		while (r.first > 0 && fits(spool, &r, all[r.first - 1], share))
-			take(&r, all[--r.first]);
-		if (r.size - r.live >= spool->segment_bytes / GAIN && r.size - r.live > best.size - best.live)
-			best = r;
-	}
-	return best;
-}
+/* ---- beginning ---- */
 
 static void release(rco_spool *spool, rco__compaction *c)
 {
@@ -223,14 +146,14 @@ static void give_up(rco_spool *spool, rco__compaction *c)
 }
 
 /* segment_lock held. The chosen become a compaction, and are held. */
-static rco__compaction *take_run(rco_spool *spool, rco__segment **all, const run *r)
+static rco__compaction *take_run(rco_spool *spool, rco__segment **chosen, size_t count)
 {
 	rco__compaction *c = rco__zalloc(&spool->env, 1, sizeof *c);
 	size_t i;
 
 	if (c == NULL)
 		return NULL;
-	c->into = rco__segment_new(spool, all[r->first]->number);
+	c->into = rco__segment_new(spool, chosen[0]->number);
 	if (c->into == NULL) {
 		rco__release(&spool->env, c);
 		return NULL;
@@ -240,9 +163,8 @@ static rco__compaction *take_run(rco_spool *spool, rco__segment **all, const run
 	c->into->size = RCO__SPOOL_SEG_HEADER;
 	c->into->next = spool->segments;
 	spool->segments = c->into;
-	c->from = all;
-	memmove(c->from, &all[r->first], r->count * sizeof(rco__segment *));
-	c->count = r->count;
+	c->from = chosen;
+	c->count = count;
 	for (i = 0; i < c->count; i++)
 		c->from[i]->users++;
 	return c;
@@ -252,23 +174,19 @@ static void begin(rco_spool *spool)
 {
 	int64_t now = rco__mono_us(&spool->env);
 	rco__compaction *c = NULL;
-	rco__segment **all;
-	run r = {.count = 0};
-	size_t n;
+	rco__segment **chosen;
+	size_t n = 0;
 	int rc;
 
 	if (now < spool->compact_retry_us)
 		return;
 	(void)pthread_mutex_lock(&spool->segment_lock);
-	all = sorted(spool, &n);
-	if (all != NULL)
-		r = choose(spool, all, n,
-		           spool->full_us != 0 && now - spool->full_us < FULL_US ? FULL_SHARE : SHARE);
-	if (r.count > 0)
-		c = take_run(spool, all, &r);
+	chosen = rco__segments_choose(spool, spool->full_us != 0 && now - spool->full_us < FULL_US, &n);
+	if (chosen != NULL)
+		c = take_run(spool, chosen, n);
 	(void)pthread_mutex_unlock(&spool->segment_lock);
 	if (c == NULL) {
-		rco__release(&spool->env, all);
+		rco__release(&spool->env, chosen);
 		return;
 	}
 	spool->compaction = c;

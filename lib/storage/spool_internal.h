@@ -234,12 +234,13 @@ typedef struct rco__record {
 	uint8_t nonce[24];
 } rco__record;
 
-/* ---- spool.c ---- */
-
-/* Is this the process that opened it, not a forked child, which shares its files? */
-int rco__spool_here(const rco_spool *spool);
-
 /* ---- spool_table.c ---- */
+
+/* This is the process that opens it; and the end of that. */
+void rco__spool_mark(rco_spool *spool);
+void rco__spool_unmark(rco_spool *spool);
+/* Is this that process, not a forked child, which shares its files? */
+int rco__spool_here(const rco_spool *spool);
 
 int rco__group_init(rco__group *group);
 void rco__group_destroy(rco__group *group);
@@ -400,6 +401,12 @@ int rco__window_next(const rco_spool *spool, rco__window *window, uint64_t *at, 
  * recording's lock is held. RCO_E_CORRUPT if there is none. */
 int rco__segments_search(rco_spool *spool, const rco__spooled *r, uint32_t leg, uint64_t position,
                          rco__block *block);
+
+/* ---- spool_choose.c ---- */
+
+/* Neighbours that are worth compacting, in their order; NULL if there are none. To be released. segment_lock held.
+ * full: the disk was, a short time ago. */
+rco__segment **rco__segments_choose(rco_spool *spool, int full, size_t *count);
 
 /* ---- spool_compact.c ---- */
 

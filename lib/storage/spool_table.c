@@ -1,8 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of recordings, and how threads share syncs. */
+/* The table of recordings, how threads share syncs, and whose process it is. */
 #include "spool_internal.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MARK_BYTES = 4096 };
+
+/* ---- whose process it is ---- */
+
+/* So that asking costs no system call. */
+void rco__spool_mark(rco_spool *spool)
+{
+#ifdef MADV_WIPEONFORK
+	void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	spool->owner = getpid();
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, MARK_BYTES, MADV_WIPEONFORK) != 0) {
+		(void)munmap(page, MARK_BYTES);
+		return;
+	}
+	spool->here = page;
+	*spool->here = 1;
+#else
+	spool->owner = getpid();
+#endif
+}
+
+void rco__spool_unmark(rco_spool *spool)
+{
+	if (spool->here != NULL)
+		(void)munmap(spool->here, MARK_BYTES);
+	spool->here = NULL;
+}
+
+/* Its keys read as zeros in a child: what it sealed anyone could open. */
+int rco__spool_here(const rco_spool *spool)
+{
+	return spool->here != NULL ? *spool->here != 0 : spool->owner == getpid();
+}
 
 /* ---- sharing syncs ---- */
 
