@@ -9,17 +9,14 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 5000, MARK_BYTES = 4096 };
+enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 20000 };
 
 static int check(const rco_spool *spool)
 {
 	if (spool == NULL || spool->magic != MAGIC)
 		return rco__fail(RCO_E_HANDLE, "user_data is not a live rco_spool");
-	/* Its keys read as zeros in a child: what it sealed anyone could open. */
-	if (spool->here != NULL ? *spool->here == 0 : spool->owner != getpid())
+	if (!rco__spool_here(spool))
 		return rco__fail(RCO_E_FORKED, "the spool %s belongs to the parent process", spool->path);
 	return RCO_OK;
 }
@@ -432,25 +429,6 @@ const rco_buffer_ops *rco_spool_buffer_ops(void)
 
 /* ---- life ---- */
 
-/* So that asking costs no system call. */
-static void mark_process(rco_spool *spool)
-{
-#ifdef MADV_WIPEONFORK
-	void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return;
-	if (madvise(page, MARK_BYTES, MADV_WIPEONFORK) != 0) {
-		(void)munmap(page, MARK_BYTES);
-		return;
-	}
-	spool->here = page;
-	*spool->here = 1;
-#else
-	(void)spool;
-#endif
-}
-
 static int take_paths(rco_spool *spool, const rco_spool_options *o)
 {
 	int n;
@@ -533,8 +511,7 @@ static void free_spool(rco_spool *spool)
 	(void)pthread_mutex_destroy(&spool->compact_lock);
 	rco__group_destroy(&spool->segment_group);
 	rco__group_destroy(&spool->slot_group);
-	if (spool->here != NULL)
-		(void)munmap(spool->here, MARK_BYTES);
+	rco__spool_unmark(spool);
 	rco_memzero(spool, sizeof *spool);
 	rco__release(&env, spool);
 }
@@ -547,8 +524,7 @@ int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_s
 	if (spool == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a spool");
 	spool->env = *env;
-	spool->owner = getpid();
-	mark_process(spool);
+	rco__spool_mark(spool);
 	spool->lock_fd = spool->slots_fd = spool->index_fd = -1;
 	spool->next_number = 1;
 	spool->segment_bytes = options->segment_bytes != 0 ? options->segment_bytes : (uint64_t)SEGMENT_BYTES;
@@ -557,8 +533,7 @@ int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_s
 	spool->keys_ud = options->keys_user_data;
 	rc = init_locks(spool);
 	if (rc != RCO_OK) {
-		if (spool->here != NULL)
-			(void)munmap(spool->here, MARK_BYTES);
+		rco__spool_unmark(spool);
 		rco__release(env, spool);
 		return rc;
 	}

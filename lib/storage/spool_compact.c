@@ -10,21 +10,12 @@
  * the others are removed. A crash before the rename leaves all as it was; after
  * it, the others hold only what was read before, since segments are read in the
  * order of their numbers.
- *
- * For every byte that is copied three or more become free, or one or more when
- * the disk was full a short time ago. A byte dies once: so compacting writes at
- * most a third, or as much again, of what was appended, besides attempts that
- * failed.
  */
 #include "spool_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
-	SHARE = 4,      /* what is needed is at most this part of the segments */
-	FULL_SHARE = 2, /* when the disk was full */
-	GAIN = 16,      /* at least this part of a segment becomes free */
 	STEP_US = 20000,
 	STEP_BYTES = 64 << 20, /* looked at in a step */
 	STEP_COPIED = 8 << 20,
@@ -48,7 +39,6 @@ struct rco__compaction {
 	rco__window window;
 	uint8_t *out;
 	size_t out_size, out_cap;
-	int revoked; /* records were left out whose erasure has not come yet */
 	int checks;
 };
 
@@ -83,75 +73,7 @@ static void remove_copy(const rco_spool *spool)
 		(void)fs->unlink(fs->ctx, path);
 }
 
-/* ---- choosing ---- */
-
-typedef struct run {
-	size_t first, count;
-	uint64_t live, size;
-} run;
-
-static int by_number(const void *a, const void *b)
-{
-	const rco__segment *const *x = a, *const *y = b;
-
-	return ((*x)->number > (*y)->number) - ((*x)->number < (*y)->number);
-}
-
-/* segment_lock held. All of them, in their order. */
-static rco__segment **sorted(rco_spool *spool, size_t *count)
-{
-	rco__segment **all, *seg;
-
-	*count = 0;
-	for (seg = spool->segments; seg != NULL; seg = seg->next)
-		++*count;
-	all = rco__alloc(&spool->env, (*count + 1) * sizeof(rco__segment *));
-	*count = 0;
-	for (seg = spool->segments; all != NULL && seg != NULL; seg = seg->next)
-		all[(*count)++] = seg;
-	if (all != NULL)
-		qsort(all, *count, sizeof *all, by_number);
-	return all;
-}
-
-static int fits(const rco_spool *spool, const run *r, const rco__segment *seg, uint64_t share)
-{
-	if (seg == spool->current || seg->users > 0 || seg->stuck || seg->live == 0)
-		return 0;
-	return (r->live + seg->live) * share <= r->size + seg->size &&
-	       r->live + seg->live + RCO__SPOOL_SEG_HEADER <= spool->segment_bytes;
-}
-
-static void take(run *r, const rco__segment *seg)
-{
-	r->live += seg->live;
-	r->size += seg->size;
-	r->count++;
-}
-
-/* The run of neighbours by which most is won; its count is 0 if there is none that is worth it. */
-static run choose(const rco_spool *spool, rco__segment *const *all, size_t n, uint64_t share)
-{
-	run best = {.count = 0};
-	size_t i, next;
-
-	for (i = 0; i < n; i = next) {
-		run r = {.first = i};
-
-		for (next = i; next < n && fits(spool, &r, all[next], share); next++)
-			take(&r, all[next]);
-		if (r.count == 0) {
-			next = i + 1;
-			continue;
-		}
-		/* Those before it, on their own not worth it: so that few files are left, not many small ones. */
-		while (r.first > 0 && fits(spool, &r, all[r.first - 1], share))
-			take(&r, all[--r.first]);
-		if (r.size - r.live >= spool->segment_bytes / GAIN && r.size - r.live > best.size - best.live)
-			best = r;
-	}
-	return best;
-}
+/* ---- beginning ---- */
 
 static void release(rco_spool *spool, rco__compaction *c)
 {
@@ -186,14 +108,14 @@ static int prepare(rco_spool *spool, rco__compaction *c)
 	return rc == RCO_OK ? create_copy(spool, c) : rc;
 }
 
-static void tell(rco_spool *spool, int rc)
+static void tell(rco_spool *spool)
 {
 	spool->compact_retry_us = rco__mono_us(&spool->env) + RETRY_US;
 	if (!spool->compact_told)
 		rco__log(&spool->env, RCO_LOG_WARN,
 		         "segments cannot be compacted, trying again, until then finished calls keep some space: "
 		         "%s",
-		         rc == RCO_OK ? "recordings are being erased" : rco_error_detail());
+		         rco_error_detail());
 	spool->compact_told = 1;
 }
 
@@ -216,22 +138,22 @@ static void end(rco_spool *spool, rco__compaction *c)
 }
 
 /* The index knows nothing of the copy. */
-static void give_up(rco_spool *spool, rco__compaction *c, int rc)
+static void give_up(rco_spool *spool, rco__compaction *c)
 {
-	tell(spool, rc);
+	tell(spool);
 	remove_copy(spool);
 	end(spool, c);
 }
 
 /* segment_lock held. The chosen become a compaction, and are held. */
-static rco__compaction *take_run(rco_spool *spool, rco__segment **all, const run *r)
+static rco__compaction *take_run(rco_spool *spool, rco__segment **chosen, size_t count)
 {
 	rco__compaction *c = rco__zalloc(&spool->env, 1, sizeof *c);
 	size_t i;
 
 	if (c == NULL)
 		return NULL;
-	c->into = rco__segment_new(spool, all[r->first]->number);
+	c->into = rco__segment_new(spool, chosen[0]->number);
 	if (c->into == NULL) {
 		rco__release(&spool->env, c);
 		return NULL;
@@ -241,9 +163,8 @@ static rco__compaction *take_run(rco_spool *spool, rco__segment **all, const run
 	c->into->size = RCO__SPOOL_SEG_HEADER;
 	c->into->next = spool->segments;
 	spool->segments = c->into;
-	c->from = all;
-	memmove(c->from, &all[r->first], r->count * sizeof(rco__segment *));
-	c->count = r->count;
+	c->from = chosen;
+	c->count = count;
 	for (i = 0; i < c->count; i++)
 		c->from[i]->users++;
 	return c;
@@ -253,30 +174,26 @@ static void begin(rco_spool *spool)
 {
 	int64_t now = rco__mono_us(&spool->env);
 	rco__compaction *c = NULL;
-	rco__segment **all;
-	run r = {.count = 0};
-	size_t n;
+	rco__segment **chosen;
+	size_t n = 0;
 	int rc;
 
 	if (now < spool->compact_retry_us)
 		return;
 	(void)pthread_mutex_lock(&spool->segment_lock);
-	all = sorted(spool, &n);
-	if (all != NULL)
-		r = choose(spool, all, n,
-		           spool->full_us != 0 && now - spool->full_us < FULL_US ? FULL_SHARE : SHARE);
-	if (r.count > 0)
-		c = take_run(spool, all, &r);
+	chosen = rco__segments_choose(spool, spool->full_us != 0 && now - spool->full_us < FULL_US, &n);
+	if (chosen != NULL)
+		c = take_run(spool, chosen, n);
 	(void)pthread_mutex_unlock(&spool->segment_lock);
 	if (c == NULL) {
-		rco__release(&spool->env, all);
+		rco__release(&spool->env, chosen);
 		return;
 	}
 	spool->compaction = c;
 	c->offset = RCO__SPOOL_SEG_HEADER;
 	rc = prepare(spool, c);
 	if (rc != RCO_OK)
-		give_up(spool, c, rc);
+		give_up(spool, c);
 }
 
 /* ---- reading a file record by record ---- */
@@ -354,8 +271,8 @@ static int is_revoked(rco__spooled *r)
 }
 
 /* Does the index name this very record? */
-static int is_needed(rco_spool *spool, rco__compaction *c, const rco__segment *seg, const rco__record *record,
-                     int *needed)
+static int is_needed(rco_spool *spool, const rco__compaction *c, const rco__segment *seg,
+                     const rco__record *record, int *needed)
 {
 	uint64_t last = record->position + record->raw_size - 1;
 	rco__spooled *r = owner(spool, record);
@@ -367,7 +284,7 @@ static int is_needed(rco_spool *spool, rco__compaction *c, const rco__segment *s
 	if (r == NULL)
 		return RCO_OK;
 	if (is_revoked(r)) {
-		c->revoked = 1; /* what cannot be opened any more is not written anew */
+		rco__spooled_forget(spool, r); /* what cannot be opened any more is not written anew */
 	} else if (last < r->legs[record->leg].held) {
 		rc = rco__leg_at(spool, &r->legs[record->leg], last, &block, &piece);
 		*needed = rc == RCO_OK && piece.segment == seg && piece.offset == c->offset;
@@ -435,7 +352,7 @@ static void copy(rco_spool *spool, rco__compaction *c, budget *b)
 		if (c->at < c->count && rc2 == RCO_OK && rc != RCO_E_NO_MEMORY && rc != RCO_E_NO_SPACE)
 			c->from[c->at]->stuck =
 				1; /* it, or the index of it, cannot be read: others go without it */
-		give_up(spool, c, rc);
+		give_up(spool, c);
 		return;
 	}
 	(void)pthread_mutex_lock(&spool->segment_lock);
@@ -491,11 +408,11 @@ static int point_some(rco_spool *spool, rco__compaction *c, rco__segment *to, bu
 }
 
 /* The index has to be pointed back, before the copy may go. */
-static void turn_back(rco_spool *spool, rco__compaction *c, int rc)
+static void turn_back(rco_spool *spool, rco__compaction *c)
 {
 	size_t i;
 
-	tell(spool, rc);
+	tell(spool);
 	(void)pthread_mutex_lock(&spool->segment_lock);
 	for (i = 0; i < c->count; i++)
 		c->from[i]->leaving = 0;
@@ -514,7 +431,7 @@ static void point_all(rco_spool *spool, rco__compaction *c, budget *b)
 	if (rc == RCO_PENDING)
 		return;
 	if (rc != RCO_OK) {
-		turn_back(spool, c, rc);
+		turn_back(spool, c);
 		return;
 	}
 	c->checks = 0;
@@ -547,14 +464,12 @@ static int check(rco_spool *spool, rco__compaction *c)
 		c->stage = RENAME;
 		return 0;
 	}
-	if (++c->checks < CHECKS)
+	if (rco__spooled_dig(spool, INT64_MIN) || ++c->checks < CHECKS)
 		return 1;
-	if (!c->revoked) {
-		(void)left(spool, c, 1);
-		(void)rco__fail(RCO_E_CORRUPT, "%s/%016llx.rcos or one behind it is damaged and stays as it is",
-		                spool->path, (unsigned long long)c->from[0]->number);
-	}
-	turn_back(spool, c, c->revoked ? RCO_OK : RCO_E_CORRUPT);
+	(void)left(spool, c, 1);
+	(void)rco__fail(RCO_E_CORRUPT, "%s/%016llx.rcos or one behind it is damaged and stays as it is",
+	                spool->path, (unsigned long long)c->from[0]->number);
+	turn_back(spool, c);
 	return 0;
 }
 
@@ -596,7 +511,7 @@ static void rename_copy(rco_spool *spool, rco__compaction *c)
 	if (rc == RCO_OK)
 		rc = fs->rename(fs->ctx, from, to);
 	if (rc != RCO_OK) {
-		turn_back(spool, c, rc);
+		turn_back(spool, c);
 		return;
 	}
 	(void)pthread_mutex_lock(&spool->segment_lock);
@@ -613,7 +528,7 @@ static int settle(rco_spool *spool, rco__compaction *c)
 	int rc = fs->sync_dir(fs->ctx, spool->path);
 
 	if (rc != RCO_OK) { /* both are there until it is known that one is enough */
-		tell(spool, rc);
+		tell(spool);
 		return 1;
 	}
 	spool->compact_told = 0;
@@ -677,7 +592,7 @@ void rco__compact_close(rco_spool *spool)
 
 	if (c == NULL)
 		return;
-	if (c->into->nameless)
+	if (c->into->nameless && rco__spool_here(spool))
 		remove_copy(spool);
 	spool->compaction = NULL;
 	release(spool, c);

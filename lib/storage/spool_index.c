@@ -196,7 +196,7 @@ static void give_number(rco_spool *spool, uint32_t number)
 	spool->n_index_free = 0;
 	spool->index_size = 0;
 	spool->n_kept = 0;
-	if (spool->index_fd >= 0)
+	if (spool->index_fd >= 0 && rco__spool_here(spool))
 		(void)fs->truncate(fs->ctx, spool->index_fd, 0);
 }
 
@@ -431,6 +431,7 @@ void rco__leg_free(rco_spool *spool, rco__spool_leg *leg)
 	leg->blocks = NULL;
 	leg->tail = NULL;
 	leg->n_blocks = leg->cap_blocks = leg->count = leg->cap = 0;
+	leg->held = leg->tail_position = 0;
 }
 
 int rco__leg_forget(rco_spool *spool, rco__spool_leg *leg)

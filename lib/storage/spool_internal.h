@@ -236,6 +236,12 @@ typedef struct rco__record {
 
 /* ---- spool_table.c ---- */
 
+/* This is the process that opens it; and the end of that. */
+void rco__spool_mark(rco_spool *spool);
+void rco__spool_unmark(rco_spool *spool);
+/* Is this that process, not a forked child, which shares its files? */
+int rco__spool_here(const rco_spool *spool);
+
 int rco__group_init(rco__group *group);
 void rco__group_destroy(rco__group *group);
 /* Have `sync` run at least once, begun after this call. An error also if one that was under way failed. */
@@ -254,6 +260,8 @@ rco__spooled *rco__spooled_find(rco_spool *spool, const uint8_t id[16]);
 rco__spooled *rco__spooled_insert(rco_spool *spool, rco__spooled *r);
 /* Recording's lock held: who waits for it finds it gone. The caller keeps its reference. */
 void rco__spooled_take_out(rco_spool *spool, rco__spooled *r);
+/* It is erased or revoked, its lock is held: its segments do not count it any more, its index is empty. */
+void rco__spooled_forget(rco_spool *spool, rco__spooled *r);
 /* It is out of the table, its lock is held: its segments do not count it any more. If much of its index has to be
  * read for that, it is done later, so that erasing takes no longer for a long call. */
 void rco__spooled_bury(rco_spool *spool, rco__spooled *r);
@@ -393,6 +401,12 @@ int rco__window_next(const rco_spool *spool, rco__window *window, uint64_t *at, 
  * recording's lock is held. RCO_E_CORRUPT if there is none. */
 int rco__segments_search(rco_spool *spool, const rco__spooled *r, uint32_t leg, uint64_t position,
                          rco__block *block);
+
+/* ---- spool_choose.c ---- */
+
+/* Neighbours that are worth compacting, in their order; NULL if there are none. To be released. segment_lock held.
+ * full: the disk was, a short time ago. */
+rco__segment **rco__segments_choose(rco_spool *spool, int full, size_t *count);
 
 /* ---- spool_compact.c ---- */
 

@@ -1,8 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of recordings, and how threads share syncs. */
+/* The table of recordings, how threads share syncs, and whose process it is. */
 #include "spool_internal.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MARK_BYTES = 4096 };
+
+/* ---- whose process it is ---- */
+
+/* So that asking costs no system call. */
+void rco__spool_mark(rco_spool *spool)
+{
+#ifdef MADV_WIPEONFORK
+	void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	spool->owner = getpid();
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, MARK_BYTES, MADV_WIPEONFORK) != 0) {
+		(void)munmap(page, MARK_BYTES);
+		return;
+	}
+	spool->here = page;
+	*spool->here = 1;
+#else
+	spool->owner = getpid();
+#endif
+}
+
+void rco__spool_unmark(rco_spool *spool)
+{
+	if (spool->here != NULL)
+		(void)munmap(spool->here, MARK_BYTES);
+	spool->here = NULL;
+}
+
+/* Its keys read as zeros in a child: what it sealed anyone could open. */
+int rco__spool_here(const rco_spool *spool)
+{
+	return spool->here != NULL ? *spool->here != 0 : spool->owner == getpid();
+}
 
 /* ---- sharing syncs ---- */
 
@@ -169,7 +208,7 @@ void rco__spooled_take_out(rco_spool *spool, rco__spooled *r)
 
 /* ---- the erased ---- */
 
-static void forget(rco_spool *spool, rco__spooled *r)
+void rco__spooled_forget(rco_spool *spool, rco__spooled *r)
 {
 	uint32_t i;
 
@@ -189,7 +228,7 @@ void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
 	for (i = 0; i < RCO_MAX_LEGS; i++)
 		blocks += r->legs[i].n_blocks;
 	if (blocks == 0) {
-		forget(spool, r);
+		rco__spooled_forget(spool, r);
 		return;
 	}
 	atomic_fetch_add(&r->refs, 1);
@@ -202,8 +241,11 @@ void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
 int rco__spooled_dig(rco_spool *spool, int64_t until_us)
 {
 	rco__spooled *r;
-	int more = 1;
+	int more;
 
+	(void)pthread_mutex_lock(&spool->graves_lock);
+	more = spool->graves != NULL;
+	(void)pthread_mutex_unlock(&spool->graves_lock);
 	while (more && rco__mono_us(&spool->env) <= until_us) {
 		(void)pthread_mutex_lock(&spool->graves_lock);
 		r = spool->graves;
@@ -214,7 +256,7 @@ int rco__spooled_dig(rco_spool *spool, int64_t until_us)
 		if (r == NULL)
 			break;
 		(void)pthread_mutex_lock(&r->lock);
-		forget(spool, r);
+		rco__spooled_forget(spool, r);
 		(void)pthread_mutex_unlock(&r->lock);
 		rco__spooled_put(spool, r);
 	}

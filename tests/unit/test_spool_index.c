@@ -8,6 +8,8 @@
 
 #include "../../lib/storage/spool_internal.h"
 
+#include <sys/wait.h>
+
 enum { HOUR = 18000, CHUNK = 16, LEG_BYTES = 2560 };
 
 /* ---- memory ---- */
@@ -209,6 +211,36 @@ static void test_erased_with_its_index(void **state)
 	b_destroy(&b);
 }
 
+/* A child shares the file with its parent: when it frees the spool the parent's index stays. */
+static void test_freed_by_a_child(void **state)
+{
+	index_fs x;
+	bench b;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	start(&b, &x, 0);
+	b_open(&b);
+	b_begin(&b, 1);
+	fill(&b, 0, 300);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		rco_result result = b_result();
+
+		status = rco_spool_buffer_ops()->flush(1, &result, b.spool) == RCO_E_FORKED ? 0 : 1;
+		rco_spool_free(b.spool);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_true(lseek(atomic_load(&x.fd), 0, SEEK_END) > 0);
+	b_holds(&b, 1, 0, 300 * CHUNK);
+	assert_null(strstr(b.log, "searching"));
+	b_destroy(&b);
+}
+
 /* ---- it cannot be written ---- */
 
 static void test_index_cannot_be_written(void **state)
@@ -343,8 +375,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_hour_in_little_memory), cmocka_unit_test(test_erased_with_its_index),
-		cmocka_unit_test(test_index_cannot_be_written),  cmocka_unit_test(test_index_cannot_be_read),
-		cmocka_unit_test(test_index_is_damaged),         cmocka_unit_test(test_neither_index_nor_record),
+		cmocka_unit_test(test_freed_by_a_child),         cmocka_unit_test(test_index_cannot_be_written),
+		cmocka_unit_test(test_index_cannot_be_read),     cmocka_unit_test(test_index_is_damaged),
+		cmocka_unit_test(test_neither_index_nor_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* For the tests of compacting: a file system that fails or tells, two long calls, and many short ones. */
+#ifndef TESTS_SUPPORT_COMPACT_H
+#define TESTS_SUPPORT_COMPACT_H
+
+#include "support_base.h"
+#include "support_spool.h"
+
+#include "../lib/storage/spool_internal.h"
+
+enum { SEGMENT = 20000, LONG = 1, OTHER = 3, SHORT = 2, LONG_PIECE = 100, SHORT_PIECE = 900 };
+enum { BEFORE, AFTER, HALF };
+
+/* A file system that can fail or tell at each change, and says what was done in which order. */
+typedef struct watch {
+	rco__fs table;
+	const rco__fs *real;
+	_Atomic uint32_t changes, at; /* so far; at which something happens, counted from 1, 0: never */
+	_Atomic int lasting, how, code;
+	_Atomic int copy_full; /* no space for compacted segments */
+	_Atomic int copy_fd;
+	_Atomic uint32_t other_syncs; /* of other files than the copy */
+	void (*then)(void *);         /* in place of failing */
+	void (*at_rename)(void *);
+	void *then_arg;
+	char order[4096]; /* S sync of the copy, R rename, D sync of the folder, U a segment removed */
+	size_t n_order;
+	pthread_mutex_t order_lock;
+} watch;
+
+static inline void note(watch *w, char what)
+{
+	(void)pthread_mutex_lock(&w->order_lock);
+	if (w->n_order + 1 < sizeof w->order)
+		w->order[w->n_order++] = what;
+	w->order[w->n_order] = '\0';
+	(void)pthread_mutex_unlock(&w->order_lock);
+}
+
+static inline int ends(const char *path, const char *with)
+{
+	return strlen(path) >= strlen(with) && strcmp(path + strlen(path) - strlen(with), with) == 0;
+}
+
+static inline int hit(watch *w)
+{
+	uint32_t n = atomic_fetch_add(&w->changes, 1) + 1, at = atomic_load(&w->at);
+
+	if (at == 0 || (n != at && !(n > at && atomic_load(&w->lasting))))
+		return 0;
+	if (w->then == NULL)
+		return 1;
+	w->then(w->then_arg);
+	return 0;
+}
+
+static inline int c_open(void *ctx, const char *path, int how, int *fd)
+{
+	watch *w = ctx;
+	int rc;
+
+	if (how >= RCO__FS_CREATE && hit(w))
+		return atomic_load(&w->code);
+	rc = w->real->open(w->real->ctx, path, how, fd);
+	if (rc == RCO_OK && ends(path, "compact.tmp"))
+		atomic_store(&w->copy_fd, *fd);
+	return rc;
+}
+
+static inline int c_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+{
+	watch *w = ctx;
+	int bad = hit(w), how = atomic_load(&w->how), rc;
+
+	if (fd == atomic_load(&w->copy_fd) && atomic_load(&w->copy_full))
+		return RCO_E_NO_SPACE;
+	if (bad && how == BEFORE)
+		return atomic_load(&w->code);
+	rc = w->real->write(w->real->ctx, fd, buf, bad && how == HALF ? size / 2 : size, offset);
+	return bad ? atomic_load(&w->code) : rc;
+}
+
+static inline int c_sync(void *ctx, int fd)
+{
+	watch *w = ctx;
+
+	if (fd == atomic_load(&w->copy_fd))
+		note(w, 'S');
+	else
+		atomic_fetch_add(&w->other_syncs, 1);
+	return hit(w) ? atomic_load(&w->code) : RCO_OK;
+}
+
+static inline int c_sync_dir(void *ctx, const char *path)
+{
+	(void)path;
+	note(ctx, 'D');
+	return hit(ctx) ? atomic_load(&((watch *)ctx)->code) : RCO_OK;
+}
+
+static inline int c_rename(void *ctx, const char *from, const char *to)
+{
+	watch *w = ctx;
+
+	note(w, 'R');
+	if (w->at_rename != NULL)
+		w->at_rename(w->then_arg);
+	return hit(w) ? atomic_load(&w->code) : w->real->rename(w->real->ctx, from, to);
+}
+
+static inline int c_unlink(void *ctx, const char *path)
+{
+	watch *w = ctx;
+
+	if (ends(path, ".rcos"))
+		note(w, 'U');
+	return hit(w) ? atomic_load(&w->code) : w->real->unlink(w->real->ctx, path);
+}
+
+static inline void watch_init(watch *w)
+{
+	memset(w, 0, sizeof *w);
+	assert_int_equal(pthread_mutex_init(&w->order_lock, NULL), 0);
+	w->real = rco__fs_posix();
+	w->table = *w->real;
+	w->table.ctx = w;
+	w->table.open = c_open;
+	w->table.write = c_write;
+	w->table.sync = c_sync;
+	w->table.sync_dir = c_sync_dir;
+	w->table.rename = c_rename;
+	w->table.unlink = c_unlink;
+	atomic_store(&w->code, RCO_E_NO_SPACE);
+	atomic_store(&w->copy_fd, -1);
+}
+
+static inline void arm(watch *w, uint32_t in, int how)
+{
+	atomic_store(&w->how, how);
+	atomic_store(&w->at, in == 0 ? 0 : atomic_load(&w->changes) + in);
+}
+
+static inline void start(bench *b, watch *w)
+{
+	watch_init(w);
+	b_init_under(b, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
+	b->fs = &w->table;
+	b->segment_bytes = SEGMENT;
+	b_open(b);
+}
+
+static inline void add_size(const char *file, void *user_data)
+{
+	struct stat st;
+
+	if (ends(file, ".rcos") && stat(file, &st) == 0)
+		*(uint64_t *)user_data += (uint64_t)st.st_size;
+}
+
+static inline uint64_t segment_bytes(bench *b)
+{
+	uint64_t sum = 0;
+
+	t_tree_each(b->spool_path, add_size, &sum);
+	return sum;
+}
+
+/* As the engine's housekeeping, some seconds long. */
+static inline void maintain(bench *b, int times)
+{
+	int i;
+
+	for (i = 0; i < times; i++) {
+		t_clock_advance(&b->clock, 11000);
+		assert_int_equal(rco__spool_maintain(b->spool), RCO_OK);
+	}
+}
+
+/* Two long calls and so many short ones between their pieces, which are then erased. */
+static inline uint64_t fill(bench *b, uint64_t from, int rounds)
+{
+	int i;
+	uint64_t k;
+
+	for (i = 0; i < rounds; i++) {
+		b_begin(b, SHORT);
+		b_noise(b, LONG, 0, from, LONG_PIECE);
+		for (k = 0; k < 8; k++)
+			b_noise(b, SHORT, 0, k * SHORT_PIECE, SHORT_PIECE);
+		b_noise(b, OTHER, 1, from, LONG_PIECE);
+		from += LONG_PIECE;
+		b_erase(b, SHORT);
+	}
+	return from;
+}
+
+static inline void check_kept(bench *b, uint64_t held)
+{
+	b_found f;
+
+	b_scan(b, &f);
+	assert_int_equal(f.n, 2);
+	assert_int_equal(b_where(&f, SHORT), -1);
+	assert_int_equal(f.at[b_where(&f, LONG)].damaged, 0);
+	assert_int_equal(f.at[b_where(&f, OTHER)].damaged, 0);
+	b_holds(b, LONG, 0, held);
+	b_holds(b, OTHER, 1, held);
+}
+
+#endif
