@@ -291,6 +291,30 @@ static void publish(rco__ledger *ledger)
 	}
 }
 
+/* Under the mutex: who waited for this commit learns how it went, and one of those who came too late for it leads
+ * the next. Nobody else is disturbed, however many wait. */
+static void tell(rco__ledger *ledger)
+{
+	rco__ledger_waiter **at = &ledger->waiters, *w;
+	int chosen = 0;
+
+	while ((w = *at) != NULL) {
+		if (w->lsn <= ledger->synced)
+			w->outcome = RCO__LEDGER_DURABLE;
+		else if (ledger->group_durably && w->lsn <= ledger->group_target)
+			w->outcome = RCO__LEDGER_FAILED;
+		else if (!chosen)
+			w->outcome = RCO__LEDGER_LEAD;
+		else {
+			at = &w->next;
+			continue;
+		}
+		chosen |= w->outcome == RCO__LEDGER_LEAD;
+		*at = w->next;
+		(void)sem_post(&w->told); /* the last that we know of it: it is on its thread's stack */
+	}
+}
+
 /* Under the mutex, which it lets go meanwhile; nobody else leads. */
 static int lead(rco__ledger *ledger, int durably)
 {
@@ -309,54 +333,51 @@ static int lead(rco__ledger *ledger, int durably)
 		(void)snprintf(ledger->failure, sizeof ledger->failure,
 		               "ledger %s cannot be written; it is retried: %s", ledger->dir, rco_error_detail());
 	ledger->leading = 0;
-	ledger->group++;
 	pthread_cond_broadcast(&ledger->done);
+	tell(ledger);
 	return rc;
 }
 
-/* Wait for the present leader to finish. 1 if `lsn` was in its group. */
+/* Under the mutex, which it lets go meanwhile: wait until the present leader has news for `lsn`. */
 static int follow(rco__ledger *ledger, uint64_t lsn)
 {
-	uint64_t group = ledger->group;
-	/* A group that is only written, not synced, says nothing about being durable. */
-	int mine = ledger->group_durably && ledger->group_target >= lsn;
+	rco__ledger_waiter me = {.lsn = lsn, .next = ledger->waiters};
 
-	while (ledger->group == group)
-		pthread_cond_wait(&ledger->done, &ledger->mutex);
-	return mine;
-}
-
-static int sync_locked(rco__ledger *ledger, uint64_t lsn)
-{
-	int tried = 0;
-
-	while (atomic_load_explicit(&ledger->durable, memory_order_relaxed) < lsn) {
-		if (tried)
-			return RCO_E_NOT_DURABLE;
-		if (ledger->leading) {
-			tried = follow(ledger, lsn);
-		} else {
-			(void)lead(ledger, 1);
-			tried = 1;
-		}
-	}
-	return RCO_OK;
+	(void)sem_init(&me.told, 0, 0);
+	ledger->waiters = &me;
+	pthread_mutex_unlock(&ledger->mutex);
+	while (sem_wait(&me.told) != 0) /* a signal handler of the host's */
+		;
+	(void)sem_destroy(&me.told);
+	return me.outcome;
 }
 
 int rco__ledger_sync(rco__ledger *ledger, uint64_t lsn)
 {
 	char failure[sizeof ledger->failure];
-	int rc;
+	int outcome = RCO__LEDGER_LEAD;
 
 	pthread_mutex_lock(&ledger->mutex);
 	if (lsn >= ledger->next_seq) {
 		pthread_mutex_unlock(&ledger->mutex);
 		return rco__fail(RCO_E_INVALID, "ledger sync to %" PRIu64 ", which was never appended", lsn);
 	}
-	rc = sync_locked(ledger, lsn);
+	while (outcome == RCO__LEDGER_LEAD && atomic_load_explicit(&ledger->durable, memory_order_relaxed) < lsn) {
+		if (ledger->leading) {
+			outcome = follow(ledger, lsn);
+			if (outcome == RCO__LEDGER_DURABLE)
+				return RCO_OK;
+			pthread_mutex_lock(&ledger->mutex);
+		} else {
+			(void)lead(ledger, 1);
+			outcome = atomic_load_explicit(&ledger->durable, memory_order_relaxed) >= lsn
+			                  ? RCO__LEDGER_DURABLE
+			                  : RCO__LEDGER_FAILED;
+		}
+	}
 	memcpy(failure, ledger->failure, sizeof failure);
 	pthread_mutex_unlock(&ledger->mutex);
-	return rc == RCO_OK ? RCO_OK : rco__fail(rc, "%s", failure);
+	return outcome == RCO__LEDGER_FAILED ? rco__fail(RCO_E_NOT_DURABLE, "%s", failure) : RCO_OK;
 }
 
 static int write_out(rco__ledger *ledger, int wait)
@@ -366,7 +387,7 @@ static int write_out(rco__ledger *ledger, int wait)
 
 	pthread_mutex_lock(&ledger->mutex);
 	while (ledger->leading && wait)
-		(void)follow(ledger, 0);
+		pthread_cond_wait(&ledger->done, &ledger->mutex);
 	if (ledger->leading) /* what has been written is the leader's to know */
 		rc = ledger->tail ? RCO_PENDING : RCO_OK;
 	else if (ledger->tail && ledger->tail != ledger->last_written)

@@ -8,6 +8,7 @@
 #include "ledger.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 enum {
@@ -107,6 +108,21 @@ typedef struct rco__ledger_file {
 	rco__ledger_header header; /* valid if header_ok */
 } rco__ledger_file;
 
+/* How a commit went for who waited for it. */
+enum {
+	RCO__LEDGER_LEAD = 0, /* it came too late for that one, and leads the next */
+	RCO__LEDGER_DURABLE,
+	RCO__LEDGER_FAILED
+};
+
+/* On the stack of a thread that waits. */
+typedef struct rco__ledger_waiter {
+	struct rco__ledger_waiter *next;
+	uint64_t lsn;
+	int outcome;
+	sem_t told;
+} rco__ledger_waiter;
+
 struct rco__ledger {
 	rco__env env;
 	char *dir;
@@ -128,11 +144,11 @@ struct rco__ledger {
 	rco__ledger_file *files; /* by number */
 	size_t file_count, file_capacity;
 	uint64_t next_number;
-	uint64_t settled; /* files below are complete and accounted for */
-	uint64_t used;    /* bytes used of the current file */
-	int blind;        /* memory was too short to account for an entry: delete nothing */
-	int leading;      /* somebody is the leader */
-	uint64_t group;   /* commits finished */
+	uint64_t settled;            /* files below are complete and accounted for */
+	uint64_t used;               /* bytes used of the current file */
+	int blind;                   /* memory was too short to account for an entry: delete nothing */
+	int leading;                 /* somebody is the leader */
+	rco__ledger_waiter *waiters; /* for a commit to become durable */
 	uint64_t group_target;
 	int group_durably; /* the present leader syncs */
 	char failure[512]; /* detail of the last failed commit */
