@@ -80,7 +80,6 @@ void rco__spool_free_codecs(rco_spool *spool)
 		list = item->next;
 		rco__codec_free(item->codec);
 		rco__release(&spool->env, item->buf);
-		rco_memzero(item->nonces, sizeof item->nonces);
 		rco__release(&spool->env, item);
 	}
 }
@@ -161,13 +160,19 @@ static int open_seal(rco__spooled *r, uint8_t *header, size_t size, const uint8_
 
 /* ---- appending ---- */
 
+/*
+ * Used by no other record: the random bytes are of this codec only, and for a while, and the number tells its
+ * records apart. So one system call does for many. A forked child, which would have the same, gets no key.
+ */
 static void take_nonce(rco__codec_item *item, uint8_t nonce[24])
 {
 	if (item->nonces_left == 0) {
-		randombytes_buf(item->nonces, sizeof item->nonces);
+		randombytes_buf(item->nonce, sizeof item->nonce);
 		item->nonces_left = RCO__NONCES;
 	}
-	memcpy(nonce, item->nonces[--item->nonces_left], 24);
+	item->nonces_left--;
+	memcpy(nonce, item->nonce, 24);
+	rco__put64(item->nonce + 16, rco__get64(item->nonce + 16) + 1);
 }
 
 /* Code and seal into the scratch, as a whole record. */

@@ -19,7 +19,7 @@ enum {
 	STEP_US = 20000,
 	STEP_BYTES = 64 << 20, /* looked at in a step */
 	STEP_COPIED = 8 << 20,
-	LOOK_US = 64, /* records between two looks at the clock */
+	LOOK_EVERY = 64, /* records between two looks at the clock */
 	CHECKS = 3,
 	RETRY_US = 10 * 1000000,
 	FULL_US = 60 * 1000000
@@ -55,7 +55,7 @@ static int spent(const rco_spool *spool, budget *b)
 {
 	if (b->bytes >= STEP_BYTES || b->copied >= STEP_COPIED)
 		return 1;
-	return b->records++ % LOOK_US == 0 && rco__mono_us(&spool->env) > b->until_us;
+	return b->records++ % LOOK_EVERY == 0 && rco__mono_us(&spool->env) > b->until_us;
 }
 
 static int copy_path(const rco_spool *spool, char path[RCO__SPOOL_PATH])

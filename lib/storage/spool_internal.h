@@ -133,7 +133,7 @@ typedef struct rco__spooled {
 	size_t wrapped_size;
 } rco__spooled;
 
-enum { RCO__NONCES = 64 };
+enum { RCO__NONCES = 1024 }; /* with the same random bytes */
 
 /* A codec and room for one record, lent to whoever codes. */
 typedef struct rco__codec_item {
@@ -141,8 +141,7 @@ typedef struct rco__codec_item {
 	rco__codec *codec;
 	uint8_t *buf;
 	size_t cap;
-	/* Random, each used once: one system call for many. A forked child never gets here. */
-	uint8_t nonces[RCO__NONCES][24];
+	uint8_t nonce[24]; /* the next: 16 random bytes, and a number that counts up */
 	uint32_t nonces_left;
 } rco__codec_item;
 

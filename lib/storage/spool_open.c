@@ -82,7 +82,9 @@ static int found_record(rco_spool *spool, rco__segment *segment, uint64_t offset
 		leg->format = record->format;
 	if (end <= leg->held)
 		return RCO_OK; /* written twice: the first time without an answer, or in a compacted segment too */
-	if (record->position > leg->held || leg->format != record->format)
+	/* The last: no segment of ours is so long that the index has no room for the place. */
+	if (record->position > leg->held || leg->format != record->format ||
+	    offset / RCO__SPOOL_ALIGN > UINT32_MAX)
 		return found_stray(spool, r, segment, record);
 	rc = rco__leg_reserve(spool, leg);
 	if (rc != RCO_OK)
