@@ -104,15 +104,22 @@ HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c))
 EX_DIRS  := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.c))))
 EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c)) $(EX_DIRS:%=$(B)/%)
 
-ALL_OBJ  := $(LIB_OBJ) $(HELP_OBJ) $(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard examples/*.c examples/*/*.c))
+# The bench is one program, which sees the library from inside.
+BENCH     := $(B)/bench/bench
+BENCH_OUT := $(B)/bench
+BENCH_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c))
+ONLY      ?=
+
+ALL_OBJ  := $(LIB_OBJ) $(HELP_OBJ) $(BENCH_OBJ) \
+	$(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard examples/*.c examples/*/*.c))
 CPU      := $(shell nproc 2>/dev/null || echo 2)
 JOBS      = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPU))
 
 lib: $(STATIC) $(SHARED) $(PC) ## build the library (the default)
 all: lib examples ## build the library and the examples
 
-.PHONY: all lib tests unit examples demo check check-abi check-lint check-install check-readme format packages \
-	install uninstall clean help FORCE
+.PHONY: all lib tests unit examples demo bench bench-plots check check-abi check-lint check-install \
+	check-readme format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY: $(ALL_OBJ)
 FORCE:
@@ -162,6 +169,12 @@ $(TEST_BIN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(STATIC)
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $< $(HELP_OBJ) $(STATIC) -lcmocka $(DEP_LIBS) -lm -o $@
+
+$(BENCH): $(BENCH_OBJ) $(STATIC)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $(BENCH_OBJ) $(STATIC) -lsndfile -lFLAC -lwavpack \
+		$(DEP_LIBS) -lm -o $@
 
 examples: $(EXAMPLES) ## build the examples
 
@@ -222,6 +235,14 @@ demo: ## recordings of human speech, some opted out; proves what is kept and wha
 	@tests/tools/packages.sh demo
 	+@$(MAKE) --no-print-directory -s $(JOBS) $(B)/examples/demo
 	@$(B)/examples/demo
+
+bench: ## measure everything beside its peers, about 15 minutes (ONLY="push growth" for some groups)
+	@tests/tools/packages.sh bench
+	+@$(MAKE) --no-print-directory -s $(JOBS) $(BENCH)
+	@$(BENCH) --out $(BENCH_OUT) $(ONLY)
+
+bench-plots: $(BENCH) ## draw docs/performance/*.svg anew from the last whole run of bench
+	@$(BENCH) --draw $(BENCH_OUT)/results.json docs/performance
 
 check: ## everything: packages, lint, gcc, clang, sanitizers, ABI, install, README, demo
 	@tests/tools/packages.sh check

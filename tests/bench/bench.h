@@ -17,10 +17,10 @@
 
 /* How a row's figure stands to its goal. */
 typedef enum b_goal {
-	B_SHOWN = 0,   /* no goal: an absolute figure, or a peer's */
-	B_AT_MOST,     /* `compared` <= goal */
-	B_AT_LEAST,    /* `compared` >= goal */
-	B_LESS         /* `compared` < goal */
+	B_SHOWN = 0, /* no goal: an absolute figure, or a peer's */
+	B_AT_MOST,   /* `compared` <= goal */
+	B_AT_LEAST,  /* `compared` >= goal */
+	B_LESS       /* `compared` < goal */
 } b_goal;
 
 typedef struct b_row {
@@ -30,11 +30,11 @@ typedef struct b_row {
 	double low, high;   /* 10th and 90th percentile; both 0: a single figure */
 	const char *beside; /* the peer or limit: "memcpy of the same frame"; NULL without one */
 	double beside_value;
-	double compared;    /* what the goal is about: a ratio, a difference, or the value itself */
-	const char *how;    /* what `compared` is: "value / beside", "value - beside, ns", "value" */
+	double compared; /* what the goal is about: a ratio, a difference, or the value itself */
+	const char *how; /* what `compared` is: "value / beside", "value - beside, ns", "value" */
 	b_goal kind;
 	double goal;
-	const char *note;   /* NULL, or one sentence */
+	const char *note; /* NULL, or one sentence */
 } b_row;
 
 /* ---- in a group ---- */
@@ -43,6 +43,8 @@ typedef struct b_row {
 void b_report(const b_row *row);
 /* A point of a curve: `series` of `plot` at x has y. Ends up in results.json and in the SVG of that plot. */
 void b_point(const char *plot, const char *series, double x, double y);
+/* What that plot is called, and its axes with their units: "sessions", "ns". Once, before or after its points. */
+void b_axes(const char *plot, const char *title, const char *x, const char *y);
 /* The group, or one peer of it, could not be measured: printed in its place. `peer` missing is no error. */
 void b_skipped(const char *what, const char *why);
 /* Prints to stderr and ends the group with an error. */
@@ -68,7 +70,7 @@ static inline void b_use(const void *p)
 /* Run `fn(arg)` `rounds` times, each timed as a whole, divided by `per` operations a round. */
 b_spread b_rounds(int rounds, double per, void (*fn)(void *arg), void *arg);
 
-/* A folder of this run on the disk (not a tmpfs), removed with all that is in it when the group ends. */
+/* A folder of this group on the disk (not a tmpfs), removed with all that is in it when the group ends. */
 const char *b_disk(void);
 /* The same under /dev/shm, or b_disk() without one. */
 const char *b_memory_dir(void);
@@ -86,8 +88,8 @@ typedef struct b_sound {
  * Real speech: "g711" is what came from a telephone line (asterisk-core-sounds-en-wav, 8 kHz, taken through mu-law
  * so that every sample is in its code book), "pcm16k" true 16 bit at 16 kHz (pocketsphinx-testdata), "pcm8k" that
  * halved in rate by sox-quality filtering done here. "leg" is a conversation's leg that talks 45 % of the time, of
- * the g711 kind, with the line's idle noise between. Generated: "noise", "silence", "full", "sine". About `seconds`
- * of it, repeated recordings excluded: less if there is not as much. Dies if the package is missing.
+ * the g711 kind, with the line's idle noise between. Generated: "noise", "silence", "full", "sine". About
+ * `seconds` of it, repeated recordings excluded: less if there is not as much. Dies if the package is missing.
  */
 b_sound b_sound_get(const char *kind, double seconds);
 void b_sound_free(b_sound *sound);

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that are missing: packages.sh demo | check
+# Installs the Debian packages that are missing: packages.sh demo | check | bench
 # Without the right to install it names them all in one line and fails. When nothing is missing it says nothing.
 set -euo pipefail
 
 demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-dev zstd asterisk-core-sounds-en-wav)
 check=("${demo[@]}" g++ clang libclang-rt-14-dev clang-format libcmocka-dev binutils file python3 codespell shellcheck)
+bench=("${demo[@]}" libsndfile1-dev libflac-dev libwavpack-dev flac wavpack pocketsphinx-testdata)
 
 case ${1:-} in
 demo) wanted=("${demo[@]}") ;;
 check) wanted=("${check[@]}") ;;
+bench) wanted=("${bench[@]}") ;;
 *)
-    echo "usage: packages.sh demo|check" >&2
+    echo "usage: packages.sh demo|check|bench" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+/* A group whose file is not there is told as "not built". */
+#pragma weak b_push
+#pragma weak b_opt_out
+#pragma weak b_erase
+#pragma weak b_codec
+#pragma weak b_call
+#pragma weak b_memory
+#pragma weak b_recovery
+#pragma weak b_kill
+#pragma weak b_growth
+
+const b_group b_groups[] = {
+	{"push", "the media thread's path", b_push},
+	{"opt_out", "from the request to silence, and to durable", b_opt_out},
+	{"erase", "erasing long and short calls", b_erase},
+	{"codec", "the chunk codec", b_codec},
+	{"call", "the whole cost of a call", b_call},
+	{"memory", "bytes and descriptors", b_memory},
+	{"recovery", "starting after a crash", b_recovery},
+	{"kill", "what kill -9 costs", b_kill},
+	{"growth", "from a hundred calls to fifty thousand", b_growth},
+	{NULL, NULL, NULL},
+};
