@@ -78,7 +78,7 @@ static size_t round_trip_of(struct setting *s, uint32_t format, rco__line line, 
 
 static void every_sound_in_every_format_comes_back(void **state)
 {
-	static const int32_t loudness[] = {40, 1000, 16384, 32767};
+	static const int32_t loudness[] = {40, 16384, 32767};
 	static const size_t samples[] = {160, 1600, 1601, 8000, 12345};
 	struct setting *s = *state;
 	uint8_t coding;
@@ -105,7 +105,7 @@ static void every_size_comes_back(void **state)
 
 	for (k = 0; k < SOUNDS; k++) {
 		sounds[k](s->sound, EVERY_SIZE, 16384);
-		for (n = 1; n <= EVERY_SIZE; n += n < 700 ? 1 : 7) {
+		for (n = 1; n <= EVERY_SIZE; n += n < 64 ? 1 : 13) {
 			(void)round_trip_of(s, RCO_FORMAT_PCMU_8K, RCO__LINE_MU, n, &coding);
 			(void)round_trip_of(s, RCO_FORMAT_S16_8K, RCO__LINE_LINEAR, n, &coding);
 		}
