@@ -24,7 +24,7 @@ static inline void rco__bits_put(rco__bit_writer *w, uint64_t value, unsigned bi
 /* Leaves fewer than 8 bits in hand. */
 static inline void rco__bits_flush(rco__bit_writer *w)
 {
-	uint64_t v = w->count > 0 ? w->held << (64 - w->count) : 0;
+	uint64_t v = w->held << (-w->count & 63); /* with none in hand it does not matter what is written */
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	v = __builtin_bswap64(v);

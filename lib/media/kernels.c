@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels.h"
 
+#include "put.h"
+
 static int in_book(rco__line line, const int16_t *x, size_t n)
 {
 	size_t i;
@@ -17,6 +19,24 @@ static void places(rco__line line, const int16_t *x, size_t n, int16_t *place)
 
 	for (i = 0; i < n; i++)
 		place[i] = (int16_t)rco__g711_place(line, rco__g711_magnitude(line, x[i]), x[i] < 0);
+}
+
+static void window(const int16_t *x, const int16_t *w, size_t n, int shift, int16_t *out)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		out[i] = (int16_t)(((x[i] * w[i] + (1 << 14)) >> 15) >> shift);
+}
+
+static int32_t bits_of(const int16_t *x, size_t n)
+{
+	int32_t any = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		any |= x[i] ^ (x[i] >> 15);
+	return any;
 }
 
 static void correlate(const int16_t *x, size_t n, int lags, int64_t *sums)
@@ -56,9 +76,26 @@ static void residual(rco__line line, const rco__predictor *p, const int16_t *x, 
 	}
 }
 
-static void levels(const int32_t *off, const uint8_t *octave4, size_t n, int low, int high, uint8_t *level)
+static uint8_t group_of(const uint32_t *folded, const uint8_t *shift, size_t n)
 {
-	int32_t sum8 = 0, sum32 = 0, found;
+	uint8_t found = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (folded[i] != 0)
+			found |= RCO__GROUP_NOT_ZERO;
+		if (folded[i] >> shift[i] >= RCO__FAST)
+			found |= RCO__GROUP_SLOW;
+	}
+	return found;
+}
+
+static void slots(rco__line line, const int32_t *off, const uint8_t *octave4, const uint32_t *folded, size_t n,
+                  uint16_t *slot, uint8_t *shift, uint8_t *group)
+{
+	int32_t sum8 = 0, sum32 = 0;
+	uint32_t number;
+	rco__row row;
 	size_t i;
 	int j;
 
@@ -67,14 +104,27 @@ static void levels(const int32_t *off, const uint8_t *octave4, size_t n, int low
 		sum8 += j <= 8 ? off[-j] : 0;
 	}
 	for (i = 0; i < n; i++) {
-		found = rco__level(sum8, sum32) - octave4[i];
-		level[i] = (uint8_t)((found < low ? low : found > high ? high : found) - low);
+		row = rco__row_of(line, rco__level(sum8, sum32), octave4[i]);
+		number = folded[i] >> row.shift;
+		slot[i] = (uint16_t)(row.row * RCO__FAST + (number < RCO__FAST ? number : RCO__FAST - 1));
+		shift[i] = row.shift;
 		sum8 += off[i] - *(off + i - 8);
 		sum32 += off[i] - *(off + i - 32);
 	}
+	for (i = 0; i < n; i += RCO__GROUP)
+		group[i / RCO__GROUP] = group_of(folded + i, shift + i, n - i < RCO__GROUP ? n - i : RCO__GROUP);
 }
 
-const rco__kernels rco__kernels_plain = {in_book, places, correlate, residual, levels};
+static void put(rco__line line, const rco__codebook *book, rco__bit_writer *w, const uint16_t *slot,
+                const uint8_t *shift, const uint32_t *folded, size_t n)
+{
+	if (line == RCO__LINE_LINEAR)
+		rco__put(RCO__LINE_LINEAR, book, w, slot, shift, folded, n);
+	else
+		rco__put(RCO__LINE_MU, book, w, slot, shift, folded, n);
+}
+
+const rco__kernels rco__kernels_plain = {in_book, places, window, bits_of, correlate, residual, slots, put};
 
 const rco__kernels *rco__kernels_best(void)
 {

@@ -6,6 +6,7 @@
 #ifndef RCO_MEDIA_KERNELS_H
 #define RCO_MEDIA_KERNELS_H
 
+#include "entropy.h"
 #include "g711.h"
 #include "predict.h"
 
@@ -14,22 +15,33 @@ enum {
 	RCO__KERNEL_BEYOND = 32 /* elements behind its end that it may read and write: nothing in them counts */
 };
 
+/* What rco__kernels.slots tells of a group of 16. */
+enum { RCO__GROUP = 16, RCO__GROUP_NOT_ZERO = 1, RCO__GROUP_SLOW = 2 };
+
 typedef struct rco__kernels {
 	/* Are all samples in the law's code book? Looks at x[0..n) only. */
 	int (*in_book)(rco__line line, const int16_t *x, size_t n);
 	/* Places of samples, which are in the book; +0 for zero. */
 	void (*places)(rco__line line, const int16_t *x, size_t n, int16_t *place);
-	/* sum x[i] * x[i + lag], i + lag < n, for each lag; n squares have a sum below 2^34. Behind x[n) are
-	 * RCO__KERNEL_BEYOND zeros. */
+	/* x under a window of 0 to 32767, and then 2^-shift of it; all bits that |x| has are in the result, for a
+	 * shift of 0 alone. */
+	void (*window)(const int16_t *x, const int16_t *w, size_t n, int shift, int16_t *out);
+	int32_t (*bits_of)(const int16_t *x, size_t n);
+	/* sum x[i] * x[i + lag], i + lag < n, for each lag. Zeros are behind x[n). No n / 16 pairs of products
+	 * have a sum of 2^31. */
 	void (*correlate)(const int16_t *x, size_t n, int lags, int64_t *sums);
 	/* For each sample what there is to code, folded (0, -1, 1, -2, 2 to 0 to 4), how far off the prediction
 	 * is, and the octave at the predicted place times 4. x looks back 16 samples. `place` is NULL for LINEAR.
 	 */
 	void (*residual)(rco__line line, const rco__predictor *p, const int16_t *x, const int16_t *place, size_t n,
 	                 uint32_t *folded, int32_t *off, uint8_t *octave4);
-	/* rco__level() of the values of `off` before each one, less its octave4, held between low and high, less
-	 * low. */
-	void (*levels)(const int32_t *off, const uint8_t *octave4, size_t n, int low, int high, uint8_t *level);
+	/* The row for each, from the 32 `off` before it, and what is coded with it: row * 128 + a number below
+	 * 128; `shift` bits go beside it. A group where a number is larger is SLOW. Behind folded[n) are zeros. */
+	void (*slots)(rco__line line, const int32_t *off, const uint8_t *octave4, const uint32_t *folded, size_t n,
+	              uint16_t *slot, uint8_t *shift, uint8_t *group);
+	/* n of groups that are not slow, a multiple of 8. */
+	void (*put)(rco__line line, const rco__codebook *book, rco__bit_writer *w, const uint16_t *slot,
+	            const uint8_t *shift, const uint32_t *folded, size_t n);
 } rco__kernels;
 
 extern const rco__kernels rco__kernels_plain;
@@ -43,6 +55,17 @@ const rco__kernels *rco__kernels_avx2(void);
 static inline int32_t rco__level(int32_t sum8, int32_t sum32)
 {
 	return rco__log16(8 * sum8 + sum32 + 4) >> 2;
+}
+
+/* The row of a level, at a place of that octave. */
+static inline rco__row rco__row_of(rco__line line, int32_t level, int32_t octave4)
+{
+	int32_t low = line == RCO__LINE_LINEAR ? RCO__LINEAR_LOW : RCO__LAW_LOW;
+	int32_t high = line == RCO__LINE_LINEAR ? RCO__LINEAR_HIGH : RCO__LAW_HIGH;
+
+	level -= octave4;
+	level = (level < low ? low : level > high ? high : level) - low;
+	return line == RCO__LINE_LINEAR ? rco__linear_row((unsigned)level) : (rco__row){(uint8_t)level, 0};
 }
 
 #endif

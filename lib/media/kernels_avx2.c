@@ -3,10 +3,12 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
+#include "put.h"
+
 #include <immintrin.h>
 
-#define AVX2   __attribute__((target("avx2")))
-#define INLINE static inline __attribute__((always_inline, target("avx2")))
+#define AVX2   __attribute__((target("avx2,bmi2")))
+#define INLINE static inline __attribute__((always_inline, target("avx2,bmi2")))
 
 enum { LANES = 16 };
 
@@ -284,29 +286,121 @@ INLINE __m256i levels8(const int32_t *off, __m256i *before)
 	return _mm256_srli_epi32(_mm256_sub_epi32(level, _mm256_set1_epi32(127 * 16)), 2);
 }
 
-AVX2 static void levels(const int32_t *off, const uint8_t *octave4, size_t n, int low, int high, uint8_t *level)
+/* Rows and shifts of eight levels; see rco__row_of(). */
+INLINE __m256i rows8(rco__line line, __m256i level, __m256i octave4, __m256i *shift)
 {
-	__m256i before[3] = {eight_before(off - 24), eight_before(off - 16), eight_before(off - 8)}, a, b, found;
-	__m256i least = _mm256_set1_epi16((int16_t)low), most = _mm256_set1_epi16((int16_t)high);
+	__m256i low = _mm256_set1_epi32(line == RCO__LINE_LINEAR ? RCO__LINEAR_LOW : RCO__LAW_LOW);
+	__m256i high = _mm256_set1_epi32(line == RCO__LINE_LINEAR ? RCO__LINEAR_HIGH : RCO__LAW_HIGH), over;
+
+	*shift = _mm256_setzero_si256();
+	if (line != RCO__LINE_LINEAR)
+		level = _mm256_sub_epi32(level, octave4);
+	level = _mm256_sub_epi32(_mm256_min_epi32(_mm256_max_epi32(level, low), high), low);
+	if (line != RCO__LINE_LINEAR)
+		return level;
+	over = _mm256_sub_epi32(level, _mm256_set1_epi32(RCO__LINEAR_TOP - RCO__LINEAR_LOW));
+	*shift = _mm256_srli_epi32(_mm256_max_epi32(over, _mm256_setzero_si256()), 2);
+	level = _mm256_sub_epi32(level, _mm256_slli_epi32(*shift, 2));
+	return _mm256_add_epi32(level, _mm256_set1_epi32(RCO__LAW_ROWS));
+}
+
+/* Eight slots and shifts; gathers in `any` the bits of all numbers, and in `large` those of the shifted ones. */
+INLINE __m256i slots8(rco__line line, __m256i level, const uint8_t *octave4, const uint32_t *folded,
+                      __m256i *shift, __m256i *any, __m256i *large)
+{
+	__m256i v = load(folded), row, number;
+
+	row = rows8(line, level, _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)octave4)), shift);
+	number = line == RCO__LINE_LINEAR ? _mm256_srlv_epi32(v, *shift) : v;
+	*any = _mm256_or_si256(*any, v);
+	*large = _mm256_or_si256(*large, number);
+	number = _mm256_min_epu32(number, _mm256_set1_epi32(RCO__FAST - 1));
+	return _mm256_add_epi32(_mm256_slli_epi32(row, 7), number);
+}
+
+INLINE __m256i in_order(__m256i a, __m256i b)
+{
+	return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+}
+
+INLINE void slots_on(rco__line line, const int32_t *off, const uint8_t *octave4, const uint32_t *folded, size_t n,
+                     uint16_t *slot, uint8_t *shift, uint8_t *group)
+{
+	__m256i before[3] = {eight_before(off - 24), eight_before(off - 16), eight_before(off - 8)};
+	__m256i any, large, a, b, shift_a, shift_b, fast = _mm256_set1_epi32(RCO__FAST - 1);
 	size_t i;
 
 	for (i = 0; i < n; i += LANES) {
-		a = levels8(off + i, before);
-		b = levels8(off + i + 8, before);
-		found = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
-		found = _mm256_sub_epi16(found,
-		                         _mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)(octave4 + i))));
-		found = _mm256_sub_epi16(_mm256_min_epi16(_mm256_max_epi16(found, least), most), least);
-		_mm_storeu_si128((void *)(level + i), _mm_packus_epi16(_mm256_castsi256_si128(found),
-		                                                       _mm256_extracti128_si256(found, 1)));
+		any = large = _mm256_setzero_si256();
+		a = slots8(line, levels8(off + i, before), octave4 + i, folded + i, &shift_a, &any, &large);
+		b = slots8(line, levels8(off + i + 8, before), octave4 + i + 8, folded + i + 8, &shift_b, &any,
+		           &large);
+		_mm256_storeu_si256((void *)(slot + i), in_order(a, b));
+		if (line == RCO__LINE_LINEAR) {
+			shift_a = in_order(shift_a, shift_b);
+			_mm_storeu_si128((void *)(shift + i),
+			                 _mm_packus_epi16(_mm256_castsi256_si128(shift_a),
+			                                  _mm256_extracti128_si256(shift_a, 1)));
+		}
+		/* testz: nothing of them; testc: nothing of them outside `fast` */
+		group[i / LANES] = (uint8_t)((_mm256_testz_si256(any, any) ? 0 : RCO__GROUP_NOT_ZERO) |
+		                             (_mm256_testc_si256(fast, large) ? 0 : RCO__GROUP_SLOW));
 	}
 }
 
-static const rco__kernels kernels = {in_book, places, correlate, residual, levels};
+AVX2 static void slots(rco__line line, const int32_t *off, const uint8_t *octave4, const uint32_t *folded,
+                       size_t n, uint16_t *slot, uint8_t *shift, uint8_t *group)
+{
+	if (line == RCO__LINE_LINEAR) {
+		slots_on(RCO__LINE_LINEAR, off, octave4, folded, n, slot, shift, group);
+		return;
+	}
+	memset(shift, 0, n);
+	slots_on(RCO__LINE_MU, off, octave4, folded, n, slot, shift, group);
+}
+
+AVX2 static void put(rco__line line, const rco__codebook *book, rco__bit_writer *w, const uint16_t *slot,
+                     const uint8_t *shift, const uint32_t *folded, size_t n)
+{
+	if (line == RCO__LINE_LINEAR)
+		rco__put(RCO__LINE_LINEAR, book, w, slot, shift, folded, n);
+	else
+		rco__put(RCO__LINE_MU, book, w, slot, shift, folded, n);
+}
+
+AVX2 static void window(const int16_t *x, const int16_t *w, size_t n, int shift, int16_t *out)
+{
+	__m128i by = _mm_cvtsi32_si128(shift);
+	size_t i;
+
+	for (i = 0; i + LANES <= n; i += LANES)
+		_mm256_storeu_si256((void *)(out + i),
+		                    _mm256_sra_epi16(_mm256_mulhrs_epi16(load(x + i), load(w + i)), by));
+	rco__kernels_plain.window(x + i, w + i, n - i, shift, out + i);
+}
+
+AVX2 static int32_t bits_of(const int16_t *x, size_t n)
+{
+	__m256i any = _mm256_setzero_si256(), v;
+	__m128i half;
+	size_t i;
+
+	for (i = 0; i + LANES <= n; i += LANES) {
+		v = load(x + i);
+		any = _mm256_or_si256(any, _mm256_xor_si256(v, _mm256_srai_epi16(v, 15)));
+	}
+	half = _mm_or_si128(_mm256_castsi256_si128(any), _mm256_extracti128_si256(any, 1));
+	half = _mm_or_si128(half, _mm_srli_si128(half, 8));
+	half = _mm_or_si128(half, _mm_srli_si128(half, 4));
+	half = _mm_or_si128(half, _mm_srli_si128(half, 2));
+	return (_mm_cvtsi128_si32(half) & 0xffff) | rco__kernels_plain.bits_of(x + i, n - i);
+}
+
+static const rco__kernels kernels = {in_book, places, window, bits_of, correlate, residual, slots, put};
 
 const rco__kernels *rco__kernels_avx2(void)
 {
-	return __builtin_cpu_supports("avx2") ? &kernels : NULL;
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") ? &kernels : NULL;
 }
 
 #else

@@ -18,7 +18,8 @@ enum {
 	WIDE = 20, /* fraction bits of coefficients while they are made */
 	SHIFT_MAX = 13,
 	TAPER_PART = 4, /* the window rises over a quarter of the block, and falls over another */
-	ONE = 32767
+	ONE = 32767,
+	ONE_REFLECTION = 32768
 };
 
 static int32_t reflection_value(int order, int quantised)
@@ -29,43 +30,51 @@ static int32_t reflection_value(int order, int quantised)
 	return quantised < 0 ? -v : v;
 }
 
-/* Reflections to coefficients, by the step-up recursion. */
+static int64_t stepped(int64_t a, int64_t mirror, int32_t k)
+{
+	return a - ((k * mirror + (1 << 14)) >> 15);
+}
+
+/* Reflections to coefficients, by the step-up recursion: each becomes itself less its mirror image, reflected. */
 static void step_up(const rco__predictor *p, int64_t *a)
 {
-	int64_t before[RCO__ORDER_MAX];
+	int64_t left;
 	int32_t k;
-	int m, j;
+	int m, i, j;
 
 	for (m = 0; m < p->order; m++) {
-		memcpy(before, a, sizeof before);
 		k = reflection_value(m, p->reflection[m]);
-		for (j = 0; j < m; j++)
-			a[j] = before[j] - ((k * before[m - 1 - j] + (1 << 14)) >> 15);
+		for (i = 0, j = m - 1; i <= j; i++, j--) {
+			left = a[i];
+			a[i] = stepped(left, a[j], k);
+			if (i < j)
+				a[j] = stepped(a[j], left, k);
+		}
 		a[m] = (int64_t)k * (1 << (WIDE - 15));
 	}
 }
 
-/* The largest shift at which every coefficient has 16 bits. */
-static int narrow(rco__predictor *p, const int64_t *a)
+static int64_t rounded(int64_t a, int shift)
 {
-	int64_t v;
+	return (a + (INT64_C(1) << (WIDE - shift - 1))) >> (WIDE - shift);
+}
+
+/* The largest shift at which every coefficient has 16 bits. The largest and the smallest coefficient tell; no
+ * coefficient of a stable predictor of 16 taps reaches 2^14, so that there is one. */
+static void narrow(rco__predictor *p, const int64_t *a)
+{
+	int64_t least = 0, most = 0;
 	int i;
 
 	for (i = 0; i < p->taps; i++) {
-		v = (a[i] + (INT64_C(1) << (WIDE - p->shift - 1))) >> (WIDE - p->shift);
-		if (v < -INT16_MAX || v > INT16_MAX)
-			return 0;
-		p->coefficient[i] = (int16_t)v;
+		least = a[i] < least ? a[i] : least;
+		most = a[i] > most ? a[i] : most;
 	}
-	return 1;
-}
-
-static void finish_fixed(rco__predictor *p)
-{
-	static const int16_t polynomials[RCO__ORDERS - RCO__ORDER_FIXED][3] = {{1, 0, 0}, {2, -1, 0}, {3, -3, 1}};
-
-	p->taps = p->order - RCO__ORDER_FIXED + 1;
-	memcpy(p->coefficient, polynomials[p->order - RCO__ORDER_FIXED], sizeof polynomials[0]);
+	p->shift = SHIFT_MAX;
+	while (rounded(least, p->shift) < -INT16_MAX || rounded(most, p->shift) > INT16_MAX)
+		p->shift--;
+	for (i = 0; i < p->taps; i++)
+		p->coefficient[i] = (int16_t)rounded(a[i], p->shift);
 }
 
 void rco__predictor_finish(rco__predictor *p)
@@ -75,70 +84,40 @@ void rco__predictor_finish(rco__predictor *p)
 	memset(p->coefficient, 0, sizeof p->coefficient);
 	p->shift = 0;
 	p->taps = p->order;
-	if (p->order >= RCO__ORDER_FIXED) {
-		finish_fixed(p);
-		return;
-	}
 	if (p->order == 0)
 		return;
 	step_up(p, wide);
-	/* No coefficient of a stable predictor of 16 taps reaches 2^14, so that this ends. */
-	for (p->shift = SHIFT_MAX; !narrow(p, wide); p->shift--)
-		;
+	narrow(p, wide);
 }
 
 /* 3t^2 - 2t^3: nearly a cosine's flank, in integers. */
-static void make_taper(rco__analysis *a, size_t n)
+static void make_window(rco__analysis *a, size_t n)
 {
-	uint64_t size = n / TAPER_PART, t, i;
-
-	if (a->taper_of == n)
-		return;
-	for (i = 0; i < size; i++) {
-		t = (2 * i + 1) * (1 << 15) / (2 * size);
-		a->taper[i] = (uint16_t)((((t * t) >> 15) * (3 * (1 << 15) - 2 * t)) >> 15);
-		if (a->taper[i] > ONE)
-			a->taper[i] = ONE;
-	}
-	a->taper_of = n;
-	a->taper_size = (size_t)size;
-}
-
-static int16_t scaled(int16_t x, uint16_t w)
-{
-	return (int16_t)((x * w + (1 << 14)) >> 15);
-}
-
-static int32_t bits_of(const int16_t *x, size_t n)
-{
-	int32_t any = 0;
+	uint64_t size = n / TAPER_PART, t, w;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		any |= x[i] ^ (x[i] >> 15);
-	return any;
-}
-
-/* The block under the window, made small enough that the correlations of n of them fit 32 bits in each of 8 lanes.
- */
-static void window(rco__analysis *a, const int16_t *x, size_t n)
-{
-	int64_t peak = bits_of(x, n) + 1, limit = (INT64_C(1) << 31) / (int64_t)(n / 8 + 4);
-	size_t edge = a->taper_size, i;
-	int shift = 0;
-
-	memcpy(a->windowed, x, n * sizeof *x);
-	memset(a->windowed + n, 0, RCO__KERNEL_BEYOND * sizeof *x);
-	for (i = 0; i < edge; i++) {
-		a->windowed[i] = scaled(x[i], a->taper[i]);
-		a->windowed[n - 1 - i] = scaled(x[n - 1 - i], a->taper[i]);
-	}
-	while ((peak >> shift) * (peak >> shift) >= limit)
-		shift++;
-	if (shift == 0)
+	if (a->window_of == n)
 		return;
 	for (i = 0; i < n; i++)
-		a->windowed[i] = (int16_t)(a->windowed[i] >> shift);
+		a->window[i] = ONE;
+	for (i = 0; i < size; i++) {
+		t = (2 * i + 1) * (1 << 15) / (2 * size);
+		w = (((t * t) >> 15) * (3 * (1 << 15) - 2 * t)) >> 15;
+		a->window[i] = a->window[n - 1 - i] = (int16_t)(w < ONE ? w : ONE);
+	}
+	a->window_of = n;
+}
+
+/* The block under the window, made small enough that sums of n / 16 pairs of products fit 32 bits. */
+static void window(rco__analysis *a, const rco__kernels *kernels, const int16_t *x, size_t n)
+{
+	int64_t peak = kernels->bits_of(x, n) + 1, limit = (INT64_C(1) << 31) / (int64_t)(n / 8 + 4);
+	int shift = 0;
+
+	while ((peak >> shift) * (peak >> shift) >= limit)
+		shift++;
+	kernels->window(x, a->window, n, shift, a->windowed);
+	memset(a->windowed + n, 0, RCO__KERNEL_BEYOND * sizeof *x);
 }
 
 /* Schur's recursion: reflections, and what is left of the energy behind each. */
@@ -180,19 +159,46 @@ static int choose_order(const rco__analysis *a, size_t n, int most)
 	return order;
 }
 
-static int quantise(int order, double k)
+static int nearest(int order, int32_t value)
 {
-	double v = (k < 0 ? -k : k) * 65536;
-	int low = 0, high = rco__reflection_max(order), middle;
+	int i = 0;
 
-	while (low < high) {
-		middle = (low + high) / 2;
-		if (v >= reflection_value(order, middle) + reflection_value(order, middle + 1))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return k < 0 ? -low : low;
+	while (i < rco__reflection_max(order) &&
+	       2 * value >= reflection_value(order, i) + reflection_value(order, i + 1))
+		i++;
+	return i;
+}
+
+/* By the first 9 bits of a reflection's amount, or from 15/16 on by the 9 behind the first four. */
+void rco__analysis_make(rco__analysis *a)
+{
+	int32_t i, half;
+	int kind;
+
+	for (kind = 0; kind < 2; kind++)
+		for (i = 0; i <= RCO__STEPS; i++) {
+			half = ONE_REFLECTION / RCO__STEPS / 2;
+			a->nearest[kind][0][i] =
+				(int8_t)nearest(2 * kind, i * (ONE_REFLECTION / RCO__STEPS) + half);
+			half = ONE_REFLECTION - ONE_REFLECTION / RCO__FINE;
+			a->nearest[kind][1][i] =
+				(int8_t)nearest(2 * kind, half + i * (ONE_REFLECTION / RCO__FINE / RCO__STEPS));
+		}
+}
+
+static int quantise(const rco__analysis *a, int order, double k)
+{
+	const int8_t(*table)[RCO__STEPS + 1] = a->nearest[rco__reflection_max(order) != RCO__REFLECTION_MAX];
+	double amount = k < 0 ? -k : k;
+	int q;
+
+	if (amount > 1)
+		amount = 1; /* by rounding */
+	if (amount < 1 - 1.0 / RCO__FINE)
+		q = table[0][(int)(amount * RCO__STEPS)];
+	else
+		q = table[1][(int)((amount - (1 - 1.0 / RCO__FINE)) * RCO__FINE * RCO__STEPS)];
+	return k < 0 ? -q : q;
 }
 
 void rco__analyse(rco__analysis *a, const rco__kernels *kernels, const int16_t *x, size_t n, int most,
@@ -201,12 +207,12 @@ void rco__analyse(rco__analysis *a, const rco__kernels *kernels, const int16_t *
 	double reflection[RCO__ORDER_MAX];
 	int m;
 
-	make_taper(a, n);
-	window(a, x, n);
+	make_window(a, n);
+	window(a, kernels, x, n);
 	kernels->correlate(a->windowed, n, most + 1, a->correlation);
 	schur(a, most, reflection);
 	p->order = choose_order(a, n, most);
 	for (m = 0; m < p->order; m++)
-		p->reflection[m] = (int8_t)quantise(m, reflection[m]);
+		p->reflection[m] = (int8_t)quantise(a, m, reflection[m]);
 	rco__predictor_finish(p);
 }

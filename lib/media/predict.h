@@ -12,14 +12,12 @@
 
 enum {
 	RCO__ORDER_MAX = 16,
-	RCO__ORDER_FIXED = 17, /* 17, 18, 19: the polynomials of degree 0, 1, 2 through the last samples */
-	RCO__ORDERS = 20,
 	RCO__REFLECTION_MAX = 63, /* quantised: -63 to 63 */
 	RCO__BLOCK_MAX = 4080
 };
 
 typedef struct rco__predictor {
-	int order;                           /* as coded: 0 to 19 */
+	int order;                           /* 0 to 16 */
 	int8_t reflection[RCO__ORDER_MAX];   /* quantised, of orders 1 to 16 */
 	int taps;                            /* how many coefficients count */
 	int shift;                           /* they are multiples of 2^-shift */
@@ -50,14 +48,18 @@ static inline int32_t rco__predict(const rco__predictor *p, const int16_t *x)
 	return value < INT16_MIN ? INT16_MIN : value > INT16_MAX ? INT16_MAX : value;
 }
 
+enum { RCO__STEPS = 512, RCO__FINE = 16 };
+
 typedef struct rco__analysis {
-	size_t taper_of; /* the block size that `taper` was made for */
-	size_t taper_size;
-	uint16_t taper[RCO__BLOCK_MAX / 4 + 1]; /* rising half of the window, 0 to 32767 */
+	size_t window_of; /* the block size that `window` was made for */
+	int16_t window[RCO__BLOCK_MAX];
 	int16_t windowed[RCO__BLOCK_MAX + 64];
 	int64_t correlation[RCO__ORDER_MAX + 1];
 	double error[RCO__ORDER_MAX + 1];
+	int8_t nearest[2][2][RCO__STEPS + 1]; /* quantised reflections, see predict.c */
 } rco__analysis;
+
+void rco__analysis_make(rco__analysis *a);
 
 struct rco__kernels;
 
