@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { HOUSE_US = 1000000 };
+enum { HOUSE_US = 1000000, BUSY_HOUSE_US = 100000 };
 
 /* ---- life ---- */
 
@@ -198,6 +198,7 @@ static void serve(rco__shard *shard)
 static void house(rco__shard *shard, int64_t now)
 {
 	rco_engine *engine = shard->engine;
+	int rc = RCO_OK;
 
 	if (shard != engine->housekeeper || now < shard->next_house_us)
 		return;
@@ -205,7 +206,11 @@ static void house(rco__shard *shard, int64_t now)
 	rco__prebirth_expire(engine);
 	if (rco__ledger_maintain(engine->ledger) != RCO_OK || rco__ledger_maintain(engine->calls) != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_WARN, "tidying the ledger failed: %s", rco_error_detail());
-	if (engine->spool != NULL && rco__spool_maintain(engine->spool) != RCO_OK)
+	if (engine->spool != NULL)
+		rc = rco__spool_maintain(engine->spool);
+	if (rc == RCO_PENDING)
+		shard->next_house_us = now + BUSY_HOUSE_US;
+	else if (rc != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_WARN, "tidying the spool failed: %s", rco_error_detail());
 }
 

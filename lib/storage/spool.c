@@ -588,5 +588,5 @@ int rco__spool_maintain(rco_spool *spool)
 	rco__segments_tidy(spool);
 	rco__epochs_tidy(spool);
 	rco__compact_step(spool);
-	return RCO_OK;
+	return spool->compaction != NULL ? RCO_PENDING : RCO_OK;
 }
