@@ -128,7 +128,7 @@ static void test_in_steps(void **state)
 		b_begin(&b, OTHER);
 		held = others = fill(&b, 0, ROUNDS);
 		for (i = 0; i < 40; i++) {
-			assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+			assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
 			steps += b_files(b.spool_path, "compact.tmp", NULL) == 1;
 			b_noise(&b, LONG, 0, held, LONG_PIECE);
 			held += LONG_PIECE;
