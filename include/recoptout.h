@@ -119,7 +119,8 @@ enum {
 	RCO_STRUCT_SPOOL_OPTIONS = 19,
 	RCO_STRUCT_DIRECTORY_OPTIONS = 20,
 	RCO_STRUCT_MEMORY_OPTIONS = 21,
-	RCO_STRUCT_KEY_FOLDER_OPTIONS = 22
+	RCO_STRUCT_KEY_FOLDER_OPTIONS = 22,
+	RCO_STRUCT_FRAME = 23
 };
 
 /**
@@ -670,6 +671,31 @@ RCO_API int rco_session_start(rco_session *session);
  */
 RCO_API int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data,
                              size_t size_bytes);
+
+/** A frame for rco_push_frames(). Its layout does not change: arrays of it are passed. @since 0.1.0 */
+typedef struct rco_frame {
+	rco_session *session;
+	const void *data;
+	uint32_t size_bytes;
+	uint32_t leg;
+	uint32_t format;
+	int32_t result; /**< written: what rco_session_push() would have returned */
+} rco_frame;
+
+/**
+ * Push the frames of many calls, as a timer of 20 ms or one recvmmsg() brings
+ * them. Each is pushed as by rco_session_push(), in order, and has its own
+ * result; one that is refused does not keep the others. It is faster than as
+ * many single pushes when there are so many calls that none is in the cache:
+ * the memory of the next ones is fetched while one is copied.
+ *
+ * No two frames of one leg may be pushed at the same time by two threads.
+ *
+ * @return how many were accepted; #RCO_E_INVALID if `frames` is NULL and
+ *   `count` is not 0
+ * @since 0.1.0
+ */
+RCO_API int32_t rco_push_frames(rco_frame *frames, uint32_t count);
 
 /** Pause: frames are refused with #RCO_E_PAUSED, the recorder's `pause` is called. Harmless when paused. @since
  * 0.1.0 */

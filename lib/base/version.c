@@ -50,6 +50,7 @@ uint32_t rco_abi_sizeof(uint32_t struct_id)
 		[RCO_STRUCT_DIRECTORY_OPTIONS] = sizeof(rco_directory_options),
 		[RCO_STRUCT_MEMORY_OPTIONS] = sizeof(rco_memory_options),
 		[RCO_STRUCT_KEY_FOLDER_OPTIONS] = sizeof(rco_key_folder_options),
+		[RCO_STRUCT_FRAME] = sizeof(rco_frame),
 	};
 
 	return struct_id < COUNT(sizes) ? sizes[struct_id] : 0;

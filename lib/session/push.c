@@ -76,7 +76,8 @@ static int overflow(rco_session *session, rco__ring *ring)
 	return RCO_E_OVERFLOW;
 }
 
-static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, const uint8_t *data, size_t size)
+static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, const uint8_t *data, size_t size,
+                       int ahead)
 {
 	uint64_t gate = rco__gate_load(&ring->gate);
 
@@ -95,11 +96,18 @@ static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, co
 	}
 	atomic_store_explicit(&ring->frames, atomic_load_explicit(&ring->frames, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
-	fetch_ahead(ring, audio, gate + size, size);
+	if (ahead)
+		fetch_ahead(ring, audio, gate + size, size);
 	return RCO_OK;
 }
 
-int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size_bytes)
+static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
+{
+	return session->engine->map.audio + ((uint32_t)ref - 1) * (size_t)RCO__POOL_UNIT;
+}
+
+static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format, const void *data,
+                             size_t size_bytes, int ahead)
 {
 	rco__ring_ref ref;
 	rco__ring *ring;
@@ -126,8 +134,76 @@ int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const 
 	else if (size_bytes == 0 || size_bytes > ring->capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
 		rc = RCO_E_FRAME;
 	else
-		rc = push(session, ring, session->engine->map.audio + ((uint32_t)ref - 1) * (size_t)RCO__POOL_UNIT,
-		          data, size_bytes);
+		rc = push(session, ring, audio_of(session, ref), data, size_bytes, ahead);
 	rco__ring_leave(ring, ref);
 	return rc;
+}
+
+/* ---- many calls at once ---- */
+
+/*
+ * A frame needs three places in memory, each found by way of the one before:
+ * session, ring, audio. So three frames ahead of each other are fetched at
+ * three distances. What is looked at here may change under way, or be over; it
+ * decides nothing but what is fetched.
+ */
+enum { SESSION_AHEAD = 16, RING_AHEAD = 10, AUDIO_AHEAD = 4 };
+
+static inline rco__ring *ring_of(const rco_frame *frame, rco__ring_ref *ref)
+{
+	const rco_session *s = frame->session;
+
+	if (s == NULL || frame->leg >= RCO_MAX_LEGS ||
+	    atomic_load_explicit(&((rco_session *)(uintptr_t)s)->magic, memory_order_relaxed) !=
+	            RCO__MAGIC_SESSION ||
+	    *s->engine->alive == 0)
+		return NULL;
+	*ref = atomic_load_explicit(&((rco_session *)(uintptr_t)s)->rings[frame->leg], memory_order_relaxed);
+	return rco__ring_of(&s->engine->map, *ref);
+}
+
+static inline void fetch_ring(const rco_frame *frame)
+{
+	rco__ring_ref ref;
+	rco__ring *ring = ring_of(frame, &ref);
+
+	if (ring != NULL)
+		__builtin_prefetch(ring, 1);
+}
+
+static inline void fetch_audio(const rco_frame *frame)
+{
+	rco__ring_ref ref;
+	rco__ring *ring = ring_of(frame, &ref);
+
+	if (ring != NULL)
+		fetch_ahead(ring, audio_of(frame->session, ref),
+		            atomic_load_explicit(&ring->gate, memory_order_relaxed), frame->size_bytes);
+}
+
+int32_t rco_push_frames(rco_frame *frames, uint32_t count)
+{
+	int32_t accepted = 0;
+	uint32_t i;
+
+	if (frames == NULL && count > 0)
+		return RCO_E_INVALID;
+	for (i = 0; i < count; i++) {
+		rco_frame *f = &frames[i];
+
+		if (count - i > SESSION_AHEAD)
+			__builtin_prefetch(f[SESSION_AHEAD].session, 0);
+		if (count - i > RING_AHEAD)
+			fetch_ring(&f[RING_AHEAD]);
+		if (count - i > AUDIO_AHEAD)
+			fetch_audio(&f[AUDIO_AHEAD]);
+		f->result = push_frame(f->session, f->leg, f->format, f->data, f->size_bytes, 0);
+		accepted += f->result == RCO_OK;
+	}
+	return accepted;
+}
+
+int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size_bytes)
+{
+	return push_frame(session, leg, format, data, size_bytes, 1);
 }

@@ -284,6 +284,14 @@
 	X(rco_key_folder_options, reserved1, 56, 8)
 
 /* X(id, its number, struct, size, members) */
+#define V1_FRAME(X)                                                                                               \
+	X(rco_frame, session, 0, 8)                                                                               \
+	X(rco_frame, data, 8, 8)                                                                                  \
+	X(rco_frame, size_bytes, 16, 4)                                                                           \
+	X(rco_frame, leg, 20, 4)                                                                                  \
+	X(rco_frame, format, 24, 4)                                                                               \
+	X(rco_frame, result, 28, 4)
+
 #define V1_STRUCTS(X)                                                                                             \
 	X(RCO_STRUCT_ENGINE_CONFIG, 1, rco_engine_config, 248, V1_ENGINE_CONFIG)                                  \
 	X(RCO_STRUCT_SESSION_OPTIONS, 2, rco_session_options, 56, V1_SESSION_OPTIONS)                             \
@@ -308,6 +316,9 @@
 	X(RCO_STRUCT_MEMORY_OPTIONS, 21, rco_memory_options, 32, V1_MEMORY_OPTIONS)                               \
 	X(RCO_STRUCT_KEY_FOLDER_OPTIONS, 22, rco_key_folder_options, 64, V1_KEY_FOLDER_OPTIONS)
 
+/* Passed in arrays, so it has no head and never grows. */
+#define V1_FROZEN(X) X(RCO_STRUCT_FRAME, 23, rco_frame, 32, V1_FRAME)
+
 #if defined(__LP64__)
 
 #define AT(type, member, offset, size)                                                                            \
@@ -326,6 +337,8 @@ V1_STRUCTS(STRUCT)
 #define NOT_GROWN(id, number, type, size, members) _Static_assert(sizeof(type) == (size), #type " has grown");
 
 V1_STRUCTS(NOT_GROWN)
+V1_FROZEN(NOT_GROWN)
+V1_FRAME(AT)
 
 #endif
 
@@ -526,6 +539,7 @@ static void test_sizes(void **state)
 	assert_int_equal(rco_abi_sizeof(number), sizeof(type));                                                   \
 	known++;
 	V1_STRUCTS(SAME)
+	V1_FROZEN(SAME)
 #undef SAME
 	assert_int_equal(rco_abi_sizeof(0), 0);
 	for (id = known + 1; id < 1000; id++)

@@ -205,7 +205,7 @@ static double hot(const char *what, const char *mutex_what, uint32_t format, siz
 
 /* ---- cold ---- */
 
-static void cold(const char *what, uint32_t format, size_t size)
+static void cold(const char *what, uint32_t format, size_t size, int together)
 {
 	plain_ring *rings = aligned_alloc(64, COLD_CALLS * sizeof *rings);
 	double *ours = room_for(COLD_CYCLES * COLD_ROUNDS), *plain = room_for(COLD_CYCLES * COLD_ROUNDS);
@@ -229,7 +229,10 @@ static void cold(const char *what, uint32_t format, size_t size)
 		b_crowd_push(&c, frame, size);
 		for (round = 0; round < COLD_ROUNDS; round++, n++) {
 			begin = b_thread_ns();
-			b_crowd_push(&c, frame, size);
+			if (together)
+				b_crowd_push_frames(&c, frame, size);
+			else
+				b_crowd_push(&c, frame, size);
 			ours[n] = (b_thread_ns() - begin) / COLD_CALLS;
 			begin = b_thread_ns();
 			for (i = 0; i < COLD_CALLS; i++)
@@ -433,6 +436,8 @@ void b_push(void)
 	           L16_BYTES);
 	peers(push);
 	singles();
-	cold("push 20 ms of G.711 to 10,000 calls in turn", RCO_FORMAT_PCMU_8K, G711_BYTES);
-	cold("push 20 ms of L16/8k to 10,000 calls in turn", RCO_FORMAT_S16_8K, L16_BYTES);
+	cold("push 20 ms of G.711 to 10,000 calls in turn", RCO_FORMAT_PCMU_8K, G711_BYTES, 0);
+	cold("push 20 ms of L16/8k to 10,000 calls in turn", RCO_FORMAT_S16_8K, L16_BYTES, 0);
+	cold("the same by rco_push_frames(), G.711", RCO_FORMAT_PCMU_8K, G711_BYTES, 1);
+	cold("the same by rco_push_frames(), L16/8k", RCO_FORMAT_S16_8K, L16_BYTES, 1);
 }

@@ -135,6 +135,7 @@ void b_crowd_close(b_crowd *c)
 	b_world_end(&c->world);
 	free(c->calls);
 	free(c->order);
+	free(c->frames);
 }
 
 void b_crowd_push(const b_crowd *c, const uint8_t *frame, size_t size)
@@ -147,6 +148,25 @@ void b_crowd_push(const b_crowd *c, const uint8_t *frame, size_t size)
 		if (rc != RCO_OK)
 			b_die("a frame was not accepted: %s", rco_error_name(rc));
 	}
+}
+
+void b_crowd_push_frames(b_crowd *c, const uint8_t *frame, size_t size)
+{
+	uint32_t i;
+
+	if (c->frames == NULL) {
+		c->frames = calloc(c->count, sizeof *c->frames);
+		if (c->frames == NULL)
+			b_die("no memory");
+		for (i = 0; i < c->count; i++)
+			c->frames[i] = (rco_frame){.session = c->calls[c->order[i]], .format = c->format};
+	}
+	for (i = 0; i < c->count; i++) {
+		c->frames[i].data = frame;
+		c->frames[i].size_bytes = (uint32_t)size;
+	}
+	if (rco_push_frames(c->frames, c->count) != (int32_t)c->count)
+		b_die("a frame was not accepted");
 }
 
 static int drained(const b_crowd *c)

@@ -16,7 +16,8 @@ typedef struct b_crowd {
 	rco_session **calls;
 	uint32_t *order; /* all of them, in a random order that is the same in every run */
 	uint32_t count, format;
-	double open_ns; /* what one call cost to open: session, leg, start; median */
+	rco_frame *frames; /* in that order */
+	double open_ns;    /* what one call cost to open: session, leg, start; median */
 } b_crowd;
 
 /* Host-driven with a standing clock. `sink`: else the buffer is the spool. `allocator`: NULL for malloc. */
@@ -25,6 +26,8 @@ void b_crowd_open(b_crowd *crowd, const char *dir, uint32_t count, uint32_t form
 void b_crowd_close(b_crowd *crowd);
 /* One frame to each call, in the fixed random order. Ends the group if one is not accepted. */
 void b_crowd_push(const b_crowd *crowd, const uint8_t *frame, size_t size);
+/* The same as one array. */
+void b_crowd_push_frames(b_crowd *crowd, const uint8_t *frame, size_t size);
 /* A flush interval goes by: all rings are empty afterwards. CPU nanoseconds of the engine's work. */
 double b_crowd_drain(b_crowd *crowd);
 /* The audio of a call's ring, and its size. Nobody may be pushing. */

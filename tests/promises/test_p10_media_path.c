@@ -100,7 +100,17 @@ static void push_many(void)
 	int i;
 
 	for (i = 0; i < FRAMES; i++) {
-		int rc = rco_session_push(media.session, 0, RCO_FORMAT_PCMU_8K, media.frame, sizeof media.frame);
+		rco_frame f = {media.session, media.frame, sizeof media.frame, 0, RCO_FORMAT_PCMU_8K, 1};
+		int rc;
+
+		if (i % 2 == 0) {
+			rc = rco_session_push(media.session, 0, RCO_FORMAT_PCMU_8K, media.frame,
+			                      sizeof media.frame);
+		} else {
+			int32_t accepted = rco_push_frames(&f, 1);
+
+			rc = accepted == (f.result == RCO_OK) ? f.result : RCO_E_INTERNAL;
+		}
 
 		if (rc == RCO_OK)
 			media.accepted++;
