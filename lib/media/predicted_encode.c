@@ -122,14 +122,15 @@ static unsigned best_start(const int32_t *off, size_t n)
 
 static void encode_block(rco__predicted *s, predicted_chunk *c, rco__bit_writer *w, size_t n, int first)
 {
+	int most = c->format->rate_hz == 8000 ? ORDER_SLOW : ORDER_FAST;
 	predicted_block *b = &s->block;
 	rco__predictor p;
 
-	rco__analyse(&s->analysis, s->kernels, rco__samples(s), n, ORDER_MOST, &p);
+	rco__analyse(&s->analysis, s->kernels, rco__samples(s), n, most, &p);
 	s->kernels->residual(c->line, &p, rco__samples(s), b->place, n, b->folded, rco__distances(s), b->octave4);
 	if (first)
 		rco__predicted_set_start(s, c, best_start(rco__distances(s), n));
-	memset(b->folded + n, 0, RCO__KERNEL_BEYOND * sizeof b->folded[0]);
+	memset(b->folded + n, 0, GROUP * sizeof b->folded[0]);
 	s->kernels->slots(c->line, rco__distances(s), b->octave4, b->folded, n, b->slot, b->shift, b->group);
 	put_predictor(s, w, &p);
 	put_residual(s, c, w, n);
@@ -147,7 +148,7 @@ static rco__line choose_line(rco__predicted *s, uint32_t format, const uint8_t *
 		return RCO__LINE_A;
 	for (at = 0; at < size && (mu || a); at += 2 * n) {
 		n = (size - at) / 2 < RCO__BLOCK_MAX ? (size - at) / 2 : RCO__BLOCK_MAX;
-		memcpy(rco__samples(s), data + at, 2 * n);
+		rco__predicted_copy(rco__samples(s), data + at, 2 * n);
 		mu = mu && s->kernels->in_book(RCO__LINE_MU_CLOSED, rco__samples(s), n);
 		a = a && s->kernels->in_book(RCO__LINE_A, rco__samples(s), n);
 	}
@@ -161,7 +162,7 @@ static void load_block(rco__predicted *s, const predicted_chunk *c, const uint8_
 	size_t i;
 
 	if (c->format->sample_bytes == 2) {
-		memcpy(rco__samples(s), data, 2 * n);
+		rco__predicted_copy(rco__samples(s), data, 2 * n);
 		if (c->line != RCO__LINE_LINEAR)
 			s->kernels->places(c->line, rco__samples(s), n, s->block.place);
 		return;
@@ -216,7 +217,7 @@ static size_t encode_blocks(rco__predicted *s, predicted_chunk *c, const uint8_t
 		coded = (size_t)(w.at - s->block.coded);
 		if (used + coded >= size)
 			return 0;
-		memcpy(to + used, s->block.coded, coded);
+		rco__predicted_copy(to + used, s->block.coded, coded);
 		used += coded;
 		w.at = s->block.coded;
 	}
