@@ -53,10 +53,16 @@ typedef struct rco__bit_reader {
 /* The next 32 bits, not taken. */
 static inline uint32_t rco__bits_peek(const rco__bit_reader *r)
 {
-	size_t at = r->bit >> 3;
+	size_t at = r->bit >> 3, i;
 	uint64_t v = 0;
-	size_t i;
 
+	if (at + 8 <= r->size) {
+		memcpy(&v, r->from + at, sizeof v);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+		v = __builtin_bswap64(v);
+#endif
+		return (uint32_t)(v << (r->bit & 7) >> 32);
+	}
 	for (i = 0; i < 5; i++)
 		v = v << 8 | (at + i < r->size ? r->from[at + i] : 0);
 	return (uint32_t)(v >> (8 - (r->bit & 7)));

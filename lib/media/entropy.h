@@ -24,7 +24,8 @@ enum {
 	RCO__LINEAR_HIGH = 92,
 	RCO__LINEAR_ROWS = RCO__LINEAR_TOP + 4 - RCO__LINEAR_LOW,
 	RCO__ROWS = RCO__LAW_ROWS + RCO__LINEAR_ROWS,
-	RCO__FAST = 128 /* numbers below have their whole code in one place */
+	RCO__FAST_BITS = 8,
+	RCO__FAST = 1 << RCO__FAST_BITS /* numbers below have their whole code in one place */
 };
 
 typedef struct rco__codebook {

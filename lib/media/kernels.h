@@ -35,8 +35,9 @@ typedef struct rco__kernels {
 	 */
 	void (*residual)(rco__line line, const rco__predictor *p, const int16_t *x, const int16_t *place, size_t n,
 	                 uint32_t *folded, int32_t *off, uint8_t *octave4);
-	/* The row for each, from the 32 `off` before it, and what is coded with it: row * 128 + a number below
-	 * 128; `shift` bits go beside it. A group where a number is larger is SLOW. Behind folded[n) are zeros. */
+	/* The row for each, from the 32 `off` before it, and what is coded with it: row * RCO__FAST + a number
+	 * below RCO__FAST; `shift` bits go beside it. A group where a number is larger is SLOW. Behind folded[n)
+	 * are zeros. */
 	void (*slots)(rco__line line, const int32_t *off, const uint8_t *octave4, const uint32_t *folded, size_t n,
 	              uint16_t *slot, uint8_t *shift, uint8_t *group);
 	/* n of groups that are not slow, a multiple of 8. */

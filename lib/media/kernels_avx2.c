@@ -113,14 +113,11 @@ AVX2 static void places(rco__line line, const int16_t *x, size_t n, int16_t *pla
 
 INLINE int64_t sum_of(__m256i v)
 {
-	int32_t lane[8];
-	int64_t sum = 0;
-	int i;
+	__m256i wide = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(v)),
+	                                _mm256_cvtepi32_epi64(_mm256_extracti128_si256(v, 1)));
+	__m128i half = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
 
-	_mm256_storeu_si256((void *)lane, v);
-	for (i = 0; i < 8; i++)
-		sum += lane[i];
-	return sum;
+	return _mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1);
 }
 
 INLINE __m256i products(__m256i v, const int16_t *later)
@@ -128,14 +125,16 @@ INLINE __m256i products(__m256i v, const int16_t *later)
 	return _mm256_madd_epi16(v, load(later));
 }
 
-/* Seven lags at a time, so that all is in registers; what is behind the block is zero. */
+enum { LAGS_AT_ONCE = 7 };
+
+/* As many lags at a time as keep all in registers; what is behind the block is zero. */
 INLINE void correlate7(const int16_t *x, size_t n, int lag, int64_t *sums)
 {
-	__m256i s[7], v;
+	__m256i s[LAGS_AT_ONCE], v;
 	size_t i;
 	int j;
 
-	for (j = 0; j < 7; j++)
+	for (j = 0; j < LAGS_AT_ONCE; j++)
 		s[j] = _mm256_setzero_si256();
 	for (i = 0; i < n; i += LANES) {
 		v = load(x + i);
@@ -147,7 +146,7 @@ INLINE void correlate7(const int16_t *x, size_t n, int lag, int64_t *sums)
 		s[5] = _mm256_add_epi32(s[5], products(v, x + i + lag + 5));
 		s[6] = _mm256_add_epi32(s[6], products(v, x + i + lag + 6));
 	}
-	for (j = 0; j < 7; j++)
+	for (j = 0; j < LAGS_AT_ONCE; j++)
 		sums[j] = sum_of(s[j]);
 }
 
@@ -156,26 +155,26 @@ AVX2 static void correlate(const int16_t *x, size_t n, int lags, int64_t *sums)
 	int64_t room[21];
 	int lag;
 
-	for (lag = 0; lag < lags; lag += 7)
+	for (lag = 0; lag < lags; lag += LAGS_AT_ONCE)
 		correlate7(x, n, lag, room + lag);
 	memcpy(sums, room, (size_t)lags * sizeof *sums);
 }
 
-/* Predictions of 16 samples. Products come in pairs of neighbours: the coefficients of two, one after the other.
- */
+/* Predictions of 16 samples: those at even places and those at odd ones, since products come in pairs of
+ * neighbours. */
 INLINE __m256i predict16(const rco__predictor *p, const __m256i *pairs, const int16_t *x)
 {
-	__m256i low = _mm256_set1_epi32(p->shift > 0 ? 1 << (p->shift - 1) : 0), high = low, near, far;
+	__m256i even = _mm256_set1_epi32(p->shift > 0 ? 1 << (p->shift - 1) : 0), odd = even;
 	__m128i shift = _mm_cvtsi32_si128(p->shift);
 	int i;
 
 	for (i = 0; 2 * i < p->taps; i++) {
-		near = load(x - 1 - 2 * i);
-		far = load(x - 2 - 2 * i);
-		low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_unpacklo_epi16(near, far), pairs[i]));
-		high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_unpackhi_epi16(near, far), pairs[i]));
+		even = _mm256_add_epi32(even, products(pairs[i], x - 2 - 2 * i));
+		odd = _mm256_add_epi32(odd, products(pairs[i], x - 1 - 2 * i));
 	}
-	return _mm256_packs_epi32(_mm256_sra_epi32(low, shift), _mm256_sra_epi32(high, shift));
+	even = _mm256_sra_epi32(even, shift);
+	odd = _mm256_sra_epi32(odd, shift);
+	return _mm256_unpacklo_epi16(_mm256_packs_epi32(even, even), _mm256_packs_epi32(odd, odd));
 }
 
 INLINE void store16(void *to, __m256i unsigned16)
@@ -224,8 +223,8 @@ INLINE void residual_on(rco__line line, const rco__predictor *p, const int16_t *
 	int j;
 
 	for (j = 0; j < RCO__ORDER_MAX / 2; j++)
-		pairs[j] = _mm256_set1_epi32((int32_t)((uint32_t)(uint16_t)p->coefficient[2 * j] |
-		                                       (uint32_t)(uint16_t)p->coefficient[2 * j + 1] << 16));
+		pairs[j] = _mm256_set1_epi32((int32_t)((uint32_t)(uint16_t)p->coefficient[2 * j + 1] |
+		                                       (uint32_t)(uint16_t)p->coefficient[2 * j] << 16));
 	for (i = 0; i < n; i += LANES) {
 		now = load(x + i);
 		expected = predict16(p, pairs, x + i);
@@ -315,7 +314,7 @@ INLINE __m256i slots8(rco__line line, __m256i level, const uint8_t *octave4, con
 	*any = _mm256_or_si256(*any, v);
 	*large = _mm256_or_si256(*large, number);
 	number = _mm256_min_epu32(number, _mm256_set1_epi32(RCO__FAST - 1));
-	return _mm256_add_epi32(_mm256_slli_epi32(row, 7), number);
+	return _mm256_add_epi32(_mm256_slli_epi32(row, RCO__FAST_BITS), number);
 }
 
 INLINE __m256i in_order(__m256i a, __m256i b)

@@ -91,21 +91,32 @@ void rco__predictor_finish(rco__predictor *p)
 }
 
 /* 3t^2 - 2t^3: nearly a cosine's flank, in integers. */
-static void make_window(rco__analysis *a, size_t n)
+static void make_window(int16_t *window, size_t n)
 {
 	uint64_t size = n / TAPER_PART, t, w;
 	size_t i;
 
-	if (a->window_of == n)
-		return;
 	for (i = 0; i < n; i++)
-		a->window[i] = ONE;
+		window[i] = ONE;
 	for (i = 0; i < size; i++) {
 		t = (2 * i + 1) * (1 << 15) / (2 * size);
 		w = (((t * t) >> 15) * (3 * (1 << 15) - 2 * t)) >> 15;
-		a->window[i] = a->window[n - 1 - i] = (int16_t)(w < ONE ? w : ONE);
+		window[i] = window[n - 1 - i] = (int16_t)(w < ONE ? w : ONE);
 	}
-	a->window_of = n;
+}
+
+static const int16_t *window_of(rco__analysis *a, size_t n)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (a->window_of[i] == n)
+			return a->window[i];
+	i = a->window_oldest;
+	make_window(a->window[i], n);
+	a->window_of[i] = n;
+	a->window_oldest = !i;
+	return a->window[i];
 }
 
 /* The block under the window, made small enough that sums of n / 16 pairs of products fit 32 bits. */
@@ -116,7 +127,7 @@ static void window(rco__analysis *a, const rco__kernels *kernels, const int16_t 
 
 	while ((peak >> shift) * (peak >> shift) >= limit)
 		shift++;
-	kernels->window(x, a->window, n, shift, a->windowed);
+	kernels->window(x, window_of(a, n), n, shift, a->windowed);
 	memset(a->windowed + n, 0, RCO__KERNEL_BEYOND * sizeof *x);
 }
 
@@ -207,7 +218,6 @@ void rco__analyse(rco__analysis *a, const rco__kernels *kernels, const int16_t *
 	double reflection[RCO__ORDER_MAX];
 	int m;
 
-	make_window(a, n);
 	window(a, kernels, x, n);
 	kernels->correlate(a->windowed, n, most + 1, a->correlation);
 	schur(a, most, reflection);

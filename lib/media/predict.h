@@ -51,8 +51,10 @@ static inline int32_t rco__predict(const rco__predictor *p, const int16_t *x)
 enum { RCO__STEPS = 512, RCO__FINE = 16 };
 
 typedef struct rco__analysis {
-	size_t window_of; /* the block size that `window` was made for */
-	int16_t window[RCO__BLOCK_MAX];
+	/* For two block sizes: a chunk's last block is mostly of another one than those before it. */
+	size_t window_of[2];
+	int window_oldest;
+	int16_t window[2][RCO__BLOCK_MAX];
 	int16_t windowed[RCO__BLOCK_MAX + 64];
 	int64_t correlation[RCO__ORDER_MAX + 1];
 	double error[RCO__ORDER_MAX + 1];

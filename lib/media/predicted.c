@@ -48,3 +48,8 @@ void rco__predicted_set_start(rco__predicted *s, predicted_chunk *c, unsigned st
 	for (i = 0; i < RCO__KERNEL_PAST; i++)
 		s->block.off_room[i] = start == 0 ? 0 : 1 << (start - 1);
 }
+
+void rco__predicted_copy(void *to, const void *from, size_t size)
+{
+	memmove(to, from, size);
+}

@@ -7,23 +7,25 @@ static uint32_t fold(int32_t e)
 	return e >= 0 ? 2 * (uint32_t)e : 2 * (uint32_t)-e - 1;
 }
 
-static void put_predictor(const rco__predicted *s, rco__bit_writer *w, const rco__predictor *p)
+/* No reflection is so far from its centre that it is not below RCO__FAST; no code there has more than 18 bits, so
+ * that three go to a flush. */
+static void put_predictor(const rco__predicted *s, rco__bit_writer *out, const rco__predictor *p)
 {
-	uint32_t v, code;
+	rco__bit_writer w = *out;
+	uint32_t code;
 	int i;
 
-	rco__bits_put(w, (unsigned)p->order, ORDER_BITS);
+	rco__bits_put(&w, (unsigned)p->order, ORDER_BITS);
+	rco__bits_flush(&w);
 	for (i = 0; i < p->order; i++) {
-		rco__bits_flush(w);
-		v = fold(p->reflection[i] - rco__predicted_habits[i].centre);
-		if (v >= RCO__FAST) {
-			rco__symbol_put(&s->book, w, (rco__row){rco__predicted_habits[i].row, 0}, v);
-			continue;
-		}
-		code = s->book.fast[rco__predicted_habits[i].row][v];
-		rco__bits_put(w, code >> 8, code & 0xff);
+		code = s->book.fast[rco__predicted_habits[i].row]
+		                   [fold(p->reflection[i] - rco__predicted_habits[i].centre)];
+		rco__bits_put(&w, code >> 8, code & 0xff);
+		if (i % 3 == 2)
+			rco__bits_flush(&w);
 	}
-	rco__bits_flush(w);
+	rco__bits_flush(&w);
+	*out = w;
 }
 
 static rco__row row_at(const predicted_block *b, size_t i)
@@ -122,22 +124,33 @@ static unsigned best_start(const int32_t *off, size_t n)
 
 static void encode_block(rco__predicted *s, predicted_chunk *c, rco__bit_writer *w, size_t n, int first)
 {
+	int most = c->format->rate_hz == 8000 ? ORDER_SLOW : ORDER_FAST;
 	predicted_block *b = &s->block;
 	rco__predictor p;
 
-	rco__analyse(&s->analysis, s->kernels, rco__samples(s), n, ORDER_MOST, &p);
+	rco__analyse(&s->analysis, s->kernels, rco__samples(s), n, most, &p);
 	s->kernels->residual(c->line, &p, rco__samples(s), b->place, n, b->folded, rco__distances(s), b->octave4);
 	if (first)
 		rco__predicted_set_start(s, c, best_start(rco__distances(s), n));
-	memset(b->folded + n, 0, RCO__KERNEL_BEYOND * sizeof b->folded[0]);
+	memset(b->folded + n, 0, GROUP * sizeof b->folded[0]);
 	s->kernels->slots(c->line, rco__distances(s), b->octave4, b->folded, n, b->slot, b->shift, b->group);
 	put_predictor(s, w, &p);
 	put_residual(s, c, w, n);
 	rco__predicted_pass(s, n);
 }
 
+/* Samples that may lie anywhere, as they are if they can be read where they lie. */
+static const int16_t *aligned(rco__predicted *s, const uint8_t *data, size_t n)
+{
+	if ((uintptr_t)data % sizeof(int16_t) == 0)
+		return (const int16_t *)(const void *)data;
+	rco__predicted_copy(rco__samples(s), data, n * sizeof(int16_t));
+	return rco__samples(s);
+}
+
 static rco__line choose_line(rco__predicted *s, uint32_t format, const uint8_t *data, size_t size)
 {
+	const int16_t *x;
 	int mu = 1, a = 1;
 	size_t at, n;
 
@@ -147,9 +160,9 @@ static rco__line choose_line(rco__predicted *s, uint32_t format, const uint8_t *
 		return RCO__LINE_A;
 	for (at = 0; at < size && (mu || a); at += 2 * n) {
 		n = (size - at) / 2 < RCO__BLOCK_MAX ? (size - at) / 2 : RCO__BLOCK_MAX;
-		memcpy(rco__samples(s), data + at, 2 * n);
-		mu = mu && s->kernels->in_book(RCO__LINE_MU_CLOSED, rco__samples(s), n);
-		a = a && s->kernels->in_book(RCO__LINE_A, rco__samples(s), n);
+		x = aligned(s, data + at, n);
+		mu = mu && s->kernels->in_book(RCO__LINE_MU_CLOSED, x, n);
+		a = a && s->kernels->in_book(RCO__LINE_A, x, n);
 	}
 	return mu ? RCO__LINE_MU_CLOSED : a ? RCO__LINE_A : RCO__LINE_LINEAR;
 }
@@ -161,7 +174,7 @@ static void load_block(rco__predicted *s, const predicted_chunk *c, const uint8_
 	size_t i;
 
 	if (c->format->sample_bytes == 2) {
-		memcpy(rco__samples(s), data, 2 * n);
+		rco__predicted_copy(rco__samples(s), data, 2 * n);
 		if (c->line != RCO__LINE_LINEAR)
 			s->kernels->places(c->line, rco__samples(s), n, s->block.place);
 		return;
@@ -216,7 +229,7 @@ static size_t encode_blocks(rco__predicted *s, predicted_chunk *c, const uint8_t
 		coded = (size_t)(w.at - s->block.coded);
 		if (used + coded >= size)
 			return 0;
-		memcpy(to + used, s->block.coded, coded);
+		rco__predicted_copy(to + used, s->block.coded, coded);
 		used += coded;
 		w.at = s->block.coded;
 	}

@@ -13,7 +13,8 @@ enum {
 	LINE_BITS = 2,
 	START_MAX = 15,
 	ORDER_BITS = 5,
-	ORDER_MOST = 13,    /* what the encoder tries; more costs more than it gains */
+	ORDER_SLOW = 11,    /* what the encoder tries at 8 kHz; more costs more than it gains */
+	ORDER_FAST = 13,    /* and at the other rates */
 	GROUP = RCO__GROUP, /* samples between two places where a run of zeros can begin; blocks are multiples of
 	                       it */
 	RUN_AFTER = 2,      /* groups of nothing but zeros before it */
@@ -58,6 +59,9 @@ typedef struct predicted_habit {
 extern const predicted_habit rco__predicted_habits[RCO__ORDER_MAX];
 
 void rco__predicted_set_start(rco__predicted *s, predicted_chunk *c, unsigned start);
+/* memcpy and memmove of the C library. Where compilers know something of the size they put in its place what is
+ * slower. */
+void rco__predicted_copy(void *to, const void *from, size_t size);
 
 static inline int16_t *rco__samples(rco__predicted *s)
 {
@@ -69,16 +73,18 @@ static inline int32_t *rco__distances(rco__predicted *s)
 	return s->block.off_room + RCO__KERNEL_PAST;
 }
 
-static inline void rco__predicted_begin(rco__predicted *s)
-{
-	memset(s->block.x_room, 0, RCO__KERNEL_PAST * sizeof s->block.x_room[0]);
-}
-
 /* The end of this block is the past of the next. */
 static inline void rco__predicted_pass(rco__predicted *s, size_t n)
 {
-	memmove(s->block.x_room, s->block.x_room + n, RCO__KERNEL_PAST * sizeof s->block.x_room[0]);
-	memmove(s->block.off_room, s->block.off_room + n, RCO__KERNEL_PAST * sizeof s->block.off_room[0]);
+	predicted_block *b = &s->block;
+
+	rco__predicted_copy(b->x_room, b->x_room + n, RCO__KERNEL_PAST * sizeof b->x_room[0]);
+	rco__predicted_copy(b->off_room, b->off_room + n, RCO__KERNEL_PAST * sizeof b->off_room[0]);
+}
+
+static inline void rco__predicted_begin(rco__predicted *s)
+{
+	memset(s->block.x_room, 0, RCO__KERNEL_PAST * sizeof s->block.x_room[0]);
 }
 
 #endif
