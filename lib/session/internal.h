@@ -192,7 +192,7 @@ struct rco_session {
 	uint32_t linked;        /* in either of them, which hold a reference */
 	_Atomic uint32_t phase; /* rco__phase */
 	uint64_t op;            /* PENDING operation of a backend, 0 none */
-	rco__args *args;        /* of the operation; made with the first one */
+	rco__args *args;        /* of the operation */
 	int64_t op_deadline_us;
 	_Atomic uint32_t attempt;
 	int64_t retry_us;      /* back-off: nothing before this time */
@@ -269,6 +269,7 @@ typedef struct rco__shard {
 	int64_t flush_deadline_us;
 	uint32_t flush_failures;
 	uint8_t *scratch; /* drained audio, RCO__SCRATCH bytes; wiped after use */
+	rco__args *args;  /* for the next operation */
 } rco__shard;
 
 enum { RCO__SCRATCH = 256 * 1024 };

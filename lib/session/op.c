@@ -246,6 +246,29 @@ int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *re
 	return rc;
 }
 
+/* The shard's, lent to the session until the backend has answered; one of its own only while that takes long. */
+static int borrow_args(rco_session *session)
+{
+	rco__shard *shard = &session->engine->shards[session->shard];
+
+	session->args =
+		shard->args != NULL ? shard->args : rco__zalloc(&session->engine->env, 1, sizeof *session->args);
+	shard->args = NULL;
+	return session->args != NULL ? RCO_OK
+	                             : rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
+}
+
+static void return_args(rco_session *session)
+{
+	rco__shard *shard = &session->engine->shards[session->shard];
+
+	if (session->args != NULL && shard->args == NULL)
+		shard->args = session->args;
+	else if (session->args != NULL)
+		rco__release(&session->engine->env, session->args);
+	session->args = NULL;
+}
+
 int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
 {
 	rco_engine *engine = session->engine;
@@ -257,13 +280,13 @@ int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
 	if (session->op == 0) {
 		uint64_t op;
 
-		if (session->args == NULL)
-			session->args = rco__zalloc(&engine->env, 1, sizeof *session->args);
-		if (session->args == NULL)
-			return rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
-		rc = rco__op_begin(engine, session, NULL, &op);
-		if (rc != RCO_OK)
+		rc = borrow_args(session);
+		if (rc == RCO_OK)
+			rc = rco__op_begin(engine, session, NULL, &op);
+		if (rc != RCO_OK) {
+			return_args(session);
 			return rc;
+		}
 		session->op = op; /* already now, in case that the thread ends in there */
 		session->op_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
 		before = rco__callback_enter(engine);
@@ -274,14 +297,17 @@ int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
 		if (rc != RCO_PENDING) {
 			session->op = 0;
 			rco__op_end(engine, op);
+			return_args(session);
 			return rc;
 		}
 	}
 	rc = rco__op_take(engine, session->op, result);
 	if (rc == RCO_PENDING && now >= session->op_deadline_us)
 		return rco__job_busy(session) ? RCO_PENDING : RCO_E_TIMEOUT;
-	if (rc != RCO_PENDING)
+	if (rc != RCO_PENDING) {
 		session->op = 0;
+		return_args(session);
+	}
 	return rc;
 }
 
@@ -316,5 +342,6 @@ int rco__job_busy(rco_session *session)
 	if (rco__op_take(session->engine, session->op, &ignored) == RCO_PENDING)
 		return 1;
 	session->op = 0;
+	return_args(session);
 	return 0;
 }

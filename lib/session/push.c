@@ -13,22 +13,6 @@
 
 #include <string.h>
 
-enum { LINE = 64, LINES_AHEAD = 6 }; /* 20 ms of 16-bit audio at 8 kHz */
-
-/*
- * Of ten thousand calls none is in the nearest cache when its frame comes. So
- * the memory of the next frame is asked for now, when nobody waits for it.
- */
-static inline void fetch_ahead(const rco__ring *ring, const uint8_t *audio, uint64_t index, size_t size)
-{
-	const uint8_t *to = audio + (index & (ring->capacity - 1));
-	size_t i;
-
-	/* Behind the ring's end this asks for a line of a neighbour, which does no harm. */
-	for (i = 0; i < LINES_AHEAD && i * LINE < size; i++)
-		__builtin_prefetch(to + i * LINE, 1);
-}
-
 static inline void copy_in(const rco__ring *ring, uint8_t *audio, uint64_t index, const uint8_t *data, size_t size)
 {
 	size_t at = (size_t)(index & (ring->capacity - 1)), first = (size_t)ring->capacity - at;
@@ -76,8 +60,7 @@ static int overflow(rco_session *session, rco__ring *ring)
 	return RCO_E_OVERFLOW;
 }
 
-static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, const uint8_t *data, size_t size,
-                       int ahead)
+static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, const uint8_t *data, size_t size)
 {
 	uint64_t gate = rco__gate_load(&ring->gate);
 
@@ -96,8 +79,6 @@ static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, co
 	}
 	atomic_store_explicit(&ring->frames, atomic_load_explicit(&ring->frames, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
-	if (ahead)
-		fetch_ahead(ring, audio, gate + size, size);
 	return RCO_OK;
 }
 
@@ -107,7 +88,7 @@ static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
 }
 
 static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format, const void *data,
-                             size_t size_bytes, int ahead)
+                             size_t size_bytes)
 {
 	rco__ring_ref ref;
 	rco__ring *ring;
@@ -134,7 +115,7 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
 	else if (size_bytes == 0 || size_bytes > ring->capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
 		rc = RCO_E_FRAME;
 	else
-		rc = push(session, ring, audio_of(session, ref), data, size_bytes, ahead);
+		rc = push(session, ring, audio_of(session, ref), data, size_bytes);
 	rco__ring_leave(ring, ref);
 	return rc;
 }
@@ -147,7 +128,7 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
  * three distances. What is looked at here may change under way, or be over; it
  * decides nothing but what is fetched.
  */
-enum { SESSION_AHEAD = 16, RING_AHEAD = 10, AUDIO_AHEAD = 4 };
+enum { SESSION_AHEAD = 24, RING_AHEAD = 16, AUDIO_AHEAD = 8 };
 
 static inline rco__ring *ring_of(const rco_frame *frame, rco__ring_ref *ref)
 {
@@ -171,13 +152,25 @@ static inline void fetch_ring(const rco_frame *frame)
 		__builtin_prefetch(ring, 1);
 }
 
+enum { LINE = 64, LINES_AHEAD = 6 }; /* 20 ms of 16-bit audio at 8 kHz */
+
+static inline void fetch_place(const rco__ring *ring, const uint8_t *audio, uint64_t index, size_t size)
+{
+	const uint8_t *to = audio + (index & (ring->capacity - 1));
+	size_t i;
+
+	/* Behind the ring's end this asks for a line of a neighbour, which does no harm. */
+	for (i = 0; i < LINES_AHEAD && i * LINE < size; i++)
+		__builtin_prefetch(to + i * LINE, 1);
+}
+
 static inline void fetch_audio(const rco_frame *frame)
 {
 	rco__ring_ref ref;
 	rco__ring *ring = ring_of(frame, &ref);
 
 	if (ring != NULL)
-		fetch_ahead(ring, audio_of(frame->session, ref),
+		fetch_place(ring, audio_of(frame->session, ref),
 		            atomic_load_explicit(&ring->gate, memory_order_relaxed), frame->size_bytes);
 }
 
@@ -197,7 +190,7 @@ int32_t rco_push_frames(rco_frame *frames, uint32_t count)
 			fetch_ring(&f[RING_AHEAD]);
 		if (count - i > AUDIO_AHEAD)
 			fetch_audio(&f[AUDIO_AHEAD]);
-		f->result = push_frame(f->session, f->leg, f->format, f->data, f->size_bytes, 0);
+		f->result = push_frame(f->session, f->leg, f->format, f->data, f->size_bytes);
 		accepted += f->result == RCO_OK;
 	}
 	return accepted;
@@ -205,5 +198,5 @@ int32_t rco_push_frames(rco_frame *frames, uint32_t count)
 
 int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size_bytes)
 {
-	return push_frame(session, leg, format, data, size_bytes, 1);
+	return push_frame(session, leg, format, data, size_bytes);
 }

@@ -37,6 +37,8 @@ void rco__shard_destroy(rco__shard *shard)
 		(void)close(shard->wake_fd);
 	if (shard->wheel != NULL)
 		rco__release(env, shard->wheel);
+	if (shard->args != NULL)
+		rco__release(env, shard->args);
 	if (shard->scratch != NULL) {
 		rco_memzero(shard->scratch, RCO__SCRATCH);
 		rco__release(env, shard->scratch);

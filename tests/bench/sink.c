@@ -104,13 +104,14 @@ void b_crowd_open(b_crowd *c, const char *dir, uint32_t count, uint32_t format, 
 
 	c->count = count;
 	c->format = format;
+	c->frames = NULL;
 	c->calls = calloc(count, sizeof(rco_session *));
 	c->order = calloc(count, sizeof *c->order);
 	if (took == NULL || c->calls == NULL || c->order == NULL)
 		b_die("no memory for %u calls", count);
 	shuffle(c->order, count);
 	b_world_init(&c->world, dir, B_WORLD_DRIVEN | B_WORLD_CLOCK, 1);
-	c->world.cfg.ring_pool_bytes = ((uint64_t)count + 64) * 16384;
+	c->world.cfg.ring_pool_bytes = ((uint64_t)count * 2 + 64) * 16384;
 	c->world.cfg.allocator = allocator;
 	if (sink)
 		c->world.cfg.buffer = b_sink_ops();
