@@ -7,23 +7,25 @@ static uint32_t fold(int32_t e)
 	return e >= 0 ? 2 * (uint32_t)e : 2 * (uint32_t)-e - 1;
 }
 
-static void put_predictor(const rco__predicted *s, rco__bit_writer *w, const rco__predictor *p)
+/* No reflection is so far from its centre that it is not below RCO__FAST; no code there has more than 18 bits, so
+ * that three go to a flush. */
+static void put_predictor(const rco__predicted *s, rco__bit_writer *out, const rco__predictor *p)
 {
-	uint32_t v, code;
+	rco__bit_writer w = *out;
+	uint32_t code;
 	int i;
 
-	rco__bits_put(w, (unsigned)p->order, ORDER_BITS);
+	rco__bits_put(&w, (unsigned)p->order, ORDER_BITS);
+	rco__bits_flush(&w);
 	for (i = 0; i < p->order; i++) {
-		rco__bits_flush(w);
-		v = fold(p->reflection[i] - rco__predicted_habits[i].centre);
-		if (v >= RCO__FAST) {
-			rco__symbol_put(&s->book, w, (rco__row){rco__predicted_habits[i].row, 0}, v);
-			continue;
-		}
-		code = s->book.fast[rco__predicted_habits[i].row][v];
-		rco__bits_put(w, code >> 8, code & 0xff);
+		code = s->book.fast[rco__predicted_habits[i].row]
+		                   [fold(p->reflection[i] - rco__predicted_habits[i].centre)];
+		rco__bits_put(&w, code >> 8, code & 0xff);
+		if (i % 3 == 2)
+			rco__bits_flush(&w);
 	}
-	rco__bits_flush(w);
+	rco__bits_flush(&w);
+	*out = w;
 }
 
 static rco__row row_at(const predicted_block *b, size_t i)
@@ -137,8 +139,18 @@ static void encode_block(rco__predicted *s, predicted_chunk *c, rco__bit_writer 
 	rco__predicted_pass(s, n);
 }
 
+/* Samples that may lie anywhere, as they are if they can be read where they lie. */
+static const int16_t *aligned(rco__predicted *s, const uint8_t *data, size_t n)
+{
+	if ((uintptr_t)data % sizeof(int16_t) == 0)
+		return (const int16_t *)(const void *)data;
+	rco__predicted_copy(rco__samples(s), data, n * sizeof(int16_t));
+	return rco__samples(s);
+}
+
 static rco__line choose_line(rco__predicted *s, uint32_t format, const uint8_t *data, size_t size)
 {
+	const int16_t *x;
 	int mu = 1, a = 1;
 	size_t at, n;
 
@@ -148,9 +160,9 @@ static rco__line choose_line(rco__predicted *s, uint32_t format, const uint8_t *
 		return RCO__LINE_A;
 	for (at = 0; at < size && (mu || a); at += 2 * n) {
 		n = (size - at) / 2 < RCO__BLOCK_MAX ? (size - at) / 2 : RCO__BLOCK_MAX;
-		rco__predicted_copy(rco__samples(s), data + at, 2 * n);
-		mu = mu && s->kernels->in_book(RCO__LINE_MU_CLOSED, rco__samples(s), n);
-		a = a && s->kernels->in_book(RCO__LINE_A, rco__samples(s), n);
+		x = aligned(s, data + at, n);
+		mu = mu && s->kernels->in_book(RCO__LINE_MU_CLOSED, x, n);
+		a = a && s->kernels->in_book(RCO__LINE_A, x, n);
 	}
 	return mu ? RCO__LINE_MU_CLOSED : a ? RCO__LINE_A : RCO__LINE_LINEAR;
 }

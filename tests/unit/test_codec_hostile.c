@@ -3,7 +3,11 @@
  * And the bytes that were written once are read for ever. */
 #include "../support_codec.h"
 
+#include "../../lib/base/bytes.h"
 #include "../../lib/media/wav.h"
+
+#define PRINT_OF_ROWS         UINT64_C(0x98754296decffbd3)
+#define PRINT_OF_COEFFICIENTS UINT64_C(0x5aadd5fa18c79124)
 
 enum { SAMPLES = 400, MOST = 4 * SAMPLES };
 
@@ -241,14 +245,58 @@ static void chunks_of_the_first_version_are_read(void **state)
 	assert_true(i >= 4);
 }
 
+/* What fills the last byte is zero: a chunk has one way to be written. */
+static void the_last_bits_are_zero(void **state)
+{
+	struct setting *s = *state;
+	int refused = 0, chunks = 0;
+	size_t samples, n;
+
+	for (samples = 100; samples < 200; samples++, chunks++) {
+		n = encode(s, RCO_FORMAT_S16_8K, RCO__LINE_LINEAR, sound_speech, samples);
+		s->coded[n - 1] ^= 1;
+		refused += decode(s, RCO_FORMAT_S16_8K, s->coded, n, 2 * samples) != RCO_OK;
+	}
+	assert_true(refused >= chunks * 7 / 10); /* by chance, one in eight chunks ends with a whole byte */
+}
+
+/* No vector uses every code, and none every reflection; a change of one would make old chunks sound different. */
+static void tables_never_change(void **state)
+{
+	rco__codebook *book = calloc(1, sizeof *book);
+	rco__predictor p = {.order = 3};
+	uint8_t coefficients[2 * 3 * 127] = {0};
+	int i, j;
+
+	(void)state;
+	assert_non_null(book);
+	rco__codebook_make(book);
+	assert_true(print_of(&book->bits[0][0], sizeof book->bits) == PRINT_OF_ROWS);
+	for (i = -63; i <= 63; i++) {
+		p.reflection[0] = (int8_t)i;
+		p.reflection[1] = (int8_t)-i;
+		p.reflection[2] = (int8_t)(i / 2);
+		rco__predictor_finish(&p);
+		for (j = 0; j < 3; j++)
+			rco__put16(coefficients + 2 * (3 * (size_t)(i + 63) + (size_t)j),
+			           (uint16_t)p.coefficient[j]);
+	}
+	assert_true(print_of(coefficients, sizeof coefficients) == PRINT_OF_COEFFICIENTS);
+	free(book);
+}
+
 #define CODEC_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CODEC_TEST(damaged_chunks_are_survived),          CODEC_TEST(chance_is_survived),
-		CODEC_TEST(the_largest_of_nothing_is_survived),   CODEC_TEST(impossible_headers_are_corrupt),
+		CODEC_TEST(damaged_chunks_are_survived),
+		CODEC_TEST(chance_is_survived),
+		CODEC_TEST(the_largest_of_nothing_is_survived),
+		CODEC_TEST(impossible_headers_are_corrupt),
 		CODEC_TEST(chunks_of_the_first_version_are_read),
+		CODEC_TEST(the_last_bits_are_zero),
+		CODEC_TEST(tables_never_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

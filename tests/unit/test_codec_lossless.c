@@ -259,6 +259,27 @@ static void speech_becomes_small(void **state)
 	assert_true(n < 2000);
 }
 
+/* A chunk may lie at any address. */
+static void odd_addresses_are_no_matter(void **state)
+{
+	struct setting *s = *state;
+	uint8_t coding;
+	size_t n, m;
+
+	sound_speech(s->sound, 1600, 16384);
+	n = round_trip_of(s, RCO_FORMAT_S16_8K, RCO__LINE_MU, 1600, &coding);
+	memmove(s->raw + 1, s->raw, 3200);
+	assert_int_equal(
+		rco__codec_encode(s->codec, RCO_FORMAT_S16_8K, s->raw + 1, 3200, s->other + 3, 3200, &m, &coding),
+		RCO_OK);
+	assert_int_equal(n, m);
+	assert_memory_equal(s->coded, s->other + 3, n);
+	assert_int_equal(
+		rco__codec_decode(s->codec, RCO_FORMAT_S16_8K, coding, s->other + 3, m, s->back + 1, 3200),
+		RCO_OK);
+	assert_memory_equal(s->back + 1, s->raw + 1, 3200);
+}
+
 static void silence_costs_almost_nothing(void **state)
 {
 	struct setting *s = *state;
@@ -286,6 +307,7 @@ int main(void)
 		CODEC_TEST(the_books_are_those_of_g711),
 		CODEC_TEST(speech_becomes_small),
 		CODEC_TEST(silence_costs_almost_nothing),
+		CODEC_TEST(odd_addresses_are_no_matter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
