@@ -23,9 +23,9 @@ typedef struct rco__kernels {
 	int (*in_book)(rco__line line, const int16_t *x, size_t n);
 	/* Places of samples, which are in the book; +0 for zero. */
 	void (*places)(rco__line line, const int16_t *x, size_t n, int16_t *place);
-	/* x under a window of 0 to 32767, and then 2^-shift of it; all bits that |x| has are in the result, for a
-	 * shift of 0 alone. */
+	/* x under a window of 0 to 32767, which is 1; then a 2^shift-th of it. */
 	void (*window)(const int16_t *x, const int16_t *w, size_t n, int shift, int16_t *out);
+	/* All bits that any |x| has, or nearly: those of -x are of -1 - x. */
 	int32_t (*bits_of)(const int16_t *x, size_t n);
 	/* sum x[i] * x[i + lag], i + lag < n, for each lag. Zeros are behind x[n). No n / 16 pairs of products
 	 * have a sum of 2^31. */

@@ -10,7 +10,7 @@
 #include "../base/env.h"
 #include "kernels.h"
 
-typedef struct rco__predicted rco__predicted; /* scratch, about 120 KiB */
+typedef struct rco__predicted rco__predicted; /* scratch and tables, below 200 KiB */
 
 rco__predicted *rco__predicted_create(const rco__env *env);       /* NULL: no memory */
 void rco__predicted_free(const rco__env *env, rco__predicted *s); /* wipes it */
