@@ -118,6 +118,20 @@ size_t t_events_count(t_events *events, const char *call_id, uint32_t type)
 	return n;
 }
 
+uint64_t t_events_sum(t_events *events, const char *call_id, uint32_t type)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	(void)pthread_mutex_lock(&events->lock);
+	for (i = 0; i < events->n; i++)
+		if (events->list[i].type == type &&
+		    (call_id == NULL || strcmp(events->list[i].call_id, call_id) == 0))
+			sum += events->list[i].count;
+	(void)pthread_mutex_unlock(&events->lock);
+	return sum;
+}
+
 int t_events_last(t_events *events, const char *call_id, uint32_t type, t_event *out)
 {
 	size_t n;

@@ -94,6 +94,8 @@ void t_events_destroy(t_events *events);
 void t_events_receive(const rco_event *event, void *user_data); /* an rco_event_fn */
 /* How many of a type came for a call (NULL: any). */
 size_t t_events_count(t_events *events, const char *call_id, uint32_t type);
+/* The sum of their `count`. */
+uint64_t t_events_sum(t_events *events, const char *call_id, uint32_t type);
 /* The last of that type; 0 if there was none. */
 int t_events_last(t_events *events, const char *call_id, uint32_t type, t_event *out);
 /* Wait until n of them came; 1, or 0 after `timeout_ms`. */
@@ -148,6 +150,8 @@ typedef struct t_fault {
 	} slot[T_SLOTS];
 	uint64_t appended_bytes;
 	uint32_t only_kind; /* objects of other kinds behave; 0: all */
+	uint32_t only_one;  /* the buffer behaves for all recordings but that of only_id */
+	uint8_t only_id[16];
 	uint32_t blocked, unblock;
 	t_held *held, **held_tail;
 	pthread_t threads[64];
@@ -172,6 +176,8 @@ void t_fault_quiet(t_fault *fault);
 void t_fault_destroy(t_fault *fault);
 /* The next `times` calls of the slot (0: all) go like that. */
 void t_fault_set(t_fault *fault, int slot, int mode, uint32_t times, int code);
+/* From now on the buffer misbehaves for this call only. */
+void t_fault_only(t_fault *fault, rco_session *session);
 uint64_t t_fault_calls(t_fault *fault, int slot);
 uint64_t t_fault_audio_calls(t_fault *fault, int slot);
 uint64_t t_fault_done(t_fault *fault, int slot);
@@ -195,11 +201,30 @@ typedef struct t_fs {
 	_Atomic uint64_t changes;    /* writes, syncs, renames ... of matching paths */
 	_Atomic uint64_t failed;
 	_Atomic uint64_t kill_at;   /* the process kills itself before this change, counted from 1; 0: never */
+	_Atomic int tear;           /* half of a write that fails is there all the same */
+	_Atomic int full;           /* RCO_E_NO_SPACE for whatever makes a file, or a file longer */
+	pthread_mutex_t gate_lock;
+	pthread_cond_t gate_moved;
+	uint32_t gate_shut;     /* T_FS_...: these wait */
+	uint32_t gate_waiting;  /* threads in there */
+	uint64_t gate_permits;  /* so many may pass all the same */
+	_Atomic int gate_tired; /* somebody waited so long that the test has to have failed */
 	char match[64];             /* part of a path */
 	_Atomic uint8_t fds[65536]; /* matching descriptors */
 } t_fs;
 
 void t_fs_init(t_fs *fs, const char *match);
+
+/* A disk that stalls: changes of these kinds to matching files wait until told otherwise. */
+enum { T_FS_WRITES = 1u << 0, T_FS_SYNCS = 1u << 1 };
+
+void t_fs_stall(t_fs *fs, uint32_t what);
+/* Let n of them pass. */
+void t_fs_permit(t_fs *fs, uint64_t n);
+/* Wait until a thread is stalled; 0 after 20 seconds. */
+int t_fs_wait_stalled(t_fs *fs);
+/* Go on. 0 if somebody had given up waiting: what was to go on during the stall did not. */
+int t_fs_resume(t_fs *fs);
 
 /* ---- an engine and its surroundings ---- */
 

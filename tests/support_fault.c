@@ -188,6 +188,15 @@ static void block(t_fault *f)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+static int concerns(const t_fault *f, const t_request *r)
+{
+	const uint8_t *id = r->slot == T_OPEN ? r->recording.id : r->slot == T_APPEND ? r->chunk.recording_id : r->id;
+
+	if (r->slot <= T_ERASE && r->slot != T_FLUSH && f->only_one)
+		return memcmp(id, f->only_id, 16) == 0;
+	return f->only_kind == 0 || r->object.kind == 0 || r->object.kind == f->only_kind;
+}
+
 static int enter(t_fault *f, const t_request *r, int *code)
 {
 	int mode;
@@ -198,7 +207,7 @@ static int enter(t_fault *f, const t_request *r, int *code)
 		f->slot[r->slot].audio++;
 	mode = f->slot[r->slot].mode;
 	*code = f->slot[r->slot].code;
-	if (f->only_kind != 0 && r->object.kind != 0 && r->object.kind != f->only_kind)
+	if (!concerns(f, r))
 		mode = T_PASS;
 	else if (mode != T_PASS && f->slot[r->slot].times > 0 && --f->slot[r->slot].times == 0)
 		f->slot[r->slot].mode = T_PASS;
@@ -441,6 +450,17 @@ void t_fault_set(t_fault *f, int slot, int mode, uint32_t times, int code)
 	f->slot[slot].code = code;
 	if (mode == T_BLOCK)
 		f->unblock = 0;
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+void t_fault_only(t_fault *f, rco_session *session)
+{
+	rco_session_stats stats = {.struct_size = (uint32_t)sizeof stats};
+
+	assert_int_equal(rco_session_get_stats(session, &stats), RCO_OK);
+	(void)pthread_mutex_lock(&f->lock);
+	memcpy(f->only_id, stats.recording_id, 16);
+	f->only_one = 1;
 	(void)pthread_mutex_unlock(&f->lock);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 void t_join(char *out, size_t size, const char *dir, const char *name)
@@ -219,6 +220,8 @@ const uint8_t *t_wav_samples(const uint8_t *file, size_t size, size_t *samples_b
 
 /* ---- a file system that fails ---- */
 
+enum { STALL_S = 20 };
+
 static int fs_matches(const t_fs *fs, const char *path)
 {
 	return strstr(path, fs->match) != NULL;
@@ -248,6 +251,69 @@ static int fs_change(t_fs *fs, int matches)
 	return change(fs, matches, 0);
 }
 
+/* As long as the disk stalls; but not for ever, or a test that fails would never end. */
+static void stall(t_fs *fs, int matches, uint32_t what)
+{
+	struct timespec until;
+
+	if (!matches)
+		return;
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STALL_S;
+	(void)pthread_mutex_lock(&fs->gate_lock);
+	fs->gate_waiting++;
+	(void)pthread_cond_broadcast(&fs->gate_moved);
+	while ((fs->gate_shut & what) && fs->gate_permits == 0)
+		if (pthread_cond_timedwait(&fs->gate_moved, &fs->gate_lock, &until) != 0) {
+			atomic_store(&fs->gate_tired, 1);
+			fs->gate_shut = 0;
+		}
+	if ((fs->gate_shut & what) && fs->gate_permits > 0)
+		fs->gate_permits--;
+	fs->gate_waiting--;
+	(void)pthread_mutex_unlock(&fs->gate_lock);
+}
+
+void t_fs_stall(t_fs *fs, uint32_t what)
+{
+	(void)pthread_mutex_lock(&fs->gate_lock);
+	fs->gate_shut = what;
+	fs->gate_permits = 0;
+	(void)pthread_mutex_unlock(&fs->gate_lock);
+}
+
+void t_fs_permit(t_fs *fs, uint64_t n)
+{
+	(void)pthread_mutex_lock(&fs->gate_lock);
+	fs->gate_permits += n;
+	(void)pthread_cond_broadcast(&fs->gate_moved);
+	(void)pthread_mutex_unlock(&fs->gate_lock);
+}
+
+int t_fs_wait_stalled(t_fs *fs)
+{
+	struct timespec until;
+	int ok;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STALL_S;
+	(void)pthread_mutex_lock(&fs->gate_lock);
+	while (fs->gate_waiting == 0 && pthread_cond_timedwait(&fs->gate_moved, &fs->gate_lock, &until) == 0)
+		;
+	ok = fs->gate_waiting > 0;
+	(void)pthread_mutex_unlock(&fs->gate_lock);
+	return ok;
+}
+
+int t_fs_resume(t_fs *fs)
+{
+	(void)pthread_mutex_lock(&fs->gate_lock);
+	fs->gate_shut = 0;
+	(void)pthread_cond_broadcast(&fs->gate_moved);
+	(void)pthread_mutex_unlock(&fs->gate_lock);
+	return !atomic_load(&fs->gate_tired);
+}
+
 static int fd_matches(t_fs *fs, int fd)
 {
 	return fd >= 0 && (size_t)fd < sizeof fs->fds && atomic_load(&fs->fds[fd]);
@@ -256,8 +322,13 @@ static int fd_matches(t_fs *fs, int fd)
 static int f_open(void *ctx, const char *path, int how, int *fd)
 {
 	t_fs *fs = ctx;
-	int m = fs_matches(fs, path), rc = fs_change(fs, m && how >= RCO__FS_CREATE && !t_exists(path));
+	int m = fs_matches(fs, path), makes = m && how >= RCO__FS_CREATE && !t_exists(path);
+	int rc = fs_change(fs, makes);
 
+	if (rc == RCO_OK && makes && atomic_load(&fs->full)) {
+		(void)atomic_fetch_add(&fs->failed, 1);
+		return RCO_E_NO_SPACE;
+	}
 	if (rc == RCO_OK)
 		rc = fs->real->open(fs->real->ctx, path, how, fd);
 	if (rc == RCO_OK && (size_t)*fd < sizeof fs->fds)
@@ -281,19 +352,40 @@ static int f_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, si
 	return fs->real->read(fs->real->ctx, fd, buf, size, offset, got);
 }
 
+/* With `full`, a file may be as long as it is, and no longer. */
+static int room(t_fs *fs, int fd, uint64_t end)
+{
+	uint64_t now = 0;
+
+	if (!atomic_load(&fs->full) || !fd_matches(fs, fd))
+		return RCO_OK;
+	if (fs->real->size(fs->real->ctx, fd, &now) == RCO_OK && end <= now)
+		return RCO_OK;
+	(void)atomic_fetch_add(&fs->failed, 1);
+	return RCO_E_NO_SPACE;
+}
+
 static int f_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
 {
 	t_fs *fs = ctx;
-	int rc = fs_change(fs, fd_matches(fs, fd));
+	int matches = fd_matches(fs, fd), rc;
 
+	stall(fs, matches, T_FS_WRITES);
+	rc = fs_change(fs, matches);
+	if (rc == RCO_OK)
+		rc = room(fs, fd, offset + size);
+	if (rc != RCO_OK && atomic_load(&fs->tear) && size > 1)
+		(void)fs->real->write(fs->real->ctx, fd, buf, size / 2, offset);
 	return rc != RCO_OK ? rc : fs->real->write(fs->real->ctx, fd, buf, size, offset);
 }
 
 static int f_sync(void *ctx, int fd)
 {
 	t_fs *fs = ctx;
-	int matches = fd_matches(fs, fd), rc = change(fs, matches, 1);
+	int matches = fd_matches(fs, fd), rc;
 
+	stall(fs, matches, T_FS_SYNCS);
+	rc = change(fs, matches, 1);
 	if (rc == RCO_OK)
 		rc = fs->real->sync(fs->real->ctx, fd);
 	if (rc == RCO_OK && matches)
@@ -329,6 +421,8 @@ static int f_reserve(void *ctx, int fd, uint64_t offset, uint64_t size)
 	t_fs *fs = ctx;
 	int rc = fs_change(fs, fd_matches(fs, fd));
 
+	if (rc == RCO_OK)
+		rc = room(fs, fd, offset + size);
 	return rc != RCO_OK ? rc : fs->real->reserve(fs->real->ctx, fd, offset, size);
 }
 
@@ -380,6 +474,8 @@ void t_fs_init(t_fs *fs, const char *match)
 {
 	memset(fs, 0, sizeof *fs);
 	fs->real = rco__fs_posix();
+	(void)pthread_mutex_init(&fs->gate_lock, NULL);
+	(void)pthread_cond_init(&fs->gate_moved, NULL);
 	(void)snprintf(fs->match, sizeof fs->match, "%s", match);
 	fs->table = (rco__fs){.ctx = fs,
 	                      .open = f_open,

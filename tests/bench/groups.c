@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench.h"
 
-/* A group whose file is not there is told as "not built". */
-#pragma weak b_push
-#pragma weak b_opt_out
-#pragma weak b_erase
-#pragma weak b_codec
-#pragma weak b_call
-#pragma weak b_memory
-#pragma weak b_recovery
-#pragma weak b_kill
-#pragma weak b_growth
-
 const b_group b_groups[] = {
 	{"push", "the media thread's path", b_push},
 	{"opt_out", "from the request to silence, and to durable", b_opt_out},

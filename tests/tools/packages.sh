@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that are missing: packages.sh demo | check | bench
+# Installs the Debian packages that are missing: packages.sh demo | check | bench | peers
 # Without the right to install it names them all in one line and fails. When nothing is missing it says nothing.
 set -euo pipefail
 
@@ -8,12 +8,16 @@ demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-d
 check=("${demo[@]}" g++ clang libclang-rt-14-dev clang-format libcmocka-dev binutils file python3 codespell shellcheck)
 bench=("${demo[@]}" libsndfile1-dev libflac-dev libwavpack-dev flac wavpack pocketsphinx-testdata)
 
+# Recorders that the bench compares with if they are there. Installing them may start their services.
+peers=(rtpengine-daemon janus)
+
 case ${1:-} in
 demo) wanted=("${demo[@]}") ;;
 check) wanted=("${check[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
+peers) wanted=("${peers[@]}") ;;
 *)
-    echo "usage: packages.sh demo|check|bench" >&2
+    echo "usage: packages.sh demo|check|bench|peers" >&2
     exit 2
     ;;
 esac
