@@ -200,15 +200,15 @@ typedef struct t_fs {
 	_Atomic uint64_t syncs;      /* of matching files that succeeded */
 	_Atomic uint64_t changes;    /* writes, syncs, renames ... of matching paths */
 	_Atomic uint64_t failed;
-	_Atomic uint64_t kill_at;   /* the process kills itself before this change, counted from 1; 0: never */
-	_Atomic int tear;           /* half of a write that fails is there all the same */
-	_Atomic int full;           /* RCO_E_NO_SPACE for whatever makes a file, or a file longer */
+	_Atomic uint64_t kill_at; /* the process kills itself before this change, counted from 1; 0: never */
+	_Atomic int tear;         /* half of a write that fails is there all the same */
+	_Atomic int full;         /* RCO_E_NO_SPACE for whatever makes a file, or a file longer */
 	pthread_mutex_t gate_lock;
 	pthread_cond_t gate_moved;
-	uint32_t gate_shut;     /* T_FS_...: these wait */
-	uint32_t gate_waiting;  /* threads in there */
-	uint64_t gate_permits;  /* so many may pass all the same */
-	_Atomic int gate_tired; /* somebody waited so long that the test has to have failed */
+	uint32_t gate_shut;         /* T_FS_...: these wait */
+	uint32_t gate_waiting;      /* threads in there */
+	uint64_t gate_permits;      /* so many may pass all the same */
+	_Atomic int gate_tired;     /* somebody waited so long that the test has to have failed */
 	char match[64];             /* part of a path */
 	_Atomic uint8_t fds[65536]; /* matching descriptors */
 } t_fs;

@@ -190,7 +190,9 @@ static void block(t_fault *f)
 
 static int concerns(const t_fault *f, const t_request *r)
 {
-	const uint8_t *id = r->slot == T_OPEN ? r->recording.id : r->slot == T_APPEND ? r->chunk.recording_id : r->id;
+	const uint8_t *id = r->slot == T_OPEN     ? r->recording.id
+	                    : r->slot == T_APPEND ? r->chunk.recording_id
+	                                          : r->id;
 
 	if (r->slot <= T_ERASE && r->slot != T_FLUSH && f->only_one)
 		return memcmp(id, f->only_id, 16) == 0;

@@ -202,12 +202,13 @@ static void clear_verified(rco_session *s)
 /* A fact that backends have confirmed: in the receipt, as an event, as evidence. */
 static void confirmed(rco_session *s, uint32_t fact, uint32_t type, uint16_t entry)
 {
-	int64_t now = rco__wall_us(&s->engine->env);
 	rco__receipt_data receipt;
 	uint64_t lsn;
+	int64_t now;
 	int news;
 
 	(void)pthread_mutex_lock(&s->lock);
+	now = rco__receipt_now(s);
 	news = (s->receipt.facts & RCO_FACT_RECORDED) && !(s->receipt.facts & fact);
 	s->receipt.facts |= fact;
 	if (fact == RCO_FACT_ERASED && s->receipt.erased_us == 0)

@@ -291,8 +291,9 @@ typedef struct rco__op_slot {
 typedef struct rco__prebirth {
 	rco__receipt_data receipt;
 	char call_id[RCO_CALL_ID_MAX + 1];
-	int64_t expires_us; /* wall clock, since it has to survive a restart */
-	uint64_t lsn;       /* of its entry in the ledger */
+	int64_t expires_us;      /* wall clock, since it has to survive a restart */
+	int64_t expires_mono_us; /* the same for this process, whatever becomes of the wall clock */
+	uint64_t lsn;            /* of its entry in the ledger */
 } rco__prebirth;
 
 struct rco_engine {
@@ -461,7 +462,9 @@ int64_t rco__recorder_due(rco_session *session);       /* when the worker has to
 int rco__recorder_stopped(const rco_session *session); /* lock held: it is certain that it does not record */
 
 /* ---- opt_out.c ---- */
-uint32_t rco__status(const rco_session *session);                 /* lock held */
+uint32_t rco__status(const rco_session *session); /* lock held */
+/* Lock held: the wall clock, but never before what the receipt says already. */
+int64_t rco__receipt_now(const rco_session *session);
 int rco__opt_out_latch(rco_session *session, const char *source); /* lock held */
 int rco__tombstone(rco_session *session);      /* no lock: append if need be, sync, publish; RCO_OK when durable */
 int rco__prebirth_apply(rco_session *session); /* P12: an opt-out that waits for this call id */

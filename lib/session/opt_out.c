@@ -35,6 +35,20 @@ uint32_t rco__status(const rco_session *s)
 	return s->erase_failures > 0 ? RCO_STATUS_PENDING : RCO_STATUS_DURABLE;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* A clock that was put back must not make evidence say that something was done before it was asked for. */
+int64_t rco__receipt_now(const rco_session *s)
+{
+	const rco__receipt_data *r = &s->receipt;
+	int64_t told = later(later(r->requested_us, r->stopped_us), later(r->durable_us, r->erased_us));
+
+	return later(rco__wall_us(&s->engine->env), told);
+}
+
 static int was_recorded(rco_session *s)
 {
 	const rco__copy *c;
@@ -160,7 +174,7 @@ int rco__tombstone(rco_session *s)
 	hold = s->hold != 0;
 	if (first) {
 		s->receipt.facts |= RCO_FACT_DURABLE;
-		s->receipt.durable_us = rco__wall_us(&s->engine->env);
+		s->receipt.durable_us = rco__receipt_now(s);
 		rco__event_queue(s, RCO_EVENT_DURABLE, 0, 0, "%s", "");
 		if (hold)
 			rco__event_queue(s, RCO_EVENT_HELD, 0, 0, "a legal hold keeps what was recorded");
@@ -341,6 +355,7 @@ static int prebirth_make(rco_engine *engine, const char *call_id, const char *so
 	p->receipt.requested_us = p->receipt.stopped_us = rco__wall_us(&engine->env);
 	p->receipt.facts = RCO_FACT_STOPPED | RCO_FACT_BEFORE_BIRTH;
 	p->expires_us = p->receipt.requested_us + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
+	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
 	rc = rco__journal_prebirth(engine, p, &p->lsn);
 	if (rc == RCO_OK)
 		rc = rco__map_set(&engine->prebirth, p->call_id, strlen(p->call_id), p);
@@ -371,7 +386,7 @@ static int prebirth_sync(rco_engine *engine, const char *call_id, uint64_t lsn, 
 	if (rc != RCO_OK)
 		return RCO_E_NOT_DURABLE;
 	data->facts |= RCO_FACT_DURABLE;
-	data->durable_us = rco__wall_us(&engine->env);
+	data->durable_us = later(rco__wall_us(&engine->env), data->requested_us);
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
 	if (p != NULL && memcmp(p->receipt.id, data->id, 16) == 0 && !(p->receipt.facts & RCO_FACT_DURABLE)) {
@@ -400,7 +415,7 @@ static int opt_out_unknown(rco_engine *engine, const char *call_id, const rco_op
 		return RCO_OK;
 	}
 	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
-	if (p != NULL && p->expires_us <= rco__wall_us(&engine->env)) {
+	if (p != NULL && p->expires_mono_us <= rco__mono_us(&engine->env)) {
 		prebirth_end(engine, p);
 		p = NULL;
 	}
@@ -518,7 +533,7 @@ int rco__prebirth_apply(rco_session *s)
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	if (p == NULL)
 		return RCO_OK;
-	if (p->expires_us > rco__wall_us(&engine->env)) {
+	if (p->expires_mono_us > rco__mono_us(&engine->env)) {
 		(void)pthread_mutex_lock(&s->lock);
 		rc = rco__opt_out_born(s, &p->receipt);
 		(void)pthread_mutex_unlock(&s->lock);
@@ -537,7 +552,7 @@ int rco__prebirth_apply(rco_session *s)
 /* Those past their time go; those not yet durable are tried again. */
 void rco__prebirth_expire(rco_engine *engine)
 {
-	int64_t now = rco__wall_us(&engine->env);
+	int64_t now = rco__wall_us(&engine->env), mono = rco__mono_us(&engine->env);
 	rco__map_node *node, *next;
 	uint64_t unsynced = 0, durable = 0;
 
@@ -548,7 +563,7 @@ void rco__prebirth_expire(rco_engine *engine)
 		next = rco__map_next(&engine->prebirth, node);
 		if (!(p->receipt.facts & RCO_FACT_DURABLE) && p->lsn > unsynced)
 			unsynced = p->lsn;
-		if (p->expires_us <= now)
+		if (p->expires_mono_us <= mono)
 			prebirth_end(engine, p);
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
@@ -567,7 +582,7 @@ void rco__prebirth_expire(rco_engine *engine)
 
 		if (p->lsn <= unsynced && !(p->receipt.facts & RCO_FACT_DURABLE)) {
 			p->receipt.facts |= RCO_FACT_DURABLE;
-			p->receipt.durable_us = now;
+			p->receipt.durable_us = later(now, p->receipt.requested_us);
 			durable++;
 		}
 	}

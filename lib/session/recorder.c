@@ -56,7 +56,7 @@ static const char *action_name(uint32_t action)
 /* Lock held. */
 static void stop_confirmed(rco_session *s)
 {
-	int64_t now = rco__wall_us(&s->engine->env);
+	int64_t now = rco__receipt_now(s);
 
 	s->rec_state = RCO__REC_OFF;
 	s->rec_failures = 0;

@@ -484,6 +484,7 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 	p->receipt.call_id = p->call_id;
 	p->receipt.facts |= RCO_FACT_DURABLE | RCO_FACT_STOPPED | RCO_FACT_BEFORE_BIRTH;
 	p->expires_us = opt->expires_us;
+	p->expires_mono_us = rco__mono_us(&engine->env) + p->expires_us - rco__wall_us(&engine->env);
 	if (rco__map_set(&engine->prebirth, p->call_id, strlen(p->call_id), p) != RCO_OK) {
 		rco__release(&engine->env, p);
 		r->rc = RCO_E_NO_MEMORY;
