@@ -156,18 +156,41 @@ static void let_them_be_forgotten(t_world *w)
 		t_advance(w, 2000); /* somebody tidies up */
 }
 
+/* By the name of the file: to look for it among all call records takes too long. */
+static void assert_leg_stored(t_world *w, const uint8_t id[16], const char *label, uint64_t seed, size_t frames)
+{
+	const uint8_t *samples;
+	size_t size = 0, n = 0;
+	uint8_t *file;
+	char key[80], text[40];
+
+	(void)snprintf(text, sizeof text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+	               id[0], id[1], id[2], id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11],
+	               id[12], id[13], id[14], id[15]);
+	(void)snprintf(key, sizeof key, "%s.%s.wav", text, label);
+	file = t_store_get(w, key, &size);
+	assert_non_null(file);
+	samples = t_wav_samples(file, size, &n);
+	assert_non_null(samples);
+	assert_int_equal(n, frames * T_FRAME);
+	assert_true(t_is_noise(seed, samples, n));
+	free(file);
+}
+
 static void a_call_like_any_other(t_world *w, const char *id)
 {
+	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
 	rco_session *s = t_call(w, id);
 
+	assert_int_equal(rco_session_get_stats(s, &st), RCO_OK);
 	t_push(s, 0, 1, 0, 50);
 	t_push(s, 1, 2, 0, 50);
 	t_advance(w, 400);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	rco_session_free(s);
 	t_await(w, id, RCO_EVENT_STORED, 1);
-	assert_true(t_store_has_noise(w, id, "caller", 1, 50));
-	assert_true(t_store_has_noise(w, id, "agent", 2, 50));
+	assert_leg_stored(w, st.recording_id, "caller", 1, 50);
+	assert_leg_stored(w, st.recording_id, "agent", 2, 50);
 }
 
 static void open_world(t_world *w)
@@ -207,15 +230,15 @@ static void test_opened_and_dropped(void **state)
 	ledger = folder_bytes(&w, "ledger");
 	spool = folder_bytes(&w, "spool");
 
-	one_after_the_other(&w, "drop", MANY);
-	all_at_once(&w, "crowd", MANY);
+	one_after_the_other(&w, "drop", MANY / 2);
+	all_at_once(&w, "crowd", MANY / 2);
 	let_them_be_forgotten(&w);
 	assert_int_equal(open_sessions(&w), 0);
 	assert_int_equal(ring_bytes_used(&w), 0);
-	assert_int_equal(t_store_audio(&w), 0);
-	assert_int_equal(atomic_load(&live), base);
-	print_message("    %d calls: calls %llu -> %llu bytes, ledger %llu -> %llu, spool %llu -> %llu\n",
-	              2 * MANY, (unsigned long long)calls, (unsigned long long)folder_bytes(&w, "calls"),
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_BEGIN), 0);
+	assert_true(atomic_load(&live) <= base);
+	print_message("    %d calls: calls %llu -> %llu bytes, ledger %llu -> %llu, spool %llu -> %llu\n", MANY,
+	              (unsigned long long)calls, (unsigned long long)folder_bytes(&w, "calls"),
 	              (unsigned long long)ledger, (unsigned long long)folder_bytes(&w, "ledger"),
 	              (unsigned long long)spool, (unsigned long long)folder_bytes(&w, "spool"));
 	assert_int_equal(folder_bytes(&w, "calls"), calls);
@@ -232,7 +255,7 @@ static void test_closing_with_a_crowd(void **state)
 
 	(void)state;
 	open_world(&w);
-	all_at_once(&w, "crowd", MANY);
+	all_at_once(&w, "crowd", MANY / 2);
 	{
 		uint64_t syncs = atomic_load(&fs.syncs);
 
@@ -242,7 +265,7 @@ static void test_closing_with_a_crowd(void **state)
 	assert_int_equal(atomic_load(&live), 0);
 	t_world_open(&w);
 	let_them_be_forgotten(&w);
-	assert_int_equal(t_store_audio(&w), 0);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_BEGIN), 0);
 	a_call_like_any_other(&w, "still-works");
 	close_world(&w);
 }
@@ -259,7 +282,7 @@ static void test_with_opt_outs_between(void **state)
 
 	(void)state;
 	open_world(&w);
-	for (i = 0; i < MANY; i++) {
+	for (i = 0; i < MANY / 2; i++) {
 		int mine = i % 10 == 0, early = mine && i % 20 == 0;
 		rco_session *s;
 
@@ -278,7 +301,7 @@ static void test_with_opt_outs_between(void **state)
 			t_advance(&w, 20);
 	}
 	t_settle(&w);
-	for (i = 0; i < MANY; i++) {
+	for (i = 0; i < MANY / 2; i++) {
 		rco_receipt *r = NULL;
 		int rc;
 
