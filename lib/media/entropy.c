@@ -59,6 +59,21 @@ static void make_fast(rco__codebook *book, unsigned row)
 	}
 }
 
+static void make_lead(rco__codebook *book, unsigned row)
+{
+	unsigned symbol, bits, first, i;
+
+	memset(book->lead[row], 0, sizeof book->lead[row]);
+	for (symbol = 0; symbol < RCO__SYMBOLS; symbol++) {
+		bits = book->bits[row][symbol];
+		if (bits > RCO__LEAD_BITS)
+			continue;
+		first = (unsigned)book->code[row][symbol] << (RCO__LEAD_BITS - bits);
+		for (i = 0; i < 1u << (RCO__LEAD_BITS - bits); i++)
+			book->lead[row][first + i] = (uint16_t)(symbol << 4 | bits);
+	}
+}
+
 void rco__codebook_make(rco__codebook *book)
 {
 	unsigned row;
@@ -66,6 +81,7 @@ void rco__codebook_make(rco__codebook *book)
 	for (row = 0; row < RCO__ROWS; row++) {
 		make_row(book, row);
 		make_fast(book, row);
+		make_lead(book, row);
 	}
 }
 
@@ -93,8 +109,12 @@ void rco__symbol_put(const rco__codebook *book, rco__bit_writer *w, rco__row row
 static unsigned take_symbol(const rco__codebook *book, rco__bit_reader *r, unsigned row)
 {
 	uint32_t next = rco__bits_peek(r);
-	unsigned bits = 1;
+	unsigned bits = RCO__LEAD_BITS + 1, lead = book->lead[row][next >> (32 - RCO__LEAD_BITS)];
 
+	if (lead != 0) {
+		r->bit += lead & 15;
+		return lead >> 4;
+	}
 	while (bits < RCO__CODE_MAX && next >= book->end[row][bits])
 		bits++;
 	r->bit += bits;

@@ -25,11 +25,13 @@ enum {
 	RCO__LINEAR_ROWS = RCO__LINEAR_TOP + 4 - RCO__LINEAR_LOW,
 	RCO__ROWS = RCO__LAW_ROWS + RCO__LINEAR_ROWS,
 	RCO__FAST_BITS = 8,
-	RCO__FAST = 1 << RCO__FAST_BITS /* numbers below have their whole code in one place */
+	RCO__FAST = 1 << RCO__FAST_BITS, /* numbers below have their whole code in one place */
+	RCO__LEAD_BITS = 8               /* codes of so many bits are recognised at a glance */
 };
 
 typedef struct rco__codebook {
 	uint32_t fast[RCO__ROWS][RCO__FAST]; /* code << 8 | bits */
+	uint16_t lead[RCO__ROWS][1 << RCO__LEAD_BITS]; /* by the next bits: symbol << 4 | bits; 0 for longer codes */
 	uint16_t code[RCO__ROWS][RCO__SYMBOLS];
 	uint8_t bits[RCO__ROWS][RCO__SYMBOLS];
 	uint8_t order[RCO__ROWS][RCO__SYMBOLS];       /* symbols by their codes */

@@ -270,17 +270,21 @@ void rco__session_make_durable(rco_session *s)
 /* Go on until there is something to wait for; returns when to come again. */
 static int64_t advance(rco_session *s, int64_t now)
 {
-	int rc = RCO_OK;
+	int only_live = s->engine->shards[s->shard].role == RCO__ROLE_LIVE, rc = RCO_OK;
 
 	while (rc == RCO_OK) {
 		uint32_t phase;
 
-		if (rco__session_urgent(s)) {
+		/* What follows waits for disks: another shard's. An opt-out may come between any two lines here.
+		 */
+		if (only_live && !rco__session_live(s))
+			return now;
+		if (!only_live && rco__session_urgent(s)) {
 			rco__session_make_durable(s);
 			if (!durable(s))
 				return s->tomb_retry_us;
 		}
-		if (opted_out(s) && !held(s) && atomic_load(&s->phase) < RCO__PHASE_ERASE) {
+		if (!only_live && opted_out(s) && !held(s) && atomic_load(&s->phase) < RCO__PHASE_ERASE) {
 			if (turn_to_erasing(s) == RCO_PENDING)
 				return s->op_deadline_us;
 		}
@@ -307,9 +311,6 @@ static int64_t advance(rco_session *s, int64_t now)
 		}
 		if (rc == RCO_OK)
 			s->retry_us = 0;
-		/* What follows waits for disks: another shard's. */
-		if (rc == RCO_OK && phase == RCO__PHASE_LIVE && s->engine->shards[s->shard].role == RCO__ROLE_LIVE)
-			return now;
 	}
 	return s->op != 0 ? s->op_deadline_us : s->retry_us;
 }

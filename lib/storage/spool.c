@@ -587,6 +587,5 @@ int rco__spool_maintain(rco_spool *spool)
 	rco__spooled_dig(spool, rco__mono_us(&spool->env) + DIG_US);
 	rco__segments_tidy(spool);
 	rco__epochs_tidy(spool);
-	rco__compact_step(spool);
-	return spool->compaction != NULL ? RCO_PENDING : RCO_OK;
+	return rco__compact_step(spool);
 }

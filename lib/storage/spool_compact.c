@@ -566,19 +566,21 @@ static int advance(rco_spool *spool, budget *b)
 	return spool->compaction == c && c->stage == stage;
 }
 
-void rco__compact_step(rco_spool *spool)
+int rco__compact_step(rco_spool *spool)
 {
 	budget b = {.until_us = rco__mono_us(&spool->env) + STEP_US};
-	int over = 0;
+	int over = 0, more;
 
 	if (pthread_mutex_trylock(&spool->compact_lock) != 0)
-		return;
+		return RCO_OK;
 	while (!over && !spent(spool, &b)) {
 		if (spool->compaction == NULL)
 			begin(spool);
 		over = spool->compaction == NULL || advance(spool, &b);
 	}
+	more = spool->compaction != NULL;
 	(void)pthread_mutex_unlock(&spool->compact_lock);
+	return more ? RCO_PENDING : RCO_OK;
 }
 
 void rco__compact_open(rco_spool *spool)

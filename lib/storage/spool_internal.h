@@ -409,8 +409,8 @@ rco__segment **rco__segments_choose(rco_spool *spool, int full, size_t *count);
 
 /* ---- spool_compact.c ---- */
 
-/* Go on compacting, for a bounded time. */
-void rco__compact_step(rco_spool *spool);
+/* Go on compacting, for a bounded time. RCO_PENDING: there is more to do. */
+int rco__compact_step(rco_spool *spool);
 /* What an earlier process had begun is of no use. */
 void rco__compact_open(rco_spool *spool);
 void rco__compact_close(rco_spool *spool);
