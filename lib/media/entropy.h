@@ -31,7 +31,8 @@ enum {
 
 typedef struct rco__codebook {
 	uint32_t fast[RCO__ROWS][RCO__FAST]; /* code << 8 | bits */
-	uint16_t lead[RCO__ROWS][1 << RCO__LEAD_BITS]; /* by the next bits: symbol << 4 | bits; 0 for longer codes */
+	uint16_t lead[RCO__ROWS]
+		     [1 << RCO__LEAD_BITS]; /* by the next bits: symbol << 4 | bits; 0 for longer codes */
 	uint16_t code[RCO__ROWS][RCO__SYMBOLS];
 	uint8_t bits[RCO__ROWS][RCO__SYMBOLS];
 	uint8_t order[RCO__ROWS][RCO__SYMBOLS];       /* symbols by their codes */

@@ -51,16 +51,17 @@ typedef enum sample_kind {
 } sample_kind;
 
 /* Writes down a sample that is v, folded, away from `base`; `expected` is the prediction itself. */
-static const char *place_sample(rco__predicted *s, const predicted_chunk *c, size_t i, int32_t base, uint32_t v,
-                                int32_t expected, predicted_sums *sums)
+static inline __attribute__((always_inline)) const char *place_sample(rco__predicted *s, rco__line line, size_t i,
+                                                                      int32_t base, uint32_t v, int32_t expected,
+                                                                      predicted_sums *sums)
 {
 	int32_t value = base + unfold(v), *off = rco__distances(s) + i;
 
-	if (c->line != RCO__LINE_LINEAR) {
-		if (value < (c->line == RCO__LINE_MU_CLOSED ? -127 : -128) || value > 127)
+	if (line != RCO__LINE_LINEAR) {
+		if (value < (line == RCO__LINE_MU_CLOSED ? -127 : -128) || value > 127)
 			return "a sample is off the line";
 		s->block.place[i] = (int16_t)value;
-		value = rco__g711_sample(c->line, value);
+		value = rco__g711_sample(line, value);
 	} else if (value < INT16_MIN || value > INT16_MAX) {
 		return "a sample is out of range";
 	}
@@ -72,22 +73,24 @@ static const char *place_sample(rco__predicted *s, const predicted_chunk *c, siz
 	return NULL;
 }
 
-static const char *take_sample(rco__predicted *s, const predicted_chunk *c, rco__bit_reader *r,
-                               const rco__predictor *p, predicted_sums *sums, size_t i, sample_kind kind)
+static inline __attribute__((always_inline)) const char *take_sample(rco__predicted *s, rco__line line,
+                                                                     rco__bit_reader *r, const rco__predictor *p,
+                                                                     predicted_sums *sums, size_t i,
+                                                                     sample_kind kind)
 {
 	int32_t expected = rco__predict(p, rco__samples(s) + i), magnitude, base = expected;
 	uint32_t v = 0;
 	int octave = 0;
 
-	if (c->line != RCO__LINE_LINEAR) {
-		magnitude = rco__g711_magnitude(c->line, expected);
-		octave = rco__g711_octave(c->line, magnitude);
-		base = rco__g711_place(c->line, magnitude, expected < 0);
+	if (line != RCO__LINE_LINEAR) {
+		magnitude = rco__g711_magnitude(line, expected);
+		octave = rco__g711_octave(line, magnitude);
+		base = rco__g711_place(line, magnitude, expected < 0);
 	}
 	if (kind != SAMPLE_ZERO)
 		v = rco__symbol_take(&s->book, r,
-		                     rco__row_of(c->line, rco__level(sums->sum8, sums->sum32), 4 * octave));
-	return place_sample(s, c, i, base, kind == SAMPLE_NOT_ZERO ? v + 1 : v, expected, sums);
+		                     rco__row_of(line, rco__level(sums->sum8, sums->sum32), 4 * octave));
+	return place_sample(s, line, i, base, kind == SAMPLE_NOT_ZERO ? v + 1 : v, expected, sums);
 }
 
 static const char *take_run_size(rco__bit_reader *r, size_t room, size_t *zeros)
@@ -104,8 +107,9 @@ static const char *take_run_size(rco__bit_reader *r, size_t room, size_t *zeros)
 }
 
 /* The zeros of a run and what ends it. Moves *at behind them. */
-static const char *take_run(rco__predicted *s, const predicted_chunk *c, rco__bit_reader *r,
-                            const rco__predictor *p, predicted_sums *sums, size_t n, size_t *at)
+static inline __attribute__((always_inline)) const char *take_run(rco__predicted *s, rco__line line,
+                                                                  rco__bit_reader *r, const rco__predictor *p,
+                                                                  predicted_sums *sums, size_t n, size_t *at)
 {
 	const char *wrong;
 	size_t zeros, end;
@@ -114,10 +118,10 @@ static const char *take_run(rco__predicted *s, const predicted_chunk *c, rco__bi
 	if (wrong != NULL)
 		return wrong;
 	for (end = *at + zeros; *at < end && wrong == NULL; ++*at)
-		wrong = take_sample(s, c, r, p, sums, *at, SAMPLE_ZERO);
+		wrong = take_sample(s, line, r, p, sums, *at, SAMPLE_ZERO);
 	if (wrong != NULL || end == n)
 		return wrong;
-	return take_sample(s, c, r, p, sums, (*at)++, SAMPLE_NOT_ZERO);
+	return take_sample(s, line, r, p, sums, (*at)++, SAMPLE_NOT_ZERO);
 }
 
 static int all_zero(const uint32_t *folded, size_t n)
@@ -130,8 +134,9 @@ static int all_zero(const uint32_t *folded, size_t n)
 	return any == 0;
 }
 
-static const char *take_residual(rco__predicted *s, predicted_chunk *c, rco__bit_reader *r,
-                                 const rco__predictor *p, size_t n)
+static inline __attribute__((always_inline)) const char *take_residual(rco__predicted *s, predicted_chunk *c,
+                                                                       rco__line line, rco__bit_reader *r,
+                                                                       const rco__predictor *p, size_t n)
 {
 	const uint32_t *folded = s->block.folded;
 	predicted_sums sums = sums_before(rco__distances(s));
@@ -143,17 +148,33 @@ static const char *take_residual(rco__predicted *s, predicted_chunk *c, rco__bit
 		to = (i / GROUP + 1) * GROUP;
 		to = to < n ? to : n;
 		if (i % GROUP == 0 && c->quiet >= RUN_AFTER) {
-			wrong = take_run(s, c, r, p, &sums, n, &i);
+			wrong = take_run(s, line, r, p, &sums, n, &i);
 			if (wrong == NULL && (i % GROUP != 0 || folded[i - 1] != 0))
 				c->quiet = 0;
 			continue;
 		}
 		for (; i < to && wrong == NULL; i++)
-			wrong = take_sample(s, c, r, p, &sums, i, SAMPLE_ANY);
+			wrong = take_sample(s, line, r, p, &sums, i, SAMPLE_ANY);
 		if (from % GROUP == 0)
 			c->quiet = all_zero(folded + from, to - from) ? c->quiet + 1 : 0;
 	}
 	return wrong;
+}
+
+/* A loop for each line: what depends on it is decided once for a block. */
+static const char *take_block(rco__predicted *s, predicted_chunk *c, rco__bit_reader *r, const rco__predictor *p,
+                              size_t n)
+{
+	switch (c->line) {
+	case RCO__LINE_MU_CLOSED:
+		return take_residual(s, c, RCO__LINE_MU_CLOSED, r, p, n);
+	case RCO__LINE_MU:
+		return take_residual(s, c, RCO__LINE_MU, r, p, n);
+	case RCO__LINE_A:
+		return take_residual(s, c, RCO__LINE_A, r, p, n);
+	default:
+		return take_residual(s, c, RCO__LINE_LINEAR, r, p, n);
+	}
 }
 
 static void store_block(const rco__predicted *s, const predicted_chunk *c, uint8_t *out, size_t n)
@@ -232,7 +253,7 @@ static const char *decode_blocks(rco__predicted *s, predicted_chunk *c, rco__bit
 		n = (raw_size - at) / width < block ? (raw_size - at) / width : block;
 		wrong = take_predictor(s, r, &p);
 		if (wrong == NULL)
-			wrong = take_residual(s, c, r, &p, n);
+			wrong = take_block(s, c, r, &p, n);
 		if (wrong == NULL && rco__bits_overrun(r))
 			wrong = "it is cut";
 		if (wrong != NULL)
