@@ -133,7 +133,7 @@ enum {
 	T_TWICE,       /* the same, and answered a second time */
 	T_INLINE,      /* answered from inside the slot, before it returns PENDING */
 	T_END_THREAD,  /* the thread that called ends in there */
-	T_BLOCK        /* wait inside the slot for t_fault_unblock(), then behave */
+	T_BLOCK        /* wait inside the slot for t_fault_unblock(), then behave, or fail if there is a code */
 };
 
 typedef struct t_held t_held;
@@ -149,6 +149,7 @@ typedef struct t_fault {
 		uint64_t done;  /* reached the backend and succeeded */
 	} slot[T_SLOTS];
 	uint64_t appended_bytes;
+	uint64_t mixed; /* erasures asked for by a thread that also appended: one that should wait for no disk */
 	uint32_t only_kind; /* objects of other kinds behave; 0: all */
 	uint32_t only_one;  /* the buffer behaves for all recordings but that of only_id */
 	uint8_t only_id[16];
@@ -180,6 +181,7 @@ void t_fault_set(t_fault *fault, int slot, int mode, uint32_t times, int code);
 void t_fault_only(t_fault *fault, rco_session *session);
 uint64_t t_fault_calls(t_fault *fault, int slot);
 uint64_t t_fault_audio_calls(t_fault *fault, int slot);
+uint64_t t_fault_mixed(t_fault *fault);
 uint64_t t_fault_done(t_fault *fault, int slot);
 size_t t_fault_held(t_fault *fault, int slot);
 /* Answer what is held of a slot. Returns what the last rco_complete() said, RCO_E_NOT_FOUND if nothing was held.
@@ -203,6 +205,7 @@ typedef struct t_fs {
 	_Atomic uint64_t kill_at; /* the process kills itself before this change, counted from 1; 0: never */
 	_Atomic int tear;         /* half of a write that fails is there all the same */
 	_Atomic int full;         /* RCO_E_NO_SPACE for whatever makes a file, or a file longer */
+	_Atomic int quick;        /* making durable is counted, and not done */
 	pthread_mutex_t gate_lock;
 	pthread_cond_t gate_moved;
 	uint32_t gate_shut;         /* T_FS_...: these wait */

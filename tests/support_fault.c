@@ -199,12 +199,17 @@ static int concerns(const t_fault *f, const t_request *r)
 	return f->only_kind == 0 || r->object.kind == 0 || r->object.kind == f->only_kind;
 }
 
+static _Thread_local int empties_rings;
+
 static int enter(t_fault *f, const t_request *r, int *code)
 {
 	int mode;
 
 	(void)pthread_mutex_lock(&f->lock);
 	f->slot[r->slot].calls++;
+	if (r->slot == T_APPEND)
+		empties_rings = 1;
+	f->mixed += r->slot == T_ERASE && empties_rings;
 	if (r->object.kind == RCO_KIND_AUDIO)
 		f->slot[r->slot].audio++;
 	mode = f->slot[r->slot].mode;
@@ -253,6 +258,8 @@ static int dispatch(t_fault *f, const t_request *r, uint64_t op, rco_result *res
 		pthread_exit(NULL);
 	case T_BLOCK:
 		block(f);
+		if (code != RCO_OK)
+			return code;
 		break;
 	default:
 		break;
@@ -407,6 +414,16 @@ const rco_deletion_ops t_fault_deletion_ops = {.struct_size = (uint32_t)sizeof(r
                                                .verify = d_verify};
 
 /* ---- control ---- */
+
+uint64_t t_fault_mixed(t_fault *f)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&f->lock);
+	n = f->mixed;
+	(void)pthread_mutex_unlock(&f->lock);
+	return n;
+}
 
 void t_fault_init(t_fault *f)
 {

@@ -386,7 +386,7 @@ static int f_sync(void *ctx, int fd)
 
 	stall(fs, matches, T_FS_SYNCS);
 	rc = change(fs, matches, 1);
-	if (rc == RCO_OK)
+	if (rc == RCO_OK && !atomic_load(&fs->quick))
 		rc = fs->real->sync(fs->real->ctx, fd);
 	if (rc == RCO_OK && matches)
 		(void)atomic_fetch_add(&fs->syncs, 1);

@@ -2,7 +2,14 @@
 /* Whatever goes into the codec comes out again, bit for bit, whichever way the machine computes. */
 #include "../support_codec.h"
 
-enum { LONGEST = RCO__CHUNK_MAX / 2, EVERY_SIZE = 2000 };
+/* Under a sanitizer all takes many times as long. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SLOWED 1
+#else
+#define SLOWED 0
+#endif
+
+enum { LONGEST = RCO__CHUNK_MAX / 2, EVERY_SIZE = SLOWED ? 300 : 2000 };
 
 struct setting {
 	struct counting counting;

@@ -199,6 +199,7 @@ static void open_world(t_world *w)
 	t_world_init(w, T_SPOOL);
 	t_fs_init(&fs, "");
 	w->fs = &fs;
+	atomic_store(&fs.quick, 1); /* nothing here is about power cuts */
 	w->cfg.allocator = &counting;
 	t_world_open(w);
 }

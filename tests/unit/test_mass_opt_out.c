@@ -138,6 +138,7 @@ static void test_they_share_commits(void **state)
 
 	/* All that is to be erased waits for a backend that is stuck; calls are recorded meanwhile. */
 	assert_true(t_fault_wait_blocked(&w.fault));
+	assert_int_equal(t_fault_mixed(&w.fault), 0);
 	for (i = 0; i < KEPT; i++) {
 		t_push(kept[i], 0, i, FRAMES, 50);
 		t_wait_buffered(kept[i]);
@@ -151,6 +152,7 @@ static void test_they_share_commits(void **state)
 			t_wait_buffered(kept[i % KEPT]);
 	}
 	assert_int_equal(rco_engine_wait_idle(w.engine, 120000), RCO_OK);
+	assert_int_equal(t_fault_mixed(&w.fault), 0);
 	assert_all_erased(mass, MASS);
 	store_kept(&w, kept, FRAMES + 100);
 	free_calls(mass, MASS);

@@ -274,12 +274,43 @@ static void test_write_stalls(void **state)
 	t_world_destroy(&w);
 }
 
+/* The backend is stuck, the call is opted out, and then the backend fails: the thread that empties rings leaves
+ * what follows to one that may wait for disks. */
+static void test_opted_out_while_stuck(void **state)
+{
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+	uint64_t before;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS);
+	t_world_open(&w);
+	s = t_call(&w, "gone");
+	t_push(s, 0, 1, 0, 10);
+	t_wait_buffered(s);
+	before = t_fault_calls(&w.fault, T_APPEND);
+	t_fault_set(&w.fault, T_APPEND, T_BLOCK, 1, RCO_E_IO);
+	t_push(s, 0, 1, 10, 10);
+	assert_true(t_fault_wait_blocked(&w.fault));
+	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_PENDING);
+	t_await(&w, "gone", RCO_EVENT_DURABLE, 1);
+	t_fault_unblock(&w.fault);
+	t_await(&w, "gone", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_fault_mixed(&w.fault), 0);
+	assert_int_equal(t_fault_calls(&w.fault, T_APPEND), before + 1); /* and it is not tried again */
+	assert_int_equal(rco_memory_audio_bytes(w.memory), 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_backend_is_silent),
 		cmocka_unit_test(test_sync_stalls),
 		cmocka_unit_test(test_write_stalls),
+		cmocka_unit_test(test_opted_out_while_stuck),
 	};
 
 	return cmocka_run_group_tests_name("stalls", tests, NULL, NULL);
