@@ -355,7 +355,7 @@ typedef struct rco_engine_config {
 	/** Shared memory for all rings; default 32 MiB, which serves 1,000 two-leg
 	 *  8 kHz calls at once. Reserved in full by rco_engine_create(). */
 	uint64_t ring_pool_bytes;
-	/** Size at which a spool segment is closed and a new one begun; default 64 MiB. */
+	/** Size at which a spool segment is closed and a new one begun; default 64 MiB, at most 16 GiB. */
 	uint64_t segment_bytes;
 	/** Size of the parts in which a recording is uploaded; default 5 MiB. */
 	uint64_t upload_part_bytes;
