@@ -59,21 +59,6 @@ static void make_fast(rco__codebook *book, unsigned row)
 	}
 }
 
-static void make_lead(rco__codebook *book, unsigned row)
-{
-	unsigned symbol, bits, first, i;
-
-	memset(book->lead[row], 0, sizeof book->lead[row]);
-	for (symbol = 0; symbol < RCO__SYMBOLS; symbol++) {
-		bits = book->bits[row][symbol];
-		if (bits > RCO__LEAD_BITS)
-			continue;
-		first = (unsigned)book->code[row][symbol] << (RCO__LEAD_BITS - bits);
-		for (i = 0; i < 1u << (RCO__LEAD_BITS - bits); i++)
-			book->lead[row][first + i] = (uint16_t)(symbol << 4 | bits);
-	}
-}
-
 void rco__codebook_make(rco__codebook *book)
 {
 	unsigned row;
@@ -81,7 +66,48 @@ void rco__codebook_make(rco__codebook *book)
 	for (row = 0; row < RCO__ROWS; row++) {
 		make_row(book, row);
 		make_fast(book, row);
-		make_lead(book, row);
+	}
+}
+
+static void fill_number(int16_t *to, unsigned row, uint32_t v, unsigned bits, uint32_t code)
+{
+	unsigned left = RCO__TAKE_BITS - bits, i;
+	int32_t number = (int32_t)v;
+
+	if (row < RCO__LAW_ROWS)
+		number = v & 1 ? -(int32_t)(v >> 1) - 1 : (int32_t)(v >> 1);
+	for (i = 0; i < 1u << left; i++)
+		to[(code << left) + i] = (int16_t)(number * (1 << RCO__TAKE_SHIFT) + (int32_t)bits);
+}
+
+/* All numbers of a symbol whose code has so many bits. */
+static void fill_symbol(int16_t *to, unsigned row, unsigned symbol, unsigned bits, uint32_t code)
+{
+	unsigned extra = 0, k;
+	uint32_t v = symbol;
+
+	if (symbol >= DIRECT) {
+		extra = (symbol - DIRECT) / 2 + DIRECT_BITS - 1;
+		v = (2 + (symbol & 1)) << extra;
+	}
+	if (symbol == RCO__ESCAPE || bits + extra > RCO__TAKE_BITS)
+		return;
+	for (k = 0; k < 1u << extra; k++)
+		fill_number(to, row, v + k, bits + extra, code << extra | k);
+}
+
+void rco__take_rows_make(rco__take_row *rows)
+{
+	unsigned row, bits, symbol;
+	uint32_t next;
+
+	memset(rows, 0, RCO__ROWS * sizeof rows[0]);
+	for (row = 0; row < RCO__ROWS; row++) {
+		next = 0;
+		for (bits = 1; bits <= RCO__TAKE_BITS; bits++, next <<= 1)
+			for (symbol = 0; symbol < RCO__SYMBOLS; symbol++)
+				if (lengths[row][symbol] - 'a' + 1 == (int)bits)
+					fill_symbol(rows[row], row, symbol, bits, next++);
 	}
 }
 
@@ -109,12 +135,8 @@ void rco__symbol_put(const rco__codebook *book, rco__bit_writer *w, rco__row row
 static unsigned take_symbol(const rco__codebook *book, rco__bit_reader *r, unsigned row)
 {
 	uint32_t next = rco__bits_peek(r);
-	unsigned bits = RCO__LEAD_BITS + 1, lead = book->lead[row][next >> (32 - RCO__LEAD_BITS)];
+	unsigned bits = 1;
 
-	if (lead != 0) {
-		r->bit += lead & 15;
-		return lead >> 4;
-	}
 	while (bits < RCO__CODE_MAX && next >= book->end[row][bits])
 		bits++;
 	r->bit += bits;

@@ -26,13 +26,12 @@ enum {
 	RCO__ROWS = RCO__LAW_ROWS + RCO__LINEAR_ROWS,
 	RCO__FAST_BITS = 8,
 	RCO__FAST = 1 << RCO__FAST_BITS, /* numbers below have their whole code in one place */
-	RCO__LEAD_BITS = 8               /* codes of so many bits are recognised at a glance */
+	RCO__TAKE_BITS = 10,
+	RCO__TAKE = 1 << RCO__TAKE_BITS /* the decoder looks that many bits up at once */
 };
 
 typedef struct rco__codebook {
 	uint32_t fast[RCO__ROWS][RCO__FAST]; /* code << 8 | bits */
-	uint16_t lead[RCO__ROWS]
-		     [1 << RCO__LEAD_BITS]; /* by the next bits: symbol << 4 | bits; 0 for longer codes */
 	uint16_t code[RCO__ROWS][RCO__SYMBOLS];
 	uint8_t bits[RCO__ROWS][RCO__SYMBOLS];
 	uint8_t order[RCO__ROWS][RCO__SYMBOLS];       /* symbols by their codes */
@@ -57,6 +56,14 @@ static inline rco__row rco__linear_row(unsigned level)
 
 	return (rco__row){(uint8_t)(RCO__LAW_ROWS + level - 4 * over), (uint8_t)over};
 }
+
+/* What begins with the index's bits: number << RCO__TAKE_SHIFT | its bits; 0 if it has more. The numbers of places
+ * are unfolded. */
+enum { RCO__TAKE_SHIFT = 4 };
+
+typedef int16_t rco__take_row[RCO__TAKE];
+
+void rco__take_rows_make(rco__take_row *rows);
 
 /* v below 2^17; the writer has been flushed. */
 void rco__symbol_put(const rco__codebook *book, rco__bit_writer *w, rco__row row, uint32_t v);

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "put.h"
+#include "take.h"
 
 static int in_book(rco__line line, const int16_t *x, size_t n)
 {
@@ -124,7 +125,27 @@ static void put(rco__line line, const rco__codebook *book, rco__bit_writer *w, c
 		rco__put(RCO__LINE_MU, book, w, slot, shift, folded, n);
 }
 
-const rco__kernels rco__kernels_plain = {in_book, places, window, bits_of, correlate, residual, slots, put};
+static size_t take(rco__take *t, size_t i, size_t n)
+{
+	return rco__take_samples(0, t, i, n);
+}
+
+static size_t take_zeros(rco__take *t, size_t i, size_t n)
+{
+	return rco__take_samples(1, t, i, n);
+}
+
+__attribute__((noinline, cold)) uint32_t rco__take_slowly(const rco__take *t, size_t *bit, rco__row row)
+{
+	rco__bit_reader r = {t->from, t->size, *bit};
+	uint32_t v = rco__symbol_take(t->book, &r, row);
+
+	*bit = r.bit;
+	return v;
+}
+
+const rco__kernels rco__kernels_plain = {in_book,  places, window, bits_of, correlate,
+                                         residual, slots,  put,    take,    take_zeros};
 
 const rco__kernels *rco__kernels_best(void)
 {

@@ -18,6 +18,40 @@ enum {
 /* What rco__kernels.slots tells of a group of 16. */
 enum { RCO__GROUP = 16, RCO__GROUP_NOT_ZERO = 1, RCO__GROUP_SLOW = 2 };
 
+enum {
+	RCO__RUN_AFTER = 2, /* groups of nothing but zeros before a run */
+	RCO__TAKE_ROOM =
+		96, /* bytes that the bits of a group do not go beyond, and the reader does not look beyond */
+	RCO__TAKE_BAD = 256,
+	RCO__TAPS_NARROW = 9,
+	RCO__LEVELS = 128 /* more than there are */
+};
+
+/* What decoders look up, the same for all. */
+typedef struct rco__take_tables {
+	rco__take_row rows[RCO__ROWS];
+	rco__row linear[RCO__LEVELS]; /* of levels */
+	int16_t sample[4][256];       /* of a line's places, below zero from 128 on */
+	uint8_t code[4][256];
+} rco__take_tables;
+
+/* A block that is decoded. */
+typedef struct rco__take {
+	const rco__take_tables *tables;
+	const rco__codebook *book;
+	rco__line line;
+	const rco__predictor *p;
+	uint32_t half; /* a half of the unit of p's sums */
+	int16_t *x, *place;
+	int32_t *off;
+	uint32_t t; /* the level is its logarithm */
+	/* Bits: a group begins only up to from[safe], and from there RCO__TAKE_ROOM can be read. */
+	const uint8_t *from;
+	size_t size, bit, safe;
+	unsigned quiet; /* groups of zeros just passed */
+	int bad;        /* a sample was out of range */
+} rco__take;
+
 typedef struct rco__kernels {
 	/* Are all samples in the law's code book? Looks at x[0..n) only. */
 	int (*in_book)(rco__line line, const int16_t *x, size_t n);
@@ -43,7 +77,15 @@ typedef struct rco__kernels {
 	/* n of groups that are not slow, a multiple of 8. */
 	void (*put)(rco__line line, const rco__codebook *book, rco__bit_writer *w, const uint16_t *slot,
 	            const uint8_t *shift, const uint32_t *folded, size_t n);
+	/* Samples i to n of a block, to where a run may begin, or the bits may end, or something is bad. Returns
+	 * to where. */
+	size_t (*take)(rco__take *t, size_t i, size_t n);
+	/* The same with samples that are as predicted, for which nothing was sent. */
+	size_t (*take_zeros)(rco__take *t, size_t i, size_t n);
 } rco__kernels;
+
+/* A number that the tables do not have, folded. */
+uint32_t rco__take_slowly(const rco__take *t, size_t *bit, rco__row row);
 
 extern const rco__kernels rco__kernels_plain;
 

@@ -77,15 +77,6 @@ static void narrow(rco__predictor *p, const int64_t *a)
 		p->coefficient[i] = (int16_t)rounded(a[i], p->shift);
 }
 
-static void set_older(rco__predictor *p)
-{
-	int i;
-
-	memset(p->older, 0, sizeof p->older);
-	for (i = RCO__LATEST; i < RCO__ORDER_MAX; i++)
-		p->older[RCO__ORDER_MAX + RCO__LATEST - 1 - i] = p->coefficient[i];
-}
-
 void rco__predictor_finish(rco__predictor *p)
 {
 	int64_t wide[RCO__ORDER_MAX] = {0};
@@ -93,11 +84,10 @@ void rco__predictor_finish(rco__predictor *p)
 	memset(p->coefficient, 0, sizeof p->coefficient);
 	p->shift = 0;
 	p->taps = p->order;
-	if (p->order > 0) {
-		step_up(p, wide);
-		narrow(p, wide);
-	}
-	set_older(p);
+	if (p->order == 0)
+		return;
+	step_up(p, wide);
+	narrow(p, wide);
 }
 
 /* 3t^2 - 2t^3: nearly a cosine's flank, in integers. */

@@ -22,7 +22,6 @@ typedef struct rco__predictor {
 	int taps;                            /* how many coefficients count */
 	int shift;                           /* they are multiples of 2^-shift */
 	int16_t coefficient[RCO__ORDER_MAX]; /* [0] is that of the sample before; zeros behind `taps` */
-	int16_t older[RCO__ORDER_MAX];       /* those of samples 20 to 5 before, in the order of time */
 } rco__predictor;
 
 /* The largest quantised reflection of an order, counted from 0; the smallest is the same below zero. */
@@ -34,22 +33,14 @@ static inline int rco__reflection_max(int order)
 /* Taps, shift and coefficients from order and reflections. */
 void rco__predictor_finish(rco__predictor *p);
 
-enum { RCO__LATEST = 4 };
-
-/*
- * The prediction of *x from the 16 samples before it, of which 20 must be there;
- * sums wrap around at 32 bits. The latest ones are taken one by one: a vector
- * that contains what was written a moment ago has to wait until it is in memory.
- */
+/* The prediction of *x from the 16 samples before it; sums wrap around at 32 bits. */
 static inline int32_t rco__predict(const rco__predictor *p, const int16_t *x)
 {
 	uint32_t sum = 0;
 	int32_t value;
 	int i;
 
-	for (i = 0; i < RCO__ORDER_MAX; i++)
-		sum += (uint32_t)(p->older[i] * x[i - RCO__ORDER_MAX - RCO__LATEST]);
-	for (i = 0; i < RCO__LATEST; i++)
+	for (i = 0; i < p->taps; i++)
 		sum += (uint32_t)(p->coefficient[i] * x[-1 - i]);
 	if (p->shift > 0)
 		sum += UINT32_C(1) << (p->shift - 1);

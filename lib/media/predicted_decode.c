@@ -2,6 +2,8 @@
 #include "../base/bytes.h"
 #include "predicted_internal.h"
 
+#include <pthread.h>
+
 static int32_t unfold(uint32_t v)
 {
 	return v & 1 ? -(int32_t)(v >> 1) - 1 : (int32_t)(v >> 1);
@@ -27,70 +29,79 @@ static const char *take_predictor(const rco__predicted *s, rco__bit_reader *r, r
 	return NULL;
 }
 
-/* The distances before, summed. */
-typedef struct predicted_sums {
-	int32_t sum8, sum32;
-} predicted_sums;
+/* The tables of all decoders; recorders do without them. */
+static rco__take_tables tables;
+static pthread_once_t tables_once = PTHREAD_ONCE_INIT;
 
-static predicted_sums sums_before(const int32_t *off)
+static void make_line(rco__line line)
 {
-	predicted_sums sums = {0, 0};
-	int i;
+	int32_t place, sent;
 
-	for (i = 1; i <= 32; i++) {
-		sums.sum32 += off[-i];
-		sums.sum8 += i <= 8 ? off[-i] : 0;
+	for (place = -128; place < 128; place++) {
+		sent = line == RCO__LINE_MU_CLOSED && place < 0 ? place - 1 : place;
+		tables.code[line][(uint8_t)place] = rco__g711_to_code(line, sent < -128 ? 0 : sent);
+		tables.sample[line][(uint8_t)place] = rco__g711_sample(line, sent < -128 ? 0 : place);
 	}
-	return sums;
 }
 
-typedef enum sample_kind {
-	SAMPLE_ANY,
-	SAMPLE_ZERO,    /* it is as predicted: nothing was sent */
-	SAMPLE_NOT_ZERO /* it is not: one less was sent */
-} sample_kind;
-
-/* Writes down a sample that is v, folded, away from `base`; `expected` is the prediction itself. */
-static inline __attribute__((always_inline)) const char *place_sample(rco__predicted *s, rco__line line, size_t i,
-                                                                      int32_t base, uint32_t v, int32_t expected,
-                                                                      predicted_sums *sums)
+static void make_tables(void)
 {
-	int32_t value = base + unfold(v), *off = rco__distances(s) + i;
+	int32_t level;
 
-	if (line != RCO__LINE_LINEAR) {
-		if (value < (line == RCO__LINE_MU_CLOSED ? -127 : -128) || value > 127)
-			return "a sample is off the line";
-		s->block.place[i] = (int16_t)value;
-		value = rco__g711_sample(line, value);
-	} else if (value < INT16_MIN || value > INT16_MAX) {
-		return "a sample is out of range";
+	rco__take_rows_make(tables.rows);
+	for (level = 0; level < RCO__LEVELS; level++)
+		tables.linear[level] = rco__row_of(RCO__LINE_LINEAR, level, 0);
+	make_line(RCO__LINE_MU_CLOSED);
+	make_line(RCO__LINE_MU);
+	make_line(RCO__LINE_A);
+}
+
+static rco__bit_reader reader_of(const rco__take *t)
+{
+	return (rco__bit_reader){t->from, t->size, t->bit};
+}
+
+/* Near the end the kernels read from a copy, with zeros behind it. */
+static void read_copy(rco__predicted *s, rco__take *t)
+{
+	size_t at = t->bit >> 3;
+	uint8_t *copy = s->block.coded;
+
+	at = at < t->size ? at : t->size;
+	t->size -= at;
+	memcpy(copy, t->from + at, t->size);
+	memset(copy + t->size, 0, 2 * RCO__TAKE_ROOM);
+	t->from = copy;
+	t->bit -= 8 * at;
+	t->safe = t->size;
+}
+
+static int is_copy(const rco__predicted *s, const rco__take *t)
+{
+	return t->from == s->block.coded;
+}
+
+static void begin_read(rco__predicted *s, rco__take *t)
+{
+	t->safe = t->size >= RCO__TAKE_ROOM ? t->size - RCO__TAKE_ROOM : 0;
+	if (t->size < RCO__TAKE_ROOM)
+		read_copy(s, t);
+}
+
+/* Samples up to `to`, unless a run may begin before. Moves *at behind them. */
+static const char *take_samples(rco__predicted *s, rco__take *t, size_t to, size_t *at)
+{
+	while (*at < to && (*at % GROUP != 0 || t->quiet < RUN_AFTER)) {
+		if (t->bit >> 3 > t->safe) {
+			if (is_copy(s, t))
+				return "it is cut";
+			read_copy(s, t);
+		}
+		*at = s->kernels->take(t, *at, to);
+		if (t->bad)
+			return "a sample is out of range";
 	}
-	s->block.folded[i] = v;
-	rco__samples(s)[i] = (int16_t)value;
-	*off = value > expected ? value - expected : expected - value;
-	sums->sum8 += *off - off[-8];
-	sums->sum32 += *off - off[-32];
 	return NULL;
-}
-
-static inline __attribute__((always_inline)) const char *take_sample(rco__predicted *s, rco__line line,
-                                                                     rco__bit_reader *r, const rco__predictor *p,
-                                                                     predicted_sums *sums, size_t i,
-                                                                     sample_kind kind)
-{
-	int32_t expected = rco__predict(p, rco__samples(s) + i), magnitude, base = expected;
-	uint32_t v = 0;
-	int octave = 0;
-
-	if (line != RCO__LINE_LINEAR) {
-		magnitude = rco__g711_magnitude(line, expected);
-		octave = rco__g711_octave(line, magnitude);
-		base = rco__g711_place(line, magnitude, expected < 0);
-	}
-	if (kind != SAMPLE_ZERO)
-		v = rco__symbol_take(&s->book, r,
-		                     rco__row_of(line, rco__level(sums->sum8, sums->sum32), 4 * octave));
-	return place_sample(s, line, i, base, kind == SAMPLE_NOT_ZERO ? v + 1 : v, expected, sums);
 }
 
 static const char *take_run_size(rco__bit_reader *r, size_t room, size_t *zeros)
@@ -106,93 +117,96 @@ static const char *take_run_size(rco__bit_reader *r, size_t room, size_t *zeros)
 	return *zeros > room ? "a run is longer than its block" : NULL;
 }
 
-/* The zeros of a run and what ends it. Moves *at behind them. */
-static inline __attribute__((always_inline)) const char *take_run(rco__predicted *s, rco__line line,
-                                                                  rco__bit_reader *r, const rco__predictor *p,
-                                                                  predicted_sums *sums, size_t n, size_t *at)
+static void take_sums(rco__take *t, size_t i)
 {
-	const char *wrong;
-	size_t zeros, end;
+	int32_t sum8 = 0, sum32 = 0;
+	int j;
 
-	wrong = take_run_size(r, n - *at, &zeros);
+	for (j = 1; j <= 32; j++) {
+		sum32 += *(t->off + i - j);
+		sum8 += j <= 8 ? *(t->off + i - j) : 0;
+	}
+	t->t = (uint32_t)(8 * sum8 + sum32 + 4);
+}
+
+/* What ends a run: it is not as predicted, and one less was sent. */
+static const char *take_end_of_run(rco__take *t, rco__bit_reader *r, size_t i)
+{
+	int32_t expected = rco__predict(t->p, t->x + i), magnitude, value = expected, octave = 0;
+	uint32_t t_level = t->t;
+	rco__row row;
+
+	if (t->line != RCO__LINE_LINEAR) {
+		magnitude = rco__g711_magnitude(t->line, expected);
+		octave = rco__g711_octave(t->line, magnitude);
+		value = rco__g711_place(t->line, magnitude, expected < 0);
+	}
+	row = rco__row_of(t->line, rco__log16((int32_t)t_level) >> 2, 4 * octave);
+	value += unfold(rco__symbol_take(t->book, r, row) + 1);
+	if (t->line != RCO__LINE_LINEAR) {
+		if (value < (t->line == RCO__LINE_MU_CLOSED ? -127 : -128) || value > 127)
+			return "a sample is off the line";
+		t->place[i] = (int16_t)value;
+		value = rco__g711_sample(t->line, value);
+	} else if (value < INT16_MIN || value > INT16_MAX) {
+		return "a sample is out of range";
+	}
+	t->x[i] = (int16_t)value;
+	t->off[i] = value > expected ? value - expected : expected - value;
+	return NULL;
+}
+
+/* The zeros of a run and what ends it. Moves *at behind them. */
+static const char *take_run(const rco__predicted *s, rco__take *t, size_t n, size_t *at)
+{
+	rco__bit_reader r = reader_of(t);
+	const char *wrong;
+	size_t zeros;
+
+	wrong = take_run_size(&r, n - *at, &zeros);
 	if (wrong != NULL)
 		return wrong;
-	for (end = *at + zeros; *at < end && wrong == NULL; ++*at)
-		wrong = take_sample(s, line, r, p, sums, *at, SAMPLE_ZERO);
-	if (wrong != NULL || end == n)
-		return wrong;
-	return take_sample(s, line, r, p, sums, (*at)++, SAMPLE_NOT_ZERO);
+	*at = s->kernels->take_zeros(t, *at, *at + zeros);
+	if (t->bad)
+		return "a sample is out of range";
+	if (*at < n) {
+		wrong = take_end_of_run(t, &r, *at);
+		if (wrong != NULL)
+			return wrong;
+		take_sums(t, ++*at);
+		t->quiet = 0;
+	} else if (n % GROUP != 0) {
+		t->quiet = 0;
+	}
+	t->bit = r.bit;
+	return NULL;
 }
 
-static int all_zero(const uint32_t *folded, size_t n)
+static const char *take_residual(rco__predicted *s, rco__take *t, size_t n)
 {
-	uint32_t any = 0;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		any |= folded[i];
-	return any == 0;
-}
-
-static inline __attribute__((always_inline)) const char *take_residual(rco__predicted *s, predicted_chunk *c,
-                                                                       rco__line line, rco__bit_reader *r,
-                                                                       const rco__predictor *p, size_t n)
-{
-	const uint32_t *folded = s->block.folded;
-	predicted_sums sums = sums_before(rco__distances(s));
 	const char *wrong = NULL;
-	size_t i = 0, from, to;
+	size_t i = 0;
 
+	take_sums(t, 0);
 	while (i < n && wrong == NULL) {
-		from = i;
-		to = (i / GROUP + 1) * GROUP;
-		to = to < n ? to : n;
-		if (i % GROUP == 0 && c->quiet >= RUN_AFTER) {
-			wrong = take_run(s, line, r, p, &sums, n, &i);
-			if (wrong == NULL && (i % GROUP != 0 || folded[i - 1] != 0))
-				c->quiet = 0;
-			continue;
-		}
-		for (; i < to && wrong == NULL; i++)
-			wrong = take_sample(s, line, r, p, &sums, i, SAMPLE_ANY);
-		if (from % GROUP == 0)
-			c->quiet = all_zero(folded + from, to - from) ? c->quiet + 1 : 0;
+		if (i % GROUP == 0 && t->quiet >= RUN_AFTER)
+			wrong = take_run(s, t, n, &i);
+		else
+			wrong = take_samples(s, t, n, &i);
 	}
 	return wrong;
 }
 
-/* A loop for each line: what depends on it is decided once for a block. */
-static const char *take_block(rco__predicted *s, predicted_chunk *c, rco__bit_reader *r, const rco__predictor *p,
-                              size_t n)
-{
-	switch (c->line) {
-	case RCO__LINE_MU_CLOSED:
-		return take_residual(s, c, RCO__LINE_MU_CLOSED, r, p, n);
-	case RCO__LINE_MU:
-		return take_residual(s, c, RCO__LINE_MU, r, p, n);
-	case RCO__LINE_A:
-		return take_residual(s, c, RCO__LINE_A, r, p, n);
-	default:
-		return take_residual(s, c, RCO__LINE_LINEAR, r, p, n);
-	}
-}
-
 static void store_block(const rco__predicted *s, const predicted_chunk *c, uint8_t *out, size_t n)
 {
-	const int16_t *x = s->block.x_room + RCO__KERNEL_PAST;
-	int32_t place;
 	size_t i;
 
 	if (c->format->sample_bytes == 2) {
-		memcpy(out, x, 2 * n);
+		memcpy(out, s->block.x_room + RCO__KERNEL_PAST, 2 * n);
 		return;
 	}
-	for (i = 0; i < n; i++) {
-		place = s->block.place[i];
-		if (c->line == RCO__LINE_MU_CLOSED && place < 0)
-			place--;
-		out[i] = rco__g711_to_code(c->line, place);
-	}
+	for (i = 0; i < n; i++)
+		out[i] = tables.code[c->line][(uint8_t)s->block.place[i]];
 }
 
 static const char *decode_constant(size_t width, const uint8_t *data, size_t size, uint8_t *out, size_t raw_size)
@@ -240,35 +254,62 @@ static const char *check_end(const rco__bit_reader *r)
 	return rest.bit != 8 * rest.size ? "something follows it" : NULL;
 }
 
-static const char *decode_blocks(rco__predicted *s, predicted_chunk *c, rco__bit_reader *r, size_t block,
-                                 uint8_t *out, size_t raw_size)
+static const char *decode_block(rco__predicted *s, rco__take *t, size_t n)
 {
-	size_t width = c->format->sample_bytes, at, n;
+	rco__bit_reader r = reader_of(t);
 	const char *wrong;
 	rco__predictor p;
 
+	wrong = take_predictor(s, &r, &p);
+	if (wrong != NULL)
+		return wrong;
+	t->bit = r.bit;
+	t->p = &p;
+	t->half = p.shift > 0 ? UINT32_C(1) << (p.shift - 1) : 0;
+	wrong = take_residual(s, t, n);
+	t->p = NULL;
+	if (wrong != NULL)
+		return wrong;
+	r = reader_of(t);
+	return rco__bits_overrun(&r) ? "it is cut" : NULL;
+}
+
+static const char *decode_blocks(rco__predicted *s, predicted_chunk *c, rco__take *t, size_t block, uint8_t *out,
+                                 size_t raw_size)
+{
+	size_t width = c->format->sample_bytes, at, n;
+	rco__bit_reader rest;
+	const char *wrong;
+
 	rco__predicted_begin(s);
 	rco__predicted_set_start(s, c, c->start);
+	t->line = c->line;
+	t->quiet = c->quiet;
+	begin_read(s, t);
 	for (at = 0; at < raw_size; at += n * width) {
 		n = (raw_size - at) / width < block ? (raw_size - at) / width : block;
-		wrong = take_predictor(s, r, &p);
-		if (wrong == NULL)
-			wrong = take_block(s, c, r, &p, n);
-		if (wrong == NULL && rco__bits_overrun(r))
-			wrong = "it is cut";
+		wrong = decode_block(s, t, n);
 		if (wrong != NULL)
 			return wrong;
 		store_block(s, c, out + at, n);
 		rco__predicted_pass(s, n);
 	}
-	return check_end(r);
+	rest = reader_of(t);
+	return check_end(&rest);
 }
 
 const char *rco__predicted_decode(rco__predicted *s, uint32_t format, const void *data, size_t size, void *out,
                                   size_t raw_size)
 {
 	predicted_chunk c = {.format = rco__format_of(format)};
-	rco__bit_reader r = {data, size, 8 * HEADER};
+	rco__take t = {.tables = &tables,
+	               .book = &s->book,
+	               .x = rco__samples(s),
+	               .place = s->block.place,
+	               .off = rco__distances(s),
+	               .from = data,
+	               .size = size,
+	               .bit = 8 * HEADER};
 	const uint8_t *from = data;
 	const char *wrong;
 	size_t block;
@@ -278,5 +319,9 @@ const char *rco__predicted_decode(rco__predicted *s, uint32_t format, const void
 	if (from[1] == 0)
 		return decode_constant(c.format->sample_bytes, from, size, out, raw_size);
 	wrong = take_header(&c, format, from, &block);
-	return wrong != NULL ? wrong : decode_blocks(s, &c, &r, block, out, raw_size);
+	if (wrong != NULL)
+		return wrong;
+	if (pthread_once(&tables_once, make_tables) != 0)
+		return "there are no tables"; /* it cannot fail */
+	return decode_blocks(s, &c, &t, block, out, raw_size);
 }

@@ -17,8 +17,8 @@ enum {
 	ORDER_FAST = 13,    /* and at the other rates */
 	GROUP = RCO__GROUP, /* samples between two places where a run of zeros can begin; blocks are multiples of
 	                       it */
-	RUN_AFTER = 2,      /* groups of nothing but zeros before it */
-	SAMPLE_CODED = 4    /* bytes that one sample needs at most */
+	RUN_AFTER = RCO__RUN_AFTER,
+	SAMPLE_CODED = 4 /* bytes that one sample needs at most */
 };
 
 typedef struct predicted_block {

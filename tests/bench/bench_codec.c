@@ -112,6 +112,93 @@ static void decode_all(void *arg)
 	}
 }
 
+/* ---- both ways apart, with the kernels of choice ---- */
+
+typedef struct way {
+	rco__predicted *coder;
+	uint32_t format;
+	const b_sound *sound;
+	size_t chunk, chunks; /* whole ones: a last one that is shorter is left out */
+	uint8_t *coded;       /* each where its samples would be */
+	size_t *size;
+	uint8_t *back;
+} way;
+
+static const uint8_t *raw_of(const way *w, size_t i)
+{
+	return (const uint8_t *)(w->sound->samples + i * w->chunk);
+}
+
+static uint8_t *coded_of(const way *w, size_t i)
+{
+	return w->coded + i * w->chunk * sizeof(int16_t);
+}
+
+static void encode_way(void *arg)
+{
+	way *w = arg;
+	size_t i, raw = w->chunk * sizeof(int16_t);
+
+	for (i = 0; i < w->chunks; i++)
+		w->size[i] = rco__predicted_encode(w->coder, w->format, raw_of(w, i), raw, coded_of(w, i));
+	b_use(w->coded);
+}
+
+static void decode_chunk(const way *w, size_t i)
+{
+	/* a chunk of size 0 did not get smaller and is stored: nothing to decode */
+	if (w->size[i] > 0 && rco__predicted_decode(w->coder, w->format, coded_of(w, i), w->size[i], w->back,
+	                                            w->chunk * sizeof(int16_t)) != NULL)
+		b_die("%s does not come back", w->sound->name);
+}
+
+static void decode_way(void *arg)
+{
+	way *w = arg;
+	size_t i;
+
+	for (i = 0; i < w->chunks; i++)
+		decode_chunk(w, i);
+	b_use(w->back);
+}
+
+static void check_way(const way *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->chunks; i++) {
+		decode_chunk(w, i);
+		if (w->size[i] > 0 && memcmp(w->back, raw_of(w, i), w->chunk * sizeof(int16_t)) != 0)
+			b_die("%s comes back as something else", w->sound->name);
+	}
+}
+
+/* With NULL for kernels: those of this machine. */
+static void measure_ways(const job *j, const rco__env *env, const rco__kernels *kernels, b_spread *encode,
+                         b_spread *decode)
+{
+	way w = {.coder = rco__predicted_create(env),
+	         .format = j->format,
+	         .sound = j->sound,
+	         .chunk = j->chunk,
+	         .chunks = j->sound->count / j->chunk,
+	         .back = j->back};
+	double frames = (double)(w.chunks * w.chunk) / FRAME;
+
+	w.coded = malloc(w.chunks * w.chunk * sizeof(int16_t));
+	w.size = calloc(w.chunks, sizeof *w.size);
+	if (w.coder == NULL || w.coded == NULL || w.size == NULL)
+		b_die("no memory");
+	if (kernels != NULL)
+		rco__predicted_use(w.coder, kernels);
+	*encode = b_rounds(ROUNDS, frames, encode_way, &w);
+	*decode = b_rounds(ROUNDS, frames, decode_way, &w);
+	check_way(&w);
+	rco__predicted_free(env, w.coder);
+	free(w.coded);
+	free(w.size);
+}
+
 /* ---- peers ---- */
 
 /* A file's size by a command that makes it of `in`; 0 if the program is missing. */
@@ -276,7 +363,19 @@ static void report_time(const b_sound *s, const char *span, const char *doing, b
 	                  .goal = goal});
 }
 
-static void measure_chunks(job *j, const char *span, const peer peers[PEERS], double least, rco__line line)
+static void report_ways(const job *j, const rco__env *env, const char *span)
+{
+	b_spread encode, decode;
+
+	measure_ways(j, env, NULL, &encode, &decode);
+	report_time(j->sound, span, "decode", decode, 0, 0);
+	measure_ways(j, env, &rco__kernels_plain, &encode, &decode);
+	report_time(j->sound, span, "code in plain C", encode, 0, 0);
+	report_time(j->sound, span, "decode in plain C", decode, 0, 0);
+}
+
+static void measure_chunks(job *j, const rco__env *env, const char *span, const peer peers[PEERS], double least,
+                           rco__line line)
 {
 	const b_sound *s = j->sound;
 	double frames = (double)s->count / FRAME, bytes = (double)(s->count * sizeof *s->samples), ratio;
@@ -298,6 +397,7 @@ static void measure_chunks(job *j, const char *span, const peer peers[PEERS], do
 	report_ratio(s, span, ratio, &instead, 0);
 	report_time(s, span, "code", t, 0.6, split_t.p50 / 1e3);
 	report_time(s, span, "code and decode", b_rounds(3, frames, decode_all, j), 0, 0);
+	report_ways(j, env, span);
 }
 
 static void measure_sound(const char *kind, uint32_t format, double least, rco__line line)
@@ -313,9 +413,9 @@ static void measure_sound(const char *kind, uint32_t format, double least, rco__
 		b_die("no memory");
 	measure_peers(&sound, peers);
 	j.chunk = sound.rate_hz / 5;
-	measure_chunks(&j, "200 ms", peers, least, line);
+	measure_chunks(&j, &env, "200 ms", peers, least, line);
 	j.chunk = sound.rate_hz;
-	measure_chunks(&j, "1 s", peers, least, line);
+	measure_chunks(&j, &env, "1 s", peers, least, line);
 	rco__codec_free(j.codec);
 	free(j.out);
 	free(j.back);
