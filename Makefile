@@ -96,9 +96,12 @@ HEADERS := $(wildcard include/*.h include/*/*.h)
 
 LIB_SRC  := $(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c lib/session/*.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
-TEST_SRC := $(wildcard tests/unit/*.c tests/promises/*.c tests/abi/*.c)
+TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
-HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c))
+HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c) $(filter-out $(TEST_SRC),$(wildcard tests/world/*.c)))
+
+# Programs that try far more than `make check` has time for: tests/FOLDER/campaign_NAME.c.
+CAMPAIGN := $(patsubst %.c,$(B)/%,$(wildcard tests/*/campaign_*.c))
 
 # examples/NAME.c and examples/NAME/*.c are one program each, NAME.
 EX_DIRS  := $(sort $(patsubst %/,%,$(dir $(wildcard examples/*/*.c))))
@@ -109,9 +112,10 @@ BENCH     := $(B)/bench/bench
 BENCH_OUT := $(B)/bench
 BENCH_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c))
 ONLY      ?=
+SECONDS_EACH ?= 60
 
 ALL_OBJ  := $(LIB_OBJ) $(HELP_OBJ) $(BENCH_OBJ) \
-	$(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard examples/*.c examples/*/*.c))
+	$(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard tests/*/campaign_*.c examples/*.c examples/*/*.c))
 CPU      := $(shell nproc 2>/dev/null || echo 2)
 JOBS      = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPU))
 
@@ -119,7 +123,8 @@ lib: $(STATIC) $(SHARED) $(PC) ## build the library (the default)
 all: lib examples ## build the library and the examples
 
 .PHONY: all lib tests unit examples demo bench bench-plots check check-abi check-lint check-install \
-	check-readme format packages install uninstall clean help FORCE
+	check-readme check-faults check-crash check-kills check-model check-mutants check-races fuzz soak coverage \
+	format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY: $(ALL_OBJ)
 FORCE:
@@ -165,7 +170,7 @@ $(EXAMPLES): $(SHARED)
 $(foreach d,$(EX_DIRS),$(eval $(B)/$d: $(patsubst %.c,$(B)/obj/%.o,$(wildcard $d/*.c))))
 $(foreach f,$(wildcard examples/*.c),$(eval $(B)/$(f:.c=): $(B)/obj/$(f:.c=.o)))
 
-$(TEST_BIN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(STATIC)
+$(TEST_BIN) $(CAMPAIGN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(STATIC)
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $< $(HELP_OBJ) $(STATIC) -lcmocka $(DEP_LIBS) -lm -o $@
@@ -243,6 +248,45 @@ bench: ## measure everything beside its peers, about 15 minutes (ONLY="push grow
 
 bench-plots: $(BENCH) ## draw docs/performance/*.svg anew from the last whole run of bench
 	@$(BENCH) --draw $(BENCH_OUT)/results.json docs/performance
+
+# ---------------------------------------------------------------------------- proof
+# Campaigns, described in docs/testing.md. `make check` runs the quick part of each.
+
+check-faults: ## every allocation, backend call, file operation and system call fails once, then in pairs
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/fault/campaign.sh
+
+check-crash: ## at least 100,000 crash images, each recovered and judged; at most ten minutes
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/crash/campaign.sh
+
+soak: ## the same without an end: FOR=3600 (seconds) or COUNT=1000000 (images), SEED=1
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/crash/campaign.sh --for '$(FOR)' --count '$(COUNT)' --seed '$(SEED)'
+
+check-kills: ## a process under load, killed at system calls and at random moments, at least 2,000 times
+	@tests/tools/packages.sh kills
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/crash/kills.sh
+
+check-model: ## the Spin model, exhaustively, and its mutants
+	@tests/tools/packages.sh model
+	@tests/model/run.sh
+
+check-mutants: ## seeded defects in copies of the code, each to be noticed by a test
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/mutants/run.sh
+
+check-races: ## interleavings of the gate, litmus tests here and on arm64 (qemu), helgrind over the stress tests
+	@tests/tools/packages.sh races
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/race/run.sh
+
+fuzz: ## libFuzzer over every parser of bytes from outside: SECONDS_EACH=60, ONLY="ledger receipt"
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/fuzz/run.sh --seconds '$(SECONDS_EACH)' $(ONLY)
+
+coverage: ## branches of lib/ that the tests reach, as a table, and each that they do not
+	@tests/tools/packages.sh coverage
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/tools/coverage.sh
 
 check: ## everything: packages, lint, gcc, clang, sanitizers, ABI, install, README, demo
 	@tests/tools/packages.sh check

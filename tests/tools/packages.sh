@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that are missing: packages.sh demo | check | bench | peers
+# Installs the Debian packages that are missing: packages.sh demo | check | bench | peers | kills | model | races | coverage
 # Without the right to install it names them all in one line and fails. When nothing is missing it says nothing.
 set -euo pipefail
 
 demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-dev zstd asterisk-core-sounds-en-wav)
 check=("${demo[@]}" g++ clang libclang-rt-14-dev clang-format libcmocka-dev binutils file python3 codespell shellcheck)
 bench=("${demo[@]}" libsndfile1-dev libflac-dev libwavpack-dev flac wavpack pocketsphinx-testdata)
+
+kills=("${check[@]}" strace)
+model=(spin gcc libc6-dev)
+races=("${check[@]}" valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
+coverage=("${check[@]}" gcovr)
 
 # Recorders that the bench compares with if they are there. Installing them may start their services.
 peers=(rtpengine-daemon janus)
@@ -16,8 +21,12 @@ demo) wanted=("${demo[@]}") ;;
 check) wanted=("${check[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 peers) wanted=("${peers[@]}") ;;
+kills) wanted=("${kills[@]}") ;;
+model) wanted=("${model[@]}") ;;
+races) wanted=("${races[@]}") ;;
+coverage) wanted=("${coverage[@]}") ;;
 *)
-    echo "usage: packages.sh demo|check|bench|peers" >&2
+    echo "usage: packages.sh demo|check|bench|peers|kills|model|races|coverage" >&2
     exit 2
     ;;
 esac
