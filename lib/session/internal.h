@@ -420,7 +420,8 @@ int rco__session_live(rco_session *session); /* only its rings are to be emptied
 /* Opted out and not known to be durable: silence and tombstone now, all else in its turn. */
 int rco__session_urgent(rco_session *session);
 void rco__session_make_durable(rco_session *session);
-int rco__session_busy(rco_session *session); /* wait_idle() has to wait for it; lock held */
+void rco__session_book(rco_session *session); /* whatever its rings tell, the calls journal is to tell too */
+int rco__session_busy(rco_session *session);  /* wait_idle() has to wait for it; lock held */
 
 /* ---- op.c ---- */
 typedef int (*rco__call_fn)(rco_session *session, uint64_t op, rco_result *result);

@@ -191,6 +191,7 @@ static void read_leg(rco__cursor *c, rco__found_call *call)
 	}
 	call->legs[leg].format = format;
 	memcpy(call->legs[leg].label, label, sizeof label);
+	call->booked_legs |= 1u << leg;
 }
 
 /* A call is noted when it is made and again when it starts. */
@@ -217,6 +218,7 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	(void)rco__r8(&c);
 	switch (entry->type) {
 	case RCO__CALL_BEGIN:
+		call->begun = 1;
 		call->created_us = (int64_t)rco__r64(&c);
 		read_started(&c, call);
 		rco__rstr(&c, call->call_id, sizeof call->call_id);

@@ -38,6 +38,9 @@ static int prepare(rco_session *s)
 	if (s->record_text != NULL)
 		rco__release(&s->engine->env, s->record_text);
 	s->record_text = NULL;
+	/* A record that is not finished when the process ends is begun again by the next one, if that knows of it.
+	 */
+	(void)rco__ledger_write(s->engine->calls);
 	rc = rco__call_record(s, &s->record_text, &s->record_size);
 	s->record->size_bytes = s->record_size;
 	return rc;

@@ -149,6 +149,7 @@ rco__found_copy *rco__recovery_copy(rco__recovery *r, rco__found_call *call, uin
 static void read_meta(rco__found_call *call, const void *meta, size_t size)
 {
 	char call_id[RCO_CALL_ID_MAX + 1];
+	uint8_t receipt_id[16];
 	int64_t created, began;
 	rco__cursor c;
 
@@ -167,6 +168,11 @@ static void read_meta(rco__found_call *call, const void *meta, size_t size)
 		call->created_us = created;
 	if (call->started_us == 0)
 		call->started_us = began;
+	rco__rbytes(&c, receipt_id, sizeof receipt_id);
+	if (c.failed)
+		return; /* written before it was there */
+	memcpy(call->receipt_id, receipt_id, sizeof receipt_id);
+	call->receipt_known = 1;
 }
 
 static void found_ring(rco__pool *pool, rco__ring *ring, void *user_data)
@@ -365,6 +371,14 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 }
 
+/* Does the journal know all of it that only the rings tell otherwise? */
+static int booked(const rco_session *s, const rco__found_call *call)
+{
+	uint32_t all = (1u << atomic_load(&s->n_legs)) - 1;
+
+	return call->begun && (call->booked_legs & all) == all;
+}
+
 static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
 {
 	char name[RCO_ID_TEXT + 16], id[RCO_ID_TEXT + 1];
@@ -383,9 +397,12 @@ static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
 	s->recovered = 1;
 	s->opened = (uint32_t)call->in_buffer;
 	s->buffer_has = 1;
+	if (call->receipt_known)
+		memcpy(s->receipt.id, call->receipt_id, sizeof s->receipt.id);
 	s->consent_policy = r->engine->cfg.consent;
 	set_times(s, call);
 	rc = add_legs(s, call);
+	s->journaled = (uint32_t)booked(s, call);
 	if (rc == RCO_OK)
 		rc = add_copies(s, call);
 	if (rc == RCO_OK && opted_out)

@@ -25,9 +25,13 @@ typedef struct rco__found_call {
 	uint8_t recording_id[16];
 	char call_id[RCO_CALL_ID_MAX + 1]; /* "" if not known */
 	int64_t created_us, started_us, ended_us;
-	int journaled; /* the calls journal knows it */
-	int closed;    /* nothing more to do */
-	int stop_bit;  /* a ring says that it was opted out */
+	int journaled;        /* the calls journal knows it */
+	int begun;            /* it also knows whose it is ... */
+	uint32_t booked_legs; /* ... and the labels of these */
+	int receipt_known;
+	uint8_t receipt_id[16]; /* drawn when the session was made */
+	int closed;             /* nothing more to do */
+	int stop_bit;           /* a ring says that it was opted out */
 	int in_buffer;
 	int in_ring;
 	uint64_t damaged_bytes;

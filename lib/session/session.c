@@ -228,6 +228,8 @@ size_t rco__session_meta(rco_session *s, uint8_t out[RCO_META_MAX])
 	rco__w64(&c, (uint64_t)s->created_us);
 	rco__w64(&c, (uint64_t)s->started_us);
 	rco__wstr(&c, s->call_id);
+	rco__wbytes(&c, s->receipt.id,
+	            sizeof s->receipt.id); /* a stop that is only in the rings keeps its receipt */
 	return rco__cursor_used(&c, out);
 }
 
@@ -344,19 +346,28 @@ void rco__session_end_locked(rco_session *s)
 	rco__event_queue(s, RCO_EVENT_ENDED, 0, 0, "%s", "");
 }
 
+/* A call that never started is booked later, by a worker: an end alone would be one of an unknown call. */
+static int journal_end(rco_session *session, int started)
+{
+	int rc = started ? RCO_OK : rco__journal_begin(session);
+
+	return rc == RCO_OK ? rco__journal_end(session) : rc;
+}
+
 static int end_call(rco_session *session)
 {
-	int rc = RCO_OK;
+	int rc = RCO_OK, started;
 
 	(void)pthread_mutex_lock(&session->lock);
 	if (session->ended)
 		rc = rco__fail(RCO_E_ENDED, "call %s had ended before", session->call_id);
 	else
 		rco__session_end_locked(session);
+	started = session->started_us != 0;
 	(void)pthread_mutex_unlock(&session->lock);
 	if (rc != RCO_OK)
 		return rc;
-	if (rco__journal_end(session) != RCO_OK)
+	if (journal_end(session, started) != RCO_OK)
 		rco__log(&session->engine->env, RCO_LOG_WARN, "%s: its end is not in the journal: %s",
 		         session->call_id, rco_error_detail());
 	(void)rco__recorder_settle(session); /* if it fails the worker repeats it */

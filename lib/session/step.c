@@ -188,7 +188,7 @@ static int live(rco_session *s, int64_t now)
 		return RCO_PENDING;
 	}
 	/* The rings also say whose they are; from now on the journal alone does, were the process to be killed. */
-	rc = rco__rings_done(s) ? rco__ledger_try_write(s->engine->calls) : RCO_PENDING;
+	rc = s->journaled && rco__rings_done(s) ? rco__ledger_try_write(s->engine->calls) : RCO_PENDING;
 	if (rc < 0)
 		return rc;
 	if (rc == RCO_OK && rco__rings_release(s) == RCO_OK) {
@@ -235,12 +235,17 @@ static int64_t forget_at(rco_session *s, int64_t now)
 	return RCO__NEVER;
 }
 
-static void book(rco_session *s)
+void rco__session_book(rco_session *s)
 {
+	uint32_t i, n = s->recovered ? atomic_load(&s->n_legs) : 0; /* else each was booked as it was added */
+
 	if (s->journaled)
 		return;
-	if (!s->recovered && rco__journal_begin(s) != RCO_OK)
+	if (rco__journal_begin(s) != RCO_OK)
 		return; /* with the next step */
+	for (i = 0; i < n; i++)
+		if (rco__journal_leg(s, i) != RCO_OK)
+			return;
 	s->journaled = 1;
 	atomic_store(&s->engine->shards[s->shard].appended, 1);
 }
@@ -324,7 +329,7 @@ int64_t rco__session_step(rco_session *s)
 {
 	int64_t now = rco__mono_us(&s->engine->env), due;
 
-	book(s);
+	rco__session_book(s);
 	if (rco__recorder_due(s) <= now || s->rec_op != 0)
 		if (rco__recorder_settle(s) == RCO_OK)
 			s->retry_us = 0; /* it stopped: what waited for that need not wait any longer */

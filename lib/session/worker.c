@@ -124,35 +124,51 @@ static void drain_session(rco__shard *shard, rco_session *s)
 	}
 }
 
-static void last_look(rco__shard *shard, rco_session *s)
+static int to_be_erased(const rco_session *s)
 {
-	int wipe = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold, durable;
+	return (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold;
+}
+
+static void last_drain(rco__shard *shard, rco_session *s)
+{
+	if (!to_be_erased(s) && s->phase == RCO__PHASE_LIVE)
+		drain_session(shard, s);
+	rco__session_book(s);
+}
+
+/* `written`: the journal is, and says whose the rings are. */
+static void last_look(rco_session *s, int written)
+{
+	int wipe = to_be_erased(s), durable;
 
 	(void)pthread_mutex_lock(&s->lock);
 	durable = (s->receipt.facts & RCO_FACT_DURABLE) != 0;
 	(void)pthread_mutex_unlock(&s->lock);
-	if (!wipe && s->phase == RCO__PHASE_LIVE)
-		drain_session(shard, s);
 	/* Without a tombstone the stop bit in the ring is all that tells the next process. */
 	if (wipe && !durable)
 		rco__rings_wipe(s);
-	else if (wipe || rco__rings_done(s))
+	else if (wipe || (written && s->journaled && rco__rings_done(s)))
 		(void)rco__rings_release(s);
 	rco__events_dispatch(s);
 }
 
 void rco__workers_drain(rco_engine *engine)
 {
+	rco__link *link;
+	int written;
 	uint32_t i;
 
 	for (i = 0; i < engine->n_shards; i++) {
 		rco__shard *shard = &engine->shards[i];
-		rco__link *link;
 
 		rco__shard_gather(shard);
 		for (link = shard->ready.next; link != &shard->ready; link = link->next)
-			last_look(shard, rco__shard_session(link));
+			last_drain(shard, rco__shard_session(link));
 	}
+	written = rco__ledger_write(engine->calls) == RCO_OK;
+	for (i = 0; i < engine->n_shards; i++)
+		for (link = engine->shards[i].ready.next; link != &engine->shards[i].ready; link = link->next)
+			last_look(rco__shard_session(link), written);
 	atomic_store(&engine->flusher->appended, 1);
 	engine->flusher->flushed_us = 0;
 	rco__flush(engine->flusher, rco__mono_us(&engine->env));
