@@ -98,7 +98,8 @@ LIB_SRC  := $(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
 TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
-HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c) $(filter-out $(TEST_SRC),$(wildcard tests/world/*.c)))
+HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c tests/crash/kill*.c) \
+	$(filter-out $(TEST_SRC),$(wildcard tests/world/*.c)))
 
 # Programs that try far more than `make check` has time for: tests/FOLDER/campaign_NAME.c.
 CAMPAIGN := $(patsubst %.c,$(B)/%,$(wildcard tests/*/campaign_*.c))
