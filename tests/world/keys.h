@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A key service in memory, behind rco_key_ops. It is elsewhere: neither a crash nor a power cut changes it. It
+ * remembers what it wrapped, so that a key slot can be looked for by its bytes.
+ */
+#ifndef TESTS_WORLD_KEYS_H
+#define TESTS_WORLD_KEYS_H
+
+#include "disk.h"
+
+#include <recoptout/storage.h>
+
+typedef struct w_keys w_keys;
+
+/* A new epoch begins after `wraps_each` keys; 0: never. Each change is entered in the disk's log. */
+w_keys *w_keys_new(w_disk *disk, uint32_t wraps_each);
+void w_keys_free(w_keys *keys);
+const rco_key_ops *w_keys_ops(void); /* user_data: the w_keys */
+/* As it was at a position of the log, with `disk` for what comes. */
+w_keys *w_keys_image(const w_keys *keys, size_t position, w_disk *disk);
+uint64_t w_keys_hash(const w_keys *keys);
+
+enum {
+	W_KEYS_NONE = 0,
+	W_KEYS_ERROR, /* nothing is done, RCO_E_IO */
+	W_KEYS_DONE   /* it is done, and RCO_E_IO all the same */
+};
+
+/* The n-th call from now on, from 1; `which` is 0 or 1; nth 0: none. */
+void w_keys_fault(w_keys *keys, int which, uint64_t nth, int fault);
+int w_keys_struck(const w_keys *keys, int which);
+uint64_t w_keys_calls(const w_keys *keys);
+
+/* Is a key of the recording that can still be unwrapped in any file of the disk? */
+int w_keys_left(const w_keys *keys, w_disk *disk, const uint8_t recording_id[16]);
+
+#endif
