@@ -94,7 +94,8 @@ SHARED  := $(B)/$(REAL)
 PC      := $(B)/recoptout.pc
 HEADERS := $(wildcard include/*.h include/*/*.h)
 
-LIB_SRC  := $(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c lib/session/*.c)
+LIB_SRC  := $(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c lib/session/*.c \
+	lib/agent/*.c lib/control/*.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
 TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)

@@ -120,7 +120,11 @@ enum {
 	RCO_STRUCT_DIRECTORY_OPTIONS = 20,
 	RCO_STRUCT_MEMORY_OPTIONS = 21,
 	RCO_STRUCT_KEY_FOLDER_OPTIONS = 22,
-	RCO_STRUCT_FRAME = 23
+	RCO_STRUCT_FRAME = 23,
+	RCO_STRUCT_PENDING = 24,
+	RCO_STRUCT_TOOL_OPTIONS = 25,
+	RCO_STRUCT_TOOL_REQUEST = 26,
+	RCO_STRUCT_CONTROL_OPTIONS = 27
 };
 
 /**
@@ -133,7 +137,7 @@ RCO_API uint32_t rco_abi_sizeof(uint32_t struct_id);
 /**
  * 1 if the loaded library has the named feature, else 0. Names of 0.1.0:
  * "spool", "directory", "memory", "wav", "wav.zst", "stereo", "shared-rings",
- * "legal-hold", "receipt-ed25519".
+ * "legal-hold", "receipt-ed25519", "agent", "control".
  * @since 0.1.0
  */
 RCO_API int rco_has_feature(const char *name);
@@ -515,6 +519,29 @@ typedef struct rco_engine_stats {
 /** Fill `stats`; set its struct_size first. @since 0.1.0 */
 RCO_API int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats);
 
+/** An opt-out that is not done with. @since 0.1.0 */
+typedef struct rco_pending {
+	uint32_t struct_size;
+	uint32_t flags;    /**< 0 */
+	uint32_t status;   /**< #rco_status */
+	uint32_t attempts; /**< failed tries so far */
+	int64_t requested_us;
+	int64_t deadline_us;    /**< it escalates then, or did; wall clock */
+	const char *call_id;    /**< valid during the call of the function only, as the next */
+	const char *receipt_id; /**< UUID */
+} rco_pending;
+
+/** Receives each. No lock is held. Return non-zero to stop. */
+typedef int (*rco_pending_fn)(const rco_pending *pending, void *user_data);
+
+/**
+ * Every opt-out of a known call whose erasure is not verified yet, among them
+ * those that are held, in no order. What changes meanwhile may or may not be seen.
+ * @return #RCO_OK; #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_pending(rco_engine *engine, rco_pending_fn fn, void *user_data);
+
 /**
  * The Ed25519 public key (RFC 8032) that receipts of this state folder are
  * signed with. Publish it to whoever verifies receipts. 32 bytes.
@@ -757,6 +784,10 @@ RCO_API int rco_session_register_artifact(rco_session *session, uint32_t kind, c
 RCO_API int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32_t kind,
                                          const char *location, const char *version);
 
+/** 1 if this call can be opted out: its own switch, or the engine's. Negative: #RCO_E_INVALID,
+ * #RCO_E_HANDLE, #RCO_E_FORKED. @since 0.1.0 */
+RCO_API int rco_session_opt_out_enabled(rco_session *session);
+
 /** Counters of a call. Written only up to the caller's struct_size. @since 0.1.0 */
 typedef struct rco_session_stats {
 	uint32_t struct_size;
@@ -996,7 +1027,8 @@ typedef enum rco_event_type {
 	RCO_EVENT_QUARANTINED = 25,     /**< a damaged file was set aside; `message` names it */
 	RCO_EVENT_ARTIFACT_ERASED = 26, /**< a copy registered after the opt-out was removed */
 	RCO_EVENT_CONSENT = 27,         /**< consent was granted */
-	RCO_EVENT_WORKER_ENDED = 28     /**< a backend ended the thread it was called on; another one took over */
+	RCO_EVENT_WORKER_ENDED = 28,    /**< a backend ended the thread it was called on; another one took over */
+	RCO_EVENT_AGENT_CLAIM = 29      /**< the agent said what is not so: see rco_agent_turn() */
 } rco_event_type;
 
 /** Name of an event type, "verified"; "unknown" otherwise. Static. @since 0.1.0 */
@@ -1016,6 +1048,27 @@ struct rco_event {
 	const char *message;    /**< a sentence for the log, "" if none */
 	const void *reserved;   /**< NULL */
 };
+
+/** How many may listen besides the function of the config. */
+#define RCO_LISTENERS_MAX 16
+
+/**
+ * Have another function told of all events, besides the one in the config, and
+ * under its rules.
+ * @return #RCO_OK; #RCO_E_LIMIT for one more than #RCO_LISTENERS_MAX;
+ *   #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_listen(rco_engine *engine, rco_event_fn fn, void *user_data);
+
+/**
+ * No more. When this has returned the function is not running and will not be
+ * called again; inside a callback it may still be running on another thread.
+ * @return #RCO_OK; #RCO_E_NOT_FOUND if it does not listen; #RCO_E_INVALID,
+ *   #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_unlisten(rco_engine *engine, rco_event_fn fn, void *user_data);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the library says of itself: its version, sizes, features and the names of its enums. */
 #include <recoptout.h>
+#include <recoptout/control.h>
 #include <recoptout/storage.h>
 
 #include <sodium.h>
@@ -51,6 +52,10 @@ uint32_t rco_abi_sizeof(uint32_t struct_id)
 		[RCO_STRUCT_MEMORY_OPTIONS] = sizeof(rco_memory_options),
 		[RCO_STRUCT_KEY_FOLDER_OPTIONS] = sizeof(rco_key_folder_options),
 		[RCO_STRUCT_FRAME] = sizeof(rco_frame),
+		[RCO_STRUCT_PENDING] = sizeof(rco_pending),
+		[RCO_STRUCT_TOOL_OPTIONS] = sizeof(rco_tool_options),
+		[RCO_STRUCT_TOOL_REQUEST] = sizeof(rco_tool_request),
+		[RCO_STRUCT_CONTROL_OPTIONS] = sizeof(rco_control_options),
 	};
 
 	return struct_id < COUNT(sizes) ? sizes[struct_id] : 0;
@@ -58,9 +63,9 @@ uint32_t rco_abi_sizeof(uint32_t struct_id)
 
 int rco_has_feature(const char *name)
 {
-	static const char *const features[] = {"spool",        "directory",  "memory",
-	                                       "wav",          "wav.zst",    "stereo",
-	                                       "shared-rings", "legal-hold", "receipt-ed25519"};
+	static const char *const features[] = {"spool",           "directory", "memory",       "wav",
+	                                       "wav.zst",         "stereo",    "shared-rings", "legal-hold",
+	                                       "receipt-ed25519", "agent",     "control"};
 	size_t i;
 
 	if (name == NULL)
@@ -142,6 +147,7 @@ const char *rco_event_name(uint32_t type)
 		[RCO_EVENT_ARTIFACT_ERASED] = "artifact_erased",
 		[RCO_EVENT_CONSENT] = "consent",
 		[RCO_EVENT_WORKER_ENDED] = "worker_ended",
+		[RCO_EVENT_AGENT_CLAIM] = "agent_claim",
 	};
 
 	return name_in(names, COUNT(names), type);

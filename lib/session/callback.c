@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calling the host: knowing that we do, and telling it what happened. */
 #include "internal.h"
+#include "tell.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,6 +104,7 @@ static void deliver(rco_engine *engine, rco__event *e, const char *call_id, cons
 		engine->cfg.event(&out, engine->cfg.event_user_data);
 		rco__callback_leave(before);
 	}
+	rco__listeners_tell(engine, &out);
 	rco__release(&engine->env, e);
 }
 
@@ -149,4 +151,12 @@ void rco__engine_events_dispatch(rco_engine *engine)
 		deliver(engine, list, "", "");
 		list = next;
 	}
+}
+
+void rco__session_tell(rco_session *session, uint32_t type, uint64_t count, const char *message)
+{
+	(void)pthread_mutex_lock(&session->lock);
+	rco__event_queue(session, type, 0, count, "%s", message);
+	(void)pthread_mutex_unlock(&session->lock);
+	rco__events_dispatch(session);
 }

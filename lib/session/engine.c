@@ -364,6 +364,7 @@ static void init_locks(rco_engine *engine)
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&engine->idle, &attr);
 	(void)pthread_condattr_destroy(&attr);
+	rco__listeners_init(engine);
 }
 
 static void shut_down(rco_engine *engine);
@@ -438,6 +439,7 @@ void rco__engine_unref(rco_engine *engine)
 	(void)pthread_mutex_destroy(&engine->ops_lock);
 	(void)pthread_mutex_destroy(&engine->idle_lock);
 	(void)pthread_cond_destroy(&engine->idle);
+	rco__listeners_destroy(engine);
 	if (engine->alive != NULL)
 		(void)munmap((void *)(uintptr_t)engine->alive, 4096);
 	rco__release(&env, engine);

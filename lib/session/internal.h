@@ -296,6 +296,14 @@ typedef struct rco__prebirth {
 	uint64_t lsn;            /* of its entry in the ledger */
 } rco__prebirth;
 
+/* A function that is told of events. */
+typedef struct rco__listener {
+	rco_event_fn fn; /* NULL: none */
+	void *user_data;
+	uint32_t running; /* threads inside it */
+	uint32_t leaving; /* not to be called any more */
+} rco__listener;
+
 struct rco_engine {
 	_Atomic uint32_t magic;
 	_Atomic uint32_t refs;
@@ -351,6 +359,11 @@ struct rco_engine {
 	_Atomic uint64_t overflowed;
 	_Atomic uint64_t quarantined;
 	rco__event *engine_events, **engine_events_tail; /* reg_lock */
+
+	pthread_mutex_t listen_lock;
+	pthread_cond_t listen_quiet; /* nobody is inside a listener any more */
+	rco__listener listeners[RCO_LISTENERS_MAX];
+	uint32_t n_listeners; /* slots that were ever used */
 };
 
 /* ---- engine.c ---- */
@@ -364,6 +377,7 @@ int rco__session_check(rco_session *session); /* the same for a session */
 int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t recording_id[16], rco_session **out);
 void rco__session_bury(const rco__env *env, rco_session *session); /* free a dead one's memory */
 void rco__session_ref(rco_session *session);
+int rco__session_try_ref(rco_session *session); /* found in a list, reg_lock held: 0 if it is being freed */
 void rco__session_unref(rco_session *session);
 void rco__session_end_locked(rco_session *session);
 /* Consent is there: ask the recorder to start, then open the gates. No lock held; `starting` is set. */
@@ -454,6 +468,11 @@ void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t cou
 	__attribute__((format(printf, 5, 6)));
 void rco__events_dispatch(rco_session *session); /* no lock; what is being delivered by another thread stays its */
 void rco__engine_events_dispatch(rco_engine *engine);
+
+/* ---- listen.c ---- */
+void rco__listeners_init(rco_engine *engine);
+void rco__listeners_destroy(rco_engine *engine);
+void rco__listeners_tell(rco_engine *engine, const rco_event *event);
 
 /* ---- recorder.c ---- */
 /* Bring the host's recorder to where the session wants it; no lock held. RCO_OK: it is there. RCO_PENDING: it will

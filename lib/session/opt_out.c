@@ -273,6 +273,13 @@ static int available(const rco_session *s)
 	return s->opt_out_switch == RCO_OPT_OUT_ENABLED;
 }
 
+int rco_session_opt_out_enabled(rco_session *session)
+{
+	int rc = rco__session_check(session);
+
+	return rc == RCO_OK ? available(session) : rc;
+}
+
 static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **receipt)
 {
 	int rc = RCO_OK, recorder = RCO_OK, durable;

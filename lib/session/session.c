@@ -29,6 +29,16 @@ void rco__session_ref(rco_session *session)
 	atomic_fetch_add(&session->refs, 1);
 }
 
+int rco__session_try_ref(rco_session *session)
+{
+	uint32_t refs = atomic_load(&session->refs);
+
+	while (refs > 0)
+		if (atomic_compare_exchange_weak(&session->refs, &refs, refs + 1))
+			return 1;
+	return 0;
+}
+
 static void free_events(rco_session *s)
 {
 	while (s->events != NULL) {

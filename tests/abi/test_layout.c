@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <recoptout.h>
+#include <recoptout/control.h>
 #include <recoptout/storage.h>
 
 /* X(struct, member, offset, size), without a gap: the numbers of a machine with 64-bit pointers. */
@@ -292,6 +293,52 @@
 	X(rco_frame, format, 24, 4)                                                                               \
 	X(rco_frame, result, 28, 4)
 
+#define V1_PENDING(X)                                                                                             \
+	X(rco_pending, struct_size, 0, 4)                                                                         \
+	X(rco_pending, flags, 4, 4)                                                                               \
+	X(rco_pending, status, 8, 4)                                                                              \
+	X(rco_pending, attempts, 12, 4)                                                                           \
+	X(rco_pending, requested_us, 16, 8)                                                                       \
+	X(rco_pending, deadline_us, 24, 8)                                                                        \
+	X(rco_pending, call_id, 32, 8)                                                                            \
+	X(rco_pending, receipt_id, 40, 8)
+
+#define V1_TOOL_OPTIONS(X)                                                                                        \
+	X(rco_tool_options, struct_size, 0, 4)                                                                    \
+	X(rco_tool_options, flags, 4, 4)                                                                          \
+	X(rco_tool_options, dialect, 8, 4)                                                                        \
+	X(rco_tool_options, reserved0, 12, 4)                                                                     \
+	X(rco_tool_options, session, 16, 8)                                                                       \
+	X(rco_tool_options, url, 24, 8)                                                                           \
+	X(rco_tool_options, description, 32, 8)                                                                   \
+	X(rco_tool_options, reserved1, 40, 8)
+
+#define V1_TOOL_REQUEST(X)                                                                                        \
+	X(rco_tool_request, struct_size, 0, 4)                                                                    \
+	X(rco_tool_request, flags, 4, 4)                                                                          \
+	X(rco_tool_request, dialect, 8, 4)                                                                        \
+	X(rco_tool_request, wait_ms, 12, 4)                                                                       \
+	X(rco_tool_request, session, 16, 8)                                                                       \
+	X(rco_tool_request, call_id, 24, 8)                                                                       \
+	X(rco_tool_request, language, 32, 8)                                                                      \
+	X(rco_tool_request, company, 40, 8)                                                                       \
+	X(rco_tool_request, book, 48, 8)                                                                          \
+	X(rco_tool_request, json, 56, 8)                                                                          \
+	X(rco_tool_request, json_bytes, 64, 8)                                                                    \
+	X(rco_tool_request, source, 72, 8)                                                                        \
+	X(rco_tool_request, reserved, 80, 8)
+
+#define V1_CONTROL_OPTIONS(X)                                                                                     \
+	X(rco_control_options, struct_size, 0, 4)                                                                 \
+	X(rco_control_options, flags, 4, 4)                                                                       \
+	X(rco_control_options, max_clients, 8, 4)                                                                 \
+	X(rco_control_options, idle_ms, 12, 4)                                                                    \
+	X(rco_control_options, path, 16, 8)                                                                       \
+	X(rco_control_options, allowed_uids, 24, 8)                                                               \
+	X(rco_control_options, n_allowed_uids, 32, 8)                                                             \
+	X(rco_control_options, book, 40, 8)                                                                       \
+	X(rco_control_options, reserved, 48, 8)
+
 #define V1_STRUCTS(X)                                                                                             \
 	X(RCO_STRUCT_ENGINE_CONFIG, 1, rco_engine_config, 248, V1_ENGINE_CONFIG)                                  \
 	X(RCO_STRUCT_SESSION_OPTIONS, 2, rco_session_options, 56, V1_SESSION_OPTIONS)                             \
@@ -314,7 +361,11 @@
 	X(RCO_STRUCT_SPOOL_OPTIONS, 19, rco_spool_options, 80, V1_SPOOL_OPTIONS)                                  \
 	X(RCO_STRUCT_DIRECTORY_OPTIONS, 20, rco_directory_options, 40, V1_DIRECTORY_OPTIONS)                      \
 	X(RCO_STRUCT_MEMORY_OPTIONS, 21, rco_memory_options, 32, V1_MEMORY_OPTIONS)                               \
-	X(RCO_STRUCT_KEY_FOLDER_OPTIONS, 22, rco_key_folder_options, 64, V1_KEY_FOLDER_OPTIONS)
+	X(RCO_STRUCT_KEY_FOLDER_OPTIONS, 22, rco_key_folder_options, 64, V1_KEY_FOLDER_OPTIONS)                   \
+	X(RCO_STRUCT_PENDING, 24, rco_pending, 48, V1_PENDING)                                                    \
+	X(RCO_STRUCT_TOOL_OPTIONS, 25, rco_tool_options, 48, V1_TOOL_OPTIONS)                                     \
+	X(RCO_STRUCT_TOOL_REQUEST, 26, rco_tool_request, 88, V1_TOOL_REQUEST)                                     \
+	X(RCO_STRUCT_CONTROL_OPTIONS, 27, rco_control_options, 56, V1_CONTROL_OPTIONS)
 
 /* Passed in arrays, so it has no head and never grows. */
 #define V1_FROZEN(X) X(RCO_STRUCT_FRAME, 23, rco_frame, 32, V1_FRAME)
@@ -460,7 +511,8 @@ V1_FRAME(AT)
 	X(RCO_EVENT_QUARANTINED, 25)                                                                              \
 	X(RCO_EVENT_ARTIFACT_ERASED, 26)                                                                          \
 	X(RCO_EVENT_CONSENT, 27)                                                                                  \
-	X(RCO_EVENT_WORKER_ENDED, 28)
+	X(RCO_EVENT_WORKER_ENDED, 28)                                                                             \
+	X(RCO_EVENT_AGENT_CLAIM, 29)
 
 #define V1_CONFIRM(X)                                                                                             \
 	X(RCO_CONFIRM_UNKNOWN, 0)                                                                                 \
@@ -514,7 +566,40 @@ V1_FRAME(AT)
 	X(RCO_STORE_HOST, 2)                                                                                      \
 	X(RCO_RECEIPT_JSON_MAX, 4096)                                                                             \
 	X(RCO_META_MAX, 512)                                                                                      \
-	X(RCO_WRAPPED_KEY_MAX, 256)
+	X(RCO_WRAPPED_KEY_MAX, 256)                                                                               \
+	X(RCO_SAY_ANNOUNCEMENT, 1)                                                                                \
+	X(RCO_SAY_GUIDANCE, 2)                                                                                    \
+	X(RCO_SAY_ASK_CONSENT, 3)                                                                                 \
+	X(RCO_SAY_ERASED, 4)                                                                                      \
+	X(RCO_SAY_ERASING, 5)                                                                                     \
+	X(RCO_SAY_RETRYING, 6)                                                                                    \
+	X(RCO_SAY_STOPPED, 7)                                                                                     \
+	X(RCO_SAY_STOPPING, 8)                                                                                    \
+	X(RCO_SAY_NOT_RECORDING, 9)                                                                               \
+	X(RCO_SAY_HELD, 10)                                                                                       \
+	X(RCO_SAY_NOT_AVAILABLE, 11)                                                                              \
+	X(RCO_SAY_ENDED, 12)                                                                                      \
+	X(RCO_SAY_TROUBLE, 13)                                                                                    \
+	X(RCO_DIALECT_AUTO, 0)                                                                                    \
+	X(RCO_DIALECT_OPENAI_CHAT, 1)                                                                             \
+	X(RCO_DIALECT_OPENAI_RESPONSES, 2)                                                                        \
+	X(RCO_DIALECT_OPENAI_REALTIME, 3)                                                                         \
+	X(RCO_DIALECT_ANTHROPIC, 4)                                                                               \
+	X(RCO_DIALECT_GEMINI, 5)                                                                                  \
+	X(RCO_DIALECT_GEMINI_LIVE, 6)                                                                             \
+	X(RCO_DIALECT_MCP, 7)                                                                                     \
+	X(RCO_DIALECT_MCP_2026, 8)                                                                                \
+	X(RCO_DIALECT_ELEVENLABS_WEBHOOK, 9)                                                                      \
+	X(RCO_DIALECT_ELEVENLABS_CLIENT, 10)                                                                      \
+	X(RCO_DIALECT_VAPI, 11)                                                                                   \
+	X(RCO_DIALECT_RETELL, 12)                                                                                 \
+	X(RCO_TOOL_STRICT, 1)                                                                                     \
+	X(RCO_TOOL_ENVELOPE, 1)                                                                                   \
+	X(RCO_TOOL_NONBLOCK, 2)                                                                                   \
+	X(RCO_CLAIM_STOPPED, 1)                                                                                   \
+	X(RCO_CLAIM_ERASED, 2)                                                                                    \
+	X(RCO_LISTENERS_MAX, 16)                                                                                  \
+	X(RCO_CONTROL_LINE_MAX, 65536)
 
 #define NUMBER(name, number) _Static_assert((name) == (number), #name " has another number");
 

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file recoptout/agent.h
+ * For hosts whose callers talk to a voice agent: the tool that a language model
+ * calls when a caller objects, in the dialect of each platform; the sentences
+ * that are true; and a check that the agent says no others.
+ *
+ *     rco_tool_options to = { .struct_size = sizeof to };
+ *     to.dialect = RCO_DIALECT_OPENAI_CHAT;
+ *     rco_tool_definition(engine, &to, buf, sizeof buf, &len);  // into "tools"
+ *
+ *     rco_tool_request tr = { .struct_size = sizeof tr };
+ *     tr.session = call;              // from your transport, never from the model
+ *     tr.language = "de";
+ *     tr.json = message; tr.json_bytes = strlen(message);
+ *     rco_tool_call(engine, &tr, &answer);
+ *     send(rco_tool_answer_json(answer, &len), len);
+ *     rco_tool_answer_free(answer);
+ *
+ * ## Rules
+ * - **Which call** is meant is what you bind: `session` or `call_id`. Nothing
+ *   that a language model wrote can name another one.
+ * - **Toward privacy.** The tool has no parameter that matters. Arguments that
+ *   are missing, malformed, too long, or nonsense opt the bound call out.
+ *   JSON that cannot be read at all does, too: it was sent to this tool.
+ * - **Truth.** The answer's sentence follows the receipt. It says "deleted" only
+ *   when the backends confirmed that.
+ * - **For good.** A cancelled, interrupted or timed-out tool call undoes nothing;
+ *   asking again gets the same receipt.
+ *
+ * All functions are for any thread. Texts are UTF-8; JSON is one line of ASCII
+ * (other characters as \u escapes, RFC 8259).
+ */
+#ifndef RECOPTOUT_AGENT_H
+#define RECOPTOUT_AGENT_H
+
+#include <recoptout.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------
+ * Sentences
+ * --------------------------------------------------------------------- */
+
+/** What can be said. Numbers are never reused. */
+typedef enum rco_sentence {
+	/** At the start of a call: it may be recorded, and one can object at any time. */
+	RCO_SAY_ANNOUNCEMENT = 1,
+	/** For the agent's prompt: how to treat a caller who objects. Several lines. */
+	RCO_SAY_GUIDANCE = 2,
+	/** With #RCO_CONSENT_ASK_FIRST: may we record? */
+	RCO_SAY_ASK_CONSENT = 3,
+	/** Recording has stopped, everything recorded is erased (#RCO_STATUS_ERASED, _VERIFIED). */
+	RCO_SAY_ERASED = 4,
+	/** Stopped, erasure is under way (#RCO_STATUS_DURABLE). */
+	RCO_SAY_ERASING = 5,
+	/** Stopped, erasure failed so far and is being retried (#RCO_STATUS_PENDING, _FAILED). */
+	RCO_SAY_RETRYING = 6,
+	/** Stopped, and not more is certain yet (#RCO_STATUS_STOPPED). */
+	RCO_SAY_STOPPED = 7,
+	/** Asked for; the recorder has not confirmed (#RCO_STATUS_REQUESTED). */
+	RCO_SAY_STOPPING = 8,
+	/** There was no recording, and there will be none (#RCO_STATUS_NOT_RECORDING). */
+	RCO_SAY_NOT_RECORDING = 9,
+	/** Stopped; what was recorded has to be kept by law for now (#RCO_STATUS_HELD). */
+	RCO_SAY_HELD = 10,
+	/** Opting out is not possible here (#RCO_E_NOT_AVAILABLE). */
+	RCO_SAY_NOT_AVAILABLE = 11,
+	/** The call is over, its recording can no longer be reached this way (#RCO_E_ENDED). */
+	RCO_SAY_ENDED = 12,
+	/** It did not work, and somebody has to see to it (any other error): claims nothing. */
+	RCO_SAY_TROUBLE = 13
+} rco_sentence;
+
+/** Sentences of the host's own. NULL wherever one is asked for means the built-in ones. */
+typedef struct rco_phrasebook rco_phrasebook;
+
+/** Make one, empty: what it does not have is taken from the built-in ones. `allocator` may be NULL.
+ * #RCO_E_NO_MEMORY. @since 0.1.0 */
+RCO_API int rco_phrasebook_create(const rco_allocator *allocator, rco_phrasebook **book);
+
+/**
+ * Put a sentence in, replacing an earlier one. Before the book is used: not
+ * while another thread reads it.
+ * @param language a BCP 47 tag (RFC 5646), also one that is not built in
+ * @param text 1 to 4,000 bytes; `{company}` is replaced when it is said, and
+ *   without a name the built-in sentence is said instead; NULL removes it. What must be true stays yours to see
+ * to.
+ * @return #RCO_OK; #RCO_E_INVALID; #RCO_E_NO_MEMORY
+ * @since 0.1.0
+ */
+RCO_API int rco_phrasebook_set(rco_phrasebook *book, const char *language, uint32_t sentence, const char *text);
+
+/** Free it. Not while a control socket uses it. NULL is ignored. @since 0.1.0 */
+RCO_API void rco_phrasebook_free(rco_phrasebook *book);
+
+/**
+ * The sentence in a language. "de-AT" gets "de"; a language that is not there
+ * gets English (RFC 4647, lookup). Built in: en, de, fr, es, it, nl, pl, pt, tr.
+ * @param company the company's name as it is spoken, or NULL: then the
+ *   sentence is one without a name
+ * @param buf gets the text and a NUL; may be NULL if `cap` is 0
+ * @param len gets its length, also with #RCO_E_LIMIT; may be NULL
+ * @return #RCO_OK; #RCO_E_INVALID for an unknown sentence; #RCO_E_LIMIT
+ * @since 0.1.0
+ */
+RCO_API int rco_sentence_get(const rco_phrasebook *book, const char *language, uint32_t sentence,
+                             const char *company, char *buf, size_t cap, size_t *len);
+
+/**
+ * Which sentence is true after rco_opt_out() returned `code` and a receipt of
+ * `status` (0 without one).
+ * @return a #rco_sentence
+ * @since 0.1.0
+ */
+RCO_API uint32_t rco_sentence_for(int code, uint32_t status);
+
+/** The index-th built-in language as its tag, "en" first; NULL beyond the last. Static. @since 0.1.0 */
+RCO_API const char *rco_language_at(uint32_t index);
+
+/* ------------------------------------------------------------------------
+ * The tool
+ * --------------------------------------------------------------------- */
+
+/** Name of the tool in every dialect. */
+#define RCO_TOOL_NAME "recording_opt_out"
+
+/** Whose language. Numbers are never reused. */
+typedef enum rco_dialect {
+	RCO_DIALECT_AUTO = 0, /**< by the shape of the message; not for definitions */
+	RCO_DIALECT_OPENAI_CHAT = 1,
+	RCO_DIALECT_OPENAI_RESPONSES = 2,
+	RCO_DIALECT_OPENAI_REALTIME = 3,
+	RCO_DIALECT_ANTHROPIC = 4,
+	RCO_DIALECT_GEMINI = 5,
+	RCO_DIALECT_GEMINI_LIVE = 6,
+	RCO_DIALECT_MCP = 7,      /**< protocol versions up to 2025-11-25 */
+	RCO_DIALECT_MCP_2026 = 8, /**< 2026-07-28 */
+	RCO_DIALECT_ELEVENLABS_WEBHOOK = 9,
+	RCO_DIALECT_ELEVENLABS_CLIENT = 10,
+	RCO_DIALECT_VAPI = 11,
+	RCO_DIALECT_RETELL = 12
+} rco_dialect;
+
+/** Name of a dialect, "openai-chat"; NULL for none. Static. @since 0.1.0 */
+RCO_API const char *rco_dialect_name(uint32_t dialect);
+
+/** Flags of #rco_tool_options. */
+enum {
+	RCO_TOOL_STRICT = 1u << 0 /**< no parameter at all, `strict` where the dialect has it */
+};
+
+/** How the tool is described. `struct_size` and `dialect` are REQUIRED. @since 0.1.0 */
+typedef struct rco_tool_options {
+	uint32_t struct_size;
+	uint32_t flags;   /**< RCO_TOOL_... */
+	uint32_t dialect; /**< #rco_dialect */
+	uint32_t reserved0;
+	rco_session *session;    /**< its switch decides whether there is a tool; NULL: the engine's */
+	const char *url;         /**< where a webhook goes; REQUIRED for ElevenLabs webhook, Vapi, Retell */
+	const char *description; /**< for the model; NULL: the built-in one, in English */
+	void *reserved1;         /**< NULL */
+} rco_tool_options;
+
+/**
+ * The tool's definition as one JSON object, as it stands in the platform's list
+ * of tools (Gemini: the function declaration).
+ * @param buf gets the text and a NUL; may be NULL if `cap` is 0; 4,096 suffice
+ *   for the built-in description and a url of at most 1,024 bytes
+ * @return #RCO_OK; #RCO_E_NOT_AVAILABLE while opt-out is disabled: give the
+ *   agent no such tool (P9); #RCO_E_LIMIT with `*len` set; #RCO_E_INVALID,
+ *   #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE, #RCO_E_FORKED, #RCO_E_NO_MEMORY
+ * @since 0.1.0
+ */
+RCO_API int rco_tool_definition(rco_engine *engine, const rco_tool_options *options, char *buf, size_t cap,
+                                size_t *len);
+
+/** Flags of #rco_tool_request. */
+enum {
+	/** Take the call id from the platform's envelope (Vapi: message.call.id, Retell: call.call_id) if neither
+	 *  `session` nor `call_id` is set. Only after you have verified that the platform sent the message. */
+	RCO_TOOL_ENVELOPE = 1u << 0,
+	/** Stop, do not wait for the disk: as #RCO_OPT_OUT_NONBLOCK. */
+	RCO_TOOL_NONBLOCK = 1u << 1
+};
+
+/** A message with tool calls, and the call that it is about. `struct_size`, `json` and a binding are REQUIRED.
+ * @since 0.1.0 */
+typedef struct rco_tool_request {
+	uint32_t struct_size;
+	uint32_t flags;       /**< RCO_TOOL_... */
+	uint32_t dialect;     /**< #rco_dialect */
+	uint32_t wait_ms;     /**< wait so long for "erased" before answering; 0: do not. Not from a callback. */
+	rco_session *session; /**< the bound call, or */
+	const char *call_id;  /**< its id, also one not yet known (P12) */
+	const char *language; /**< of the call, for the sentence; NULL: "en" */
+	const char *company;  /**< or NULL */
+	const rco_phrasebook *book; /**< or NULL */
+	const char *json;           /**< as it came; need not end in NUL; may hold anything */
+	size_t json_bytes;
+	const char *source; /**< for the receipt, as in #rco_opt_out_options; NULL: "agent-tool" */
+	void *reserved;     /**< NULL */
+} rco_tool_request;
+
+/** What is to be sent back. */
+typedef struct rco_tool_answer rco_tool_answer;
+
+/**
+ * A language model called a tool: opt the bound call out if it was this one,
+ * and make the platform's answer.
+ *
+ * The message is a tool call as the dialect's platform sends it: one call, a
+ * list of calls, or the whole message that contains them. Calls of other tools
+ * are left untouched and counted. Every call of this tool gets one answer, with
+ * its id.
+ *
+ * What is not JSON, is larger than 1 MiB, is nested deeper than 64, or has
+ * none of the shapes counts as one call of this tool without an id; so does a
+ * call without a name. A well-formed message of the platform that contains no
+ * call of this tool does nothing: other tools' calls, text, or a cancellation.
+ *
+ * Blocks as rco_opt_out() does, and then up to `wait_ms`.
+ *
+ * @param answer gets what to send; given whenever the return is #RCO_OK,
+ *   #RCO_PENDING or any answer of rco_opt_out(): also an error has to be told
+ *   the platform; free it
+ * @return what rco_opt_out() returned, #RCO_OK instead of #RCO_E_TIMEOUT;
+ *   #RCO_OK if there was no call of this tool (rco_tool_answer_calls() is 0);
+ *   without an answer: #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE,
+ *   #RCO_E_FORKED nothing was done; #RCO_E_NO_MEMORY there is no room for
+ *   the answer, but the opt-out was asked for
+ * @since 0.1.0
+ */
+RCO_API int rco_tool_call(rco_engine *engine, const rco_tool_request *request, rco_tool_answer **answer);
+
+/**
+ * The answer as the platform expects it: an object, or an array where the
+ * message was a batch in a dialect whose answers are messages of their own
+ * (OpenAI Chat and Responses; Anthropic: of content blocks). OpenAI Realtime:
+ * an array of the events to send. "" if no call was this tool's, except for a
+ * dialect whose HTTP answer is never empty (Vapi). Valid until freed.
+ * @param len gets its length; may be NULL
+ * @since 0.1.0
+ */
+RCO_API const char *rco_tool_answer_json(const rco_tool_answer *answer, size_t *len);
+
+/** Calls of this tool in the message. @since 0.1.0 */
+RCO_API uint32_t rco_tool_answer_calls(const rco_tool_answer *answer);
+
+/** Calls of other tools, left to the host. @since 0.1.0 */
+RCO_API uint32_t rco_tool_answer_others(const rco_tool_answer *answer);
+
+/** The dialect that was recognised. @since 0.1.0 */
+RCO_API uint32_t rco_tool_answer_dialect(const rco_tool_answer *answer);
+
+/** The sentence for the caller, in the call's language, UTF-8; "" if no call was this tool's. @since 0.1.0 */
+RCO_API const char *rco_tool_answer_sentence(const rco_tool_answer *answer);
+
+/** The receipt, NULL without one. Belongs to the answer. @since 0.1.0 */
+RCO_API const rco_receipt *rco_tool_answer_receipt(const rco_tool_answer *answer);
+
+/** Free an answer. NULL is ignored. @since 0.1.0 */
+RCO_API void rco_tool_answer_free(rco_tool_answer *answer);
+
+/* ------------------------------------------------------------------------
+ * Honesty
+ * --------------------------------------------------------------------- */
+
+/** What an agent's turn claims; bits. */
+enum {
+	RCO_CLAIM_STOPPED = 1u << 0, /**< that recording has stopped, or that there is none */
+	RCO_CLAIM_ERASED = 1u << 1   /**< that what was recorded is deleted */
+};
+
+/**
+ * What a text claims about the recording. Understands the built-in languages;
+ * for others, and for NULL, it looks in all of them. Questions, offers,
+ * conditions and negations ("shall I delete it?", "I cannot delete it") claim
+ * nothing.
+ * @return RCO_CLAIM_... bits
+ * @since 0.1.0
+ */
+RCO_API uint32_t rco_claims(const char *language, const char *text, size_t text_bytes);
+
+/**
+ * Feed what the agent said, turn by turn. A claim that is not true at that
+ * moment (no opt-out; "deleted" while it is not) is told by
+ * #RCO_EVENT_AGENT_CLAIM, whose `count` holds the RCO_CLAIM_... bits that are
+ * untrue and whose `status` is what is true. The text itself goes nowhere.
+ * @param untrue NULL, or gets those bits
+ * @return #RCO_OK, also if something was untrue; #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_agent_turn(rco_session *session, const char *language, const char *text, size_t text_bytes,
+                           uint32_t *untrue);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* RECOPTOUT_AGENT_H */

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* A tool call: the message, the opt-out, the answer. */
+#include "tool.h"
+
+#include "../base/env.h"
+#include "../base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SENTENCE_ROOM = 4096 + 1024 };
+
+static const size_t request_v1_size = sizeof(rco_tool_request);
+
+struct rco_tool_answer {
+	uint32_t dialect, calls, others;
+	rco_receipt *receipt;
+	char *json;
+	char sentence[SENTENCE_ROOM];
+};
+
+const char *rco_dialect_name(uint32_t dialect)
+{
+	static const char *const names[] = {
+		[RCO_DIALECT_AUTO] = "auto",
+		[RCO_DIALECT_OPENAI_CHAT] = "openai-chat",
+		[RCO_DIALECT_OPENAI_RESPONSES] = "openai-responses",
+		[RCO_DIALECT_OPENAI_REALTIME] = "openai-realtime",
+		[RCO_DIALECT_ANTHROPIC] = "anthropic",
+		[RCO_DIALECT_GEMINI] = "gemini",
+		[RCO_DIALECT_GEMINI_LIVE] = "gemini-live",
+		[RCO_DIALECT_MCP] = "mcp",
+		[RCO_DIALECT_MCP_2026] = "mcp-2026",
+		[RCO_DIALECT_ELEVENLABS_WEBHOOK] = "elevenlabs-webhook",
+		[RCO_DIALECT_ELEVENLABS_CLIENT] = "elevenlabs-client",
+		[RCO_DIALECT_VAPI] = "vapi",
+		[RCO_DIALECT_RETELL] = "retell",
+	};
+
+	return dialect < sizeof names / sizeof names[0] ? names[dialect] : NULL;
+}
+
+static int check_request(const rco_tool_request *in, rco_tool_request *r)
+{
+	int rc = rco__struct_copy(r, sizeof *r, request_v1_size, in, "rco_tool_request");
+
+	if (rc != RCO_OK)
+		return rc;
+	if ((r->flags & ~(uint32_t)(RCO_TOOL_ENVELOPE | RCO_TOOL_NONBLOCK)) != 0 || r->reserved != NULL ||
+	    rco_dialect_name(r->dialect) == NULL || (r->json == NULL && r->json_bytes > 0))
+		return rco__fail(RCO_E_INVALID, "a field of rco_tool_request is out of range");
+	if (r->session == NULL && r->call_id == NULL && !(r->flags & RCO_TOOL_ENVELOPE))
+		return rco__fail(RCO_E_INVALID,
+		                 "nothing says which call is meant: set session, call_id or RCO_TOOL_ENVELOPE");
+	if (r->json == NULL)
+		r->json = "";
+	if (r->source == NULL)
+		r->source = "agent-tool";
+	return RCO_OK;
+}
+
+static int opt_out(rco_engine *engine, const rco_tool_request *r, const rco__message *m, rco_receipt **receipt)
+{
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o,
+	                         .flags = r->flags & RCO_TOOL_NONBLOCK ? RCO_OPT_OUT_NONBLOCK : 0u,
+	                         .wait_status = r->wait_ms > 0 ? RCO_STATUS_ERASED : 0u,
+	                         .timeout_ms = r->wait_ms,
+	                         .source = r->source};
+	const char *call_id = r->call_id != NULL ? r->call_id : m->call_id;
+	int rc;
+
+	if (r->session != NULL)
+		rc = rco_opt_out(r->session, &o, receipt);
+	else
+		rc = rco_opt_out_call(engine, call_id, &o, receipt);
+	return rc == RCO_E_TIMEOUT ? RCO_OK : rc; /* durable; what was reached is in the receipt */
+}
+
+static const char *status_text(int code, uint32_t status)
+{
+	if (status != RCO_STATUS_UNKNOWN)
+		return rco_status_name(status);
+	if (code == RCO_E_NOT_AVAILABLE)
+		return "not_available";
+	return code == RCO_E_ENDED ? "ended" : "trouble";
+}
+
+/* The opt-out holds, whatever is still to be done for it. */
+static int stands(int code)
+{
+	return code == RCO_OK || code == RCO_PENDING || code == RCO_E_CALLBACK || code == RCO_E_NOT_DURABLE ||
+	       code == RCO_E_REENTRANT;
+}
+
+static void find_sentence(const rco_tool_request *r, int code, uint32_t status, rco_tool_answer *a)
+{
+	uint32_t say = rco_sentence_for(code, status);
+
+	/* A company's name may be too long for the room: then without it. The built-in ones fit. */
+	if (rco_sentence_get(r->book, r->language, say, r->company, a->sentence, sizeof a->sentence, NULL) !=
+	    RCO_OK)
+		(void)rco_sentence_get(NULL, r->language, say, NULL, a->sentence, sizeof a->sentence, NULL);
+}
+
+static int answer(const rco_tool_request *r, const rco__message *m, int code, rco_receipt *receipt,
+                  rco_tool_answer *a)
+{
+	uint32_t status = rco_receipt_status(receipt);
+	rco__said said = {.status = status_text(code, status), .error = !stands(code)};
+
+	a->dialect = m->dialect;
+	a->calls = m->calls;
+	a->others = m->others;
+	a->receipt = receipt;
+	if (m->calls > 0)
+		find_sentence(r, code, status, a);
+	said.sentence = a->sentence;
+	said.receipt_id = receipt != NULL ? rco_receipt_id(receipt) : NULL;
+	a->json = rco__answer_text(m, &said);
+	return a->json != NULL ? RCO_OK : RCO_E_NO_MEMORY;
+}
+
+static int serve(rco_engine *engine, const rco_tool_request *r, const rco__message *m, rco_tool_answer **out)
+{
+	rco_tool_answer *a = calloc(1, sizeof *a);
+	rco_receipt *receipt = NULL;
+	int rc = RCO_OK;
+
+	if (m->calls > 0 && r->session == NULL && r->call_id == NULL && m->call_id == NULL) {
+		free(a);
+		return rco__fail(RCO_E_INVALID,
+		                 "the message has no envelope that names a call, and none was bound");
+	}
+	/* The request first: it holds even if there is no memory to say so. */
+	if (m->calls > 0)
+		rc = opt_out(engine, r, m, &receipt);
+	if (a == NULL || answer(r, m, rc, receipt, a) != RCO_OK) {
+		if (a != NULL)
+			rco_tool_answer_free(a);
+		else
+			rco_receipt_free(receipt);
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for the answer; the opt-out itself said %s",
+		                 rco_error_name(rc));
+	}
+	*out = a;
+	return rc;
+}
+
+int rco_tool_call(rco_engine *engine, const rco_tool_request *request, rco_tool_answer **out)
+{
+	rco_tool_request r;
+	rco__message m;
+	int rc;
+
+	rco__error_clear();
+	if (out == NULL)
+		return rco__fail(RCO_E_INVALID, "answer is NULL");
+	*out = NULL;
+	rc = check_request(request, &r);
+	if (rc != RCO_OK)
+		return rc;
+	rc = rco_engine_opt_out_enabled(engine); /* is it an engine at all? */
+	if (rc < 0)
+		return rc;
+	rco__message_read(r.dialect, r.json, r.json_bytes, &m);
+	rc = serve(engine, &r, &m, out);
+	rco__message_free(&m);
+	return rc;
+}
+
+const char *rco_tool_answer_json(const rco_tool_answer *answer, size_t *len)
+{
+	const char *json = answer != NULL ? answer->json : "";
+
+	if (len != NULL)
+		*len = strlen(json);
+	return json;
+}
+
+uint32_t rco_tool_answer_calls(const rco_tool_answer *answer)
+{
+	return answer != NULL ? answer->calls : 0;
+}
+
+uint32_t rco_tool_answer_others(const rco_tool_answer *answer)
+{
+	return answer != NULL ? answer->others : 0;
+}
+
+uint32_t rco_tool_answer_dialect(const rco_tool_answer *answer)
+{
+	return answer != NULL ? answer->dialect : RCO_DIALECT_AUTO;
+}
+
+const char *rco_tool_answer_sentence(const rco_tool_answer *answer)
+{
+	return answer != NULL ? answer->sentence : "";
+}
+
+const rco_receipt *rco_tool_answer_receipt(const rco_tool_answer *answer)
+{
+	return answer != NULL ? answer->receipt : NULL;
+}
+
+void rco_tool_answer_free(rco_tool_answer *answer)
+{
+	if (answer == NULL)
+		return;
+	rco_receipt_free(answer->receipt);
+	free(answer->json);
+	free(answer);
+}
