@@ -569,6 +569,7 @@ pid_t t_spawn(void (*fn)(void *arg), void *arg)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(child_test)};
 	pid_t pid;
+	int failed;
 
 	(void)fflush(NULL);
 	pid = fork();
@@ -581,7 +582,9 @@ pid_t t_spawn(void (*fn)(void *arg), void *arg)
 			_exit(98);
 		in_child.fn = fn;
 		in_child.arg = arg;
-		_exit(cmocka_run_group_tests(tests, NULL, NULL) == 0 ? 0 : 99);
+		failed = cmocka_run_group_tests(tests, NULL, NULL);
+		T_LAST_WORDS();
+		_exit(failed == 0 ? 0 : 99);
 	}
 	return pid;
 }

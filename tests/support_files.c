@@ -233,8 +233,10 @@ static int change(t_fs *fs, int matches, int is_sync)
 
 	if (!matches)
 		return RCO_OK;
-	if (atomic_fetch_add(&fs->changes, 1) + 1 == atomic_load(&fs->kill_at))
+	if (atomic_fetch_add(&fs->changes, 1) + 1 == atomic_load(&fs->kill_at)) {
+		T_LAST_WORDS();
 		(void)kill(getpid(), SIGKILL);
+	}
 	code = atomic_load(&fs->fail);
 	if (code == 0 || (atomic_load(&fs->sync_only) && !is_sync))
 		return RCO_OK;
