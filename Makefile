@@ -102,6 +102,12 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c tests/crash/kill*.c) \
 	$(filter-out $(TEST_SRC),$(wildcard tests/world/*.c)))
 
+# Fuzz targets: each a program with libFuzzer (tests/fuzz/run.sh), and all of them in the test over their corpora.
+FUZZ_KIT := $(patsubst %.c,$(B)/obj/%.o,$(filter-out tests/fuzz/test_% tests/fuzz/fuzz_% tests/fuzz/libfuzzer.c,\
+	$(wildcard tests/fuzz/*.c)))
+FUZZ_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_OBJ:$(B)/obj/%.o=$(B)/%)
+
 # Programs that try far more than `make check` has time for: tests/FOLDER/campaign_NAME.c.
 CAMPAIGN := $(patsubst %.c,$(B)/%,$(wildcard tests/*/campaign_*.c))
 
@@ -117,7 +123,7 @@ ONLY      ?=
 SECONDS_EACH ?= 60
 
 ALL_OBJ  := $(LIB_OBJ) $(HELP_OBJ) $(BENCH_OBJ) \
-	$(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard tests/*/campaign_*.c examples/*.c examples/*/*.c))
+	$(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard tests/*/campaign_*.c tests/fuzz/*.c examples/*.c examples/*/*.c))
 CPU      := $(shell nproc 2>/dev/null || echo 2)
 JOBS      = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPU))
 
@@ -125,8 +131,8 @@ lib: $(STATIC) $(SHARED) $(PC) ## build the library (the default)
 all: lib examples ## build the library and the examples
 
 .PHONY: all lib tests unit examples demo bench bench-plots check check-abi check-lint check-install \
-	check-readme check-faults check-crash check-kills check-model check-mutants check-races fuzz soak coverage \
-	format packages install uninstall clean help FORCE
+	check-readme check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
+	coverage format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY: $(ALL_OBJ)
 FORCE:
@@ -175,7 +181,16 @@ $(foreach f,$(wildcard examples/*.c),$(eval $(B)/$(f:.c=): $(B)/obj/$(f:.c=.o)))
 $(TEST_BIN) $(CAMPAIGN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(STATIC)
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $< $(HELP_OBJ) $(STATIC) -lcmocka $(DEP_LIBS) -lm -o $@
+	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $(filter %.o,$^) $(STATIC) -lcmocka $(DEP_LIBS) -lm -o $@
+
+$(B)/tests/fuzz/test_corpus: $(FUZZ_OBJ) $(FUZZ_KIT)
+
+# With the flags of tests/fuzz/run.sh.
+fuzz-programs: $(FUZZ_BIN)
+$(FUZZ_BIN): $(B)/%: $(B)/obj/%.o $(FUZZ_KIT) $(B)/obj/tests/fuzz/libfuzzer.o $(STATIC)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pthread $(filter %.o,$^) $(STATIC) $(DEP_LIBS) -lm -o $@
 
 $(BENCH): $(BENCH_OBJ) $(STATIC)
 	$(say) LD $@
