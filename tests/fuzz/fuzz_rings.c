@@ -159,7 +159,7 @@ static void use_up(rco__pool *pool)
 
 	call_id(id, 20);
 	while (n <= UNITS &&
-	       rco__pool_get(pool, RCO__POOL_UNIT, id, 0, RCO_FORMAT_PCMA_8K, "x", NULL, 0, &ring[n]) == RCO_OK) {
+	       rco__pool_get(pool, RCO__POOL_UNIT, id, 0, RCO_FORMAT_PCMA_8K, "x", "", 0, &ring[n]) == RCO_OK) {
 		memset(rco__pool_data(pool, ring[n]), (int)n + 1, RCO__POOL_UNIT);
 		n++;
 	}

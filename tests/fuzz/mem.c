@@ -49,6 +49,11 @@ static int make(mem *m, const char *path, int kind)
 	memset(&m->node[i], 0, sizeof m->node[i]);
 	(void)snprintf(m->node[i].path, MEM_PATH, "%s", path);
 	m->node[i].kind = kind;
+	if (kind == RCO__FS_FILE) { /* an empty one has a place too: NULL is for what is not there */
+		m->node[i].data = malloc(1);
+		m->node[i].cap = 1;
+		FUZZ_CHECK(m->node[i].data != NULL);
+	}
 	return i;
 }
 
@@ -320,9 +325,11 @@ mem *mem_copy(const mem *from)
 			continue;
 		m->node[i] = *node;
 		m->node[i].opened = 0;
-		m->node[i].cap = node->size;
-		m->node[i].data = node->size > 0 ? malloc(node->size) : NULL;
-		FUZZ_CHECK(node->size == 0 || m->node[i].data != NULL);
+		if (node->kind != RCO__FS_FILE)
+			continue;
+		m->node[i].cap = node->size > 0 ? node->size : 1;
+		m->node[i].data = malloc(m->node[i].cap);
+		FUZZ_CHECK(m->node[i].data != NULL);
 		if (node->size > 0)
 			memcpy(m->node[i].data, node->data, node->size);
 	}
