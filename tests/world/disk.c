@@ -32,7 +32,7 @@ w_entry *w_disk_log(w_disk *disk, int kind)
 {
 	w_entry *entry;
 
-	if (kind < W_FOREIGN && disk->before != NULL)
+	if (disk->before != NULL)
 		disk->before(disk->before_user_data);
 	if (disk->first.nodes == NULL)
 		w_tree_copy(&disk->first, &disk->now);

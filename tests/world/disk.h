@@ -60,7 +60,7 @@ int w_disk_kind_at(const w_disk *disk, size_t position);
 /* Put an entry of another's kind into the log. Its meaning is with whoever put it there, under the number returned
  * (the position it has). */
 size_t w_disk_foreign(w_disk *disk, int kind);
-/* Called before each change to the disk is put into the log; for taking the state of what is beside the disk. */
+/* Called before each entry is put into the log, others' too; for taking the state of what is beside the disk. */
 void w_disk_before(w_disk *disk, void (*fn)(void *user_data), void *user_data);
 
 /* ---- faults: the n-th call of the table from now on, from 1 ---- */
