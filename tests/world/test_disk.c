@@ -623,7 +623,7 @@ static void test_the_log_keeps_others_places(void **state)
 	fill(f->disk, fd, 'a', 0, 1);
 	sync_fd(f->disk, fd);
 	assert_int_equal(at, 1);
-	assert_int_equal(changes, 3);
+	assert_int_equal(changes, 4);
 	assert_int_equal(w_disk_position(f->disk), 4);
 	assert_int_equal(w_disk_kind_at(f->disk, 0), W_CREATE);
 	assert_int_equal(w_disk_kind_at(f->disk, 1), W_FOREIGN + 7);
