@@ -61,6 +61,13 @@ const rco__fs *rco__fs_posix(void);
 /* dir "/" name into out[size]; RCO_E_LIMIT if it does not fit. */
 int rco__path_join(char *out, size_t size, const char *dir, const char *name);
 
+/*
+ * Make a folder if it is not there, so that it is there after a power cut, too: mkdir, and sync_dir of the folder
+ * it is in. That is done for one that was there as well, because whoever made it may have died in between. A
+ * parent that we may not read cannot be synced by us: that is no error.
+ */
+int rco__fs_folder(const rco__fs *fs, const char *path);
+
 /* Write a small file so that after a crash it is there whole or not at all: path.tmp, write, sync, rename,
  * sync_dir(dir). */
 int rco__fs_put(const rco__fs *fs, const char *dir, const char *name, const void *data, size_t size);

@@ -20,6 +20,38 @@ int rco__path_join(char *out, size_t size, const char *dir, const char *name)
 	                 size);
 }
 
+/* "a/b/" is in "a", "b" is in ".", and "/b" is in "/". */
+static int parent_of(const char *path, char out[PATH_CAP])
+{
+	size_t n = strlen(path);
+
+	if (n >= PATH_CAP)
+		return rco__fail(RCO_E_LIMIT, "the path %s is longer than %d bytes; use a shorter folder", path,
+		                 PATH_CAP - 1);
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	while (n > 0 && path[n - 1] != '/')
+		n--;
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	memcpy(out, n > 0 ? path : ".", n > 0 ? n : 1);
+	out[n > 0 ? n : 1] = '\0';
+	return RCO_OK;
+}
+
+int rco__fs_folder(const rco__fs *fs, const char *path)
+{
+	char parent[PATH_CAP];
+	int rc = parent_of(path, parent);
+
+	if (rc == RCO_OK)
+		rc = fs->mkdir(fs->ctx, path);
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->sync_dir(fs->ctx, parent);
+	return rc == RCO_E_PERMISSION ? RCO_OK : rc;
+}
+
 /* The file under its temporary name, written and synced; closed in any case. */
 static int write_synced(const rco__fs *fs, const char *path, const void *data, size_t size)
 {
@@ -117,7 +149,7 @@ int rco__quarantine(const struct rco__env *env, const char *dir, const char *nam
 
 	rc = rco__path_join(from, sizeof from, dir, name);
 	if (rc == RCO_OK)
-		rc = fs->mkdir(fs->ctx, quarantine_dir);
+		rc = rco__fs_folder(fs, quarantine_dir);
 	if (rc == RCO_OK)
 		rc = quarantine_path(env, quarantine_dir, name, to);
 	if (rc == RCO_OK)

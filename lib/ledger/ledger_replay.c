@@ -92,7 +92,7 @@ static int list_files(rco__ledger *ledger)
 	size_t i;
 	int rc;
 
-	rc = fs->mkdir(fs->ctx, ledger->dir);
+	rc = rco__fs_folder(fs, ledger->dir);
 	if (rc == RCO_OK)
 		rc = fs->list(fs->ctx, ledger->dir, on_name, ledger);
 	if (rc != RCO_OK)

@@ -113,7 +113,7 @@ static int set_paths(rco_engine *engine, const rco_engine_config *c)
 	engine->quarantine_dir = copy_path(engine, quarantine);
 	if (engine->state_dir == NULL || engine->quarantine_dir == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an engine");
-	return engine->env.fs->mkdir(engine->env.fs->ctx, engine->state_dir);
+	return rco__fs_folder(engine->env.fs, engine->state_dir);
 }
 
 static int lock_state(rco_engine *engine)

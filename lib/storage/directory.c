@@ -435,23 +435,6 @@ static int copy_options(rco_directory_options *to, const rco_directory_options *
 	return RCO_OK;
 }
 
-/* The folder that a path is in. */
-static void parent_of(const char *path, char out[RCO__DIR_PATH])
-{
-	size_t length = strlen(path);
-
-	while (length > 1 && path[length - 1] == '/')
-		length--;
-	while (length > 0 && path[length - 1] != '/')
-		length--;
-	while (length > 1 && path[length - 1] == '/')
-		length--;
-	if (length == 0)
-		(void)snprintf(out, RCO__DIR_PATH, ".");
-	else
-		(void)snprintf(out, RCO__DIR_PATH, "%.*s", (int)length, path); /* shorter than a path that fits */
-}
-
 /* A wrong owner or mode is better told now than when the first call has ended. */
 static int try_to_write(struct rco_directory *dir)
 {
@@ -475,15 +458,8 @@ static int try_to_write(struct rco_directory *dir)
 static int open_folder(struct rco_directory *dir)
 {
 	const rco__fs *fs = dir->env.fs;
-	char parent[RCO__DIR_PATH];
-	int kind, rc = fs->exists(fs->ctx, dir->path, &kind, NULL);
+	int rc = rco__fs_folder(fs, dir->path);
 
-	if (rc == RCO_OK)
-		rc = fs->mkdir(fs->ctx, dir->path);
-	if (rc == RCO_OK && kind == RCO__FS_NONE) {
-		parent_of(dir->path, parent);
-		rc = fs->sync_dir(fs->ctx, parent);
-	}
 	return rc == RCO_OK ? try_to_write(dir) : rc;
 }
 

@@ -474,7 +474,7 @@ static int open_folder(rco_key_folder *f, const rco_key_folder_options *o)
 	if (rc == RCO_OK)
 		rc = rco__secmem_create(&f->env, &f->secrets);
 	if (rc == RCO_OK)
-		rc = fs->mkdir(fs->ctx, f->path);
+		rc = rco__fs_folder(fs, f->path);
 	if (rc == RCO_OK)
 		rc = load(f);
 	if (rc == RCO_OK)

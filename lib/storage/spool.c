@@ -452,7 +452,7 @@ static int open_files(rco_spool *spool)
 {
 	const rco__fs *fs = spool->env.fs;
 	char lock[RCO__SPOOL_PATH];
-	int rc = fs->mkdir(fs->ctx, spool->path);
+	int rc = rco__fs_folder(fs, spool->path);
 
 	if (rc == RCO_OK)
 		rc = rco__path_join(lock, sizeof lock, spool->path, "lock");

@@ -140,7 +140,7 @@ static int set_aside(rco_spool *spool, const char *what, const uint8_t *buf)
 
 	(void)snprintf(name, sizeof name, "%s.%lld.rcok", what, (long long)rco__wall_us(&spool->env));
 	atomic_fetch_add(&spool->quarantined, 1);
-	rc = fs->mkdir(fs->ctx, spool->quarantine);
+	rc = rco__fs_folder(fs, spool->quarantine);
 	if (rc == RCO_OK)
 		rc = rco__fs_put(fs, spool->quarantine, name, buf, RCO__SPOOL_SLOT);
 	if (rc == RCO_OK)
