@@ -172,8 +172,7 @@ static void mark(void *user_data)
 
 static void note(images_run *run, int kind)
 {
-	mark(run);
-	(void)w_disk_foreign(run->disk, kind);
+	(void)w_disk_foreign(run->disk, kind); /* which marks first */
 }
 
 static void store_changes(void *user_data)
