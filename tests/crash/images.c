@@ -206,6 +206,9 @@ static void crash_run(images_campaign *c, const bounds *b, images_run *run, imag
 
 	step = &path->steps[path->depth++];
 	for (position = 0; position <= last && !over(c, b); position++) {
+		if (position > 1 && w_disk_fills_at(disk, position) && w_disk_fills_at(disk, position - 1) &&
+		    w_disk_fills_at(disk, position - 2))
+			continue;
 		images_choices_at(disk, position, path->seed, &choices);
 		if (path->depth > 1)
 			thin_out(&choices, combine(path->seed, combine(position, path->steps[0].position)));

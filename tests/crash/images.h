@@ -6,10 +6,15 @@
  *
  * Which images of a power cut, at a position with n doubts:
  * - n up to IMAGES_WHOLE: every subset;
- * - above: none, all, each operation alone and each missing, each prefix of operations, each sector (or name, or
- * size) alone and each missing as far as n is at most IMAGES_SINGLES (otherwise as many drawn), and IMAGES_DRAWN
- * drawn subsets of different density. Recoveries whose log is crashed in turn are drawn: one of `one_in` images;
- * every position of it, killed, and IMAGES_DEEP_POWER drawn power cuts each.
+ * - above: none, all, each operation alone and each missing, each prefix of operations; each sector (or name, or
+ *   size) alone and each missing, if n is at most IMAGES_SINGLES, otherwise as many drawn; and IMAGES_DRAWN drawn
+ *   subsets of different density.
+ *
+ * Of a file that is filled with zeros ahead of its use, write after write, the first two steps and the last are
+ * positions, and not those between.
+ *
+ * Recoveries whose log is crashed in turn are drawn: one of `one_in` images; every position of it, killed, and
+ * IMAGES_DEEP_POWER drawn power cuts each.
  */
 #ifndef TESTS_CRASH_IMAGES_H
 #define TESTS_CRASH_IMAGES_H

@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RINGS_BYTES = 8 * 16384, PATIENCE = 400, STEP_MS = 200, DUE_CAP = 4000 };
+/* Of FROM_NOTHING scenarios three begin with an empty disk. */
+enum { RINGS_BYTES = 8 * 16384, PATIENCE = 400, FROM_NOTHING = 16, STEP_MS = 200, DUE_CAP = 4000 };
 
 void (*images_reseed)(uint64_t seed);
 
@@ -477,6 +478,50 @@ static void finish(images_run *run)
 	w_disk_forget_process(run->disk);
 }
 
+static void release(images_run *run)
+{
+	w_disk_free(run->disk);
+	w_disk_free(run->store);
+	w_disk_free(run->rings);
+	free(run->marks);
+	free(run->broken);
+	free(run);
+}
+
+/*
+ * Disk and store after a first start and an orderly end, so that not every scenario begins with the same hundred
+ * steps. Made once for each kind of store.
+ */
+static void begin_prepared(images_run *run)
+{
+	static w_disk *disks[2], *stores[2];
+	int kind = run->store != NULL;
+	images_run *first;
+
+	if (disks[kind] == NULL) {
+		first = run_new(0);
+		first->disk = w_disk_new();
+		first->store = kind ? w_disk_new() : NULL;
+		first->rings = w_disk_new();
+		if (images_reseed != NULL)
+			images_reseed(1);
+		if (images_engine_open(first) != RCO_OK)
+			images_broken(run, "rco_engine_create: %s", rco_error_detail());
+		images_engine_close(first);
+		disks[kind] = w_disk_image(first->disk, w_disk_position(first->disk), W_CRASH_KILL, NULL, 0);
+		if (kind)
+			stores[kind] =
+				w_disk_image(first->store, w_disk_position(first->store), W_CRASH_KILL, NULL, 0);
+		release(first);
+	}
+	w_disk_free(run->disk);
+	run->disk = w_disk_image(disks[kind], 0, W_CRASH_KILL, NULL, 0);
+	if (kind) {
+		w_disk_free(run->store);
+		run->store = w_disk_image(stores[kind], 0, W_CRASH_KILL, NULL, 0);
+	}
+}
+
 static images_run *play(uint64_t seed)
 {
 	script s = {.rng = seed * 0x9e3779b97f4a7c15u + 7};
@@ -484,12 +529,16 @@ static images_run *play(uint64_t seed)
 
 	need_rings_folder();
 	clear_rings();
-	if (images_reseed != NULL)
-		images_reseed(seed);
 	s.run = run;
 	run->disk = w_disk_new();
 	run->store = seed % 2 == 0 ? w_disk_new() : NULL;
 	run->rings = w_disk_new();
+	if (seed % FROM_NOTHING > 2) {
+		begin_prepared(run);
+		clear_rings();
+	}
+	if (images_reseed != NULL)
+		images_reseed(seed);
 	watch(run);
 	if (images_engine_open(run) != RCO_OK) {
 		images_broken(run, "rco_engine_create: %s", rco_error_detail());
@@ -502,16 +551,6 @@ static images_run *play(uint64_t seed)
 		images_engine_close(run);
 	finish(run);
 	return run;
-}
-
-static void release(images_run *run)
-{
-	w_disk_free(run->disk);
-	w_disk_free(run->store);
-	w_disk_free(run->rings);
-	free(run->marks);
-	free(run->broken);
-	free(run);
 }
 
 /* ---- crash and recovery ---- */

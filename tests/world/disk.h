@@ -57,6 +57,8 @@ void w_disk_forget_process(w_disk *disk);
 /* Entries so far; a position is how many of them have happened. */
 size_t w_disk_position(const w_disk *disk);
 int w_disk_kind_at(const w_disk *disk, size_t position);
+/* Whether that entry only makes a file longer by zeros, as files that are written ahead are filled. */
+int w_disk_fills_at(const w_disk *disk, size_t position);
 /* Put an entry of another's kind into the log. Its meaning is with whoever put it there, under the number returned
  * (the position it has). */
 size_t w_disk_foreign(w_disk *disk, int kind);

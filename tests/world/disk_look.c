@@ -138,3 +138,23 @@ char *w_disk_story(const w_disk *disk, size_t from, size_t to)
 	(void)fclose(out);
 	return text;
 }
+
+int w_disk_fills_at(const w_disk *disk, size_t position)
+{
+	static const uint8_t zeros[4096];
+	const w_entry *e;
+	size_t at = 0;
+	int fills = 0;
+
+	w_disk_enter(disk);
+	if (position < disk->n_log && disk->log[position].kind == W_WRITE) {
+		e = &disk->log[position];
+		while (at < e->data_size &&
+		       memcmp(e->data + at, zeros,
+		              e->data_size - at < sizeof zeros ? e->data_size - at : sizeof zeros) == 0)
+			at += sizeof zeros;
+		fills = at >= e->data_size && e->offset == e->old_size;
+	}
+	w_disk_leave(disk);
+	return fills;
+}
