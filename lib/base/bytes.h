@@ -67,6 +67,15 @@ void rco__rbytes(rco__cursor *c, void *data, size_t size);
 void rco__rstr(rco__cursor *c, char *out, size_t cap);
 size_t rco__cursor_used(const rco__cursor *c, const void *buf);
 
+#define RCO__TIME_MAX INT64_C(253402300799999999) /* microseconds since 1970: the end of the year 9999 */
+
+/* A time as another process noted it; 0, "not known", for one before 1970 or behind the end of the year 9999, so
+ * that what is computed from it does not overflow. */
+static inline int64_t rco__time_known(uint64_t us)
+{
+	return us <= (uint64_t)RCO__TIME_MAX ? (int64_t)us : 0;
+}
+
 /* CRC-32C (Castagnoli), as in RFC 3720 appendix B.4; start with crc = 0, may be continued. */
 uint32_t rco__crc32c(uint32_t crc, const void *data, size_t size);
 

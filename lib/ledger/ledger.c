@@ -25,7 +25,7 @@ void rco__ledger_note(rco__ledger *ledger, const rco__ledger_entry *entry, uint6
 {
 	rco__ledger_file *file = rco__ledger_file_find(ledger, number);
 
-	if (file && entry->time_us > file->newest_us)
+	if (file && rco__time_known((uint64_t)entry->time_us) > file->newest_us)
 		file->newest_us = entry->time_us;
 	if (entry->flags & RCO__LEDGER_CLOSES) {
 		note_closed(ledger, entry->subject);

@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* Half of what can be read: as many entries again can follow. */
+#define SEQ_OURS (UINT64_C(1) << 62)
+
 struct replay {
 	rco__ledger *ledger;
 	rco__ledger_replay_fn fn;
@@ -82,7 +85,7 @@ static int read_header(rco__ledger *ledger, rco__ledger_file *file)
 	if (rc == RCO_E_VERSION)
 		return rco__fail(RCO_E_VERSION, "%s was written by a newer version; update the library", path);
 	file->header_ok = rc == RCO_OK && file->header.number == file->number;
-	file->newest_us = file->header_ok ? file->header.created_us : 0;
+	file->newest_us = file->header_ok ? rco__time_known((uint64_t)file->header.created_us) : 0;
 	return RCO_OK;
 }
 
@@ -127,7 +130,8 @@ static int replay_entry(struct replay *r, const rco__ledger_file *file, const rc
 		return rco__fail(RCO_E_NO_MEMORY, "no memory to replay the ledger in %s", ledger->dir);
 	rco__ledger_note(ledger, entry, file->number);
 	r->report->entries++;
-	if (entry->seq > r->max_seq)
+	/* A number so high is none of ours, and numbers counted on from it would not be valid. */
+	if (entry->seq > r->max_seq && entry->seq < SEQ_OURS)
 		r->max_seq = entry->seq;
 	rc = r->fn ? r->fn(entry, r->user_data) : 0;
 	return rc > 0 ? rco__fail(RCO_E_CALLBACK, "replay of the ledger in %s was stopped", ledger->dir) : rc;

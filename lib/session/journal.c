@@ -197,7 +197,7 @@ static void read_leg(rco__cursor *c, rco__found_call *call)
 /* A call is noted when it is made and again when it starts. */
 static void read_started(rco__cursor *c, rco__found_call *call)
 {
-	int64_t when = (int64_t)rco__r64(c);
+	int64_t when = rco__time_known(rco__r64(c));
 
 	if (when != 0)
 		call->started_us = when;
@@ -219,7 +219,7 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	switch (entry->type) {
 	case RCO__CALL_BEGIN:
 		call->begun = 1;
-		call->created_us = (int64_t)rco__r64(&c);
+		call->created_us = rco__time_known(rco__r64(&c));
 		read_started(&c, call);
 		rco__rstr(&c, call->call_id, sizeof call->call_id);
 		break;
@@ -228,7 +228,7 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 		break;
 	case RCO__CALL_END:
 		read_started(&c, call);
-		call->ended_us = (int64_t)rco__r64(&c);
+		call->ended_us = rco__time_known(rco__r64(&c));
 		break;
 	case RCO__CALL_ARTIFACT:
 	case RCO__CALL_INTENT:
@@ -252,8 +252,8 @@ static void read_receipt(rco__cursor *c, rco__found_opt *opt)
 
 	rco__rbytes(c, recording_id, 16);
 	facts = rco__r32(c);
-	r->requested_us = (int64_t)rco__r64(c);
-	r->stopped_us = (int64_t)rco__r64(c);
+	r->requested_us = rco__time_known(rco__r64(c));
+	r->stopped_us = rco__time_known(rco__r64(c));
 	rco__rstr(c, opt->call_id, sizeof opt->call_id);
 	rco__rstr(c, r->source, sizeof r->source);
 	if (c->failed)
@@ -268,9 +268,9 @@ static void read_tombstone(rco__cursor *c, rco__found_opt *opt)
 	uint32_t i, n;
 
 	read_receipt(c, opt);
-	opt->created_us = (int64_t)rco__r64(c);
-	opt->started_us = (int64_t)rco__r64(c);
-	opt->ended_us = (int64_t)rco__r64(c);
+	opt->created_us = rco__time_known(rco__r64(c));
+	opt->started_us = rco__time_known(rco__r64(c));
+	opt->ended_us = rco__time_known(rco__r64(c));
 	n = rco__r32(c);
 	for (i = 0; i < n && i < RCO_MAX_LEGS && !c->failed; i++) {
 		opt->legs[i].format = rco__r32(c);
@@ -284,7 +284,7 @@ static void read_tombstone(rco__cursor *c, rco__found_opt *opt)
 /* The fact that a mark stands for, and the moment it belongs to. */
 static void read_mark(rco__cursor *c, rco__found_opt *opt, uint16_t type)
 {
-	int64_t when = (int64_t)rco__r64(c);
+	int64_t when = rco__time_known(rco__r64(c));
 	rco__receipt_data *r = &opt->receipt;
 
 	switch (type) {
@@ -322,14 +322,16 @@ int rco__journal_replay_ledger(const rco__ledger_entry *entry, void *user_data)
 	if (opt == NULL)
 		return RCO_E_NO_MEMORY;
 	if (opt->receipt.durable_us == 0)
-		opt->receipt.durable_us = entry->time_us;
+		opt->receipt.durable_us = rco__time_known((uint64_t)entry->time_us);
 	rco__cursor_reader(&c, entry->payload, entry->payload_size);
 	(void)rco__r8(&c);
 	if (entry->type == RCO__OPT_TOMBSTONE) {
 		read_tombstone(&c, opt);
 	} else if (entry->type == RCO__OPT_PREBIRTH) {
 		read_receipt(&c, opt);
-		opt->expires_us = (int64_t)rco__r64(&c);
+		opt->expires_us = rco__time_known(rco__r64(&c));
+		if (opt->expires_us == 0 && !c.failed) /* rather for ever than not at all */
+			opt->expires_us = RCO__TIME_MAX;
 		opt->prebirth = 1;
 	} else {
 		read_mark(&c, opt, entry->type);

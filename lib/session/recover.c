@@ -157,8 +157,8 @@ static void read_meta(rco__found_call *call, const void *meta, size_t size)
 		return;
 	rco__cursor_reader(&c, meta, size);
 	(void)rco__r8(&c);
-	created = (int64_t)rco__r64(&c);
-	began = (int64_t)rco__r64(&c);
+	created = rco__time_known(rco__r64(&c));
+	began = rco__time_known(rco__r64(&c));
 	rco__rstr(&c, call_id, sizeof call_id);
 	if (c.failed || rco__call_id_check(call_id) != RCO_OK)
 		return;
@@ -310,10 +310,14 @@ static int64_t last_heard(const rco__found_call *call)
 	for (i = 0; i < RCO_MAX_LEGS; i++) {
 		const rco__format *f = rco__format_of(call->legs[i].format);
 		uint64_t rate = f != NULL ? (uint64_t)f->rate_hz * f->sample_bytes : 0;
-		int64_t us = rate != 0 ? (int64_t)(call->legs[i].bytes / rate * 1000000 +
-		                                   call->legs[i].bytes % rate * 1000000 / rate)
-		                       : 0;
+		uint64_t s = rate != 0 ? call->legs[i].bytes / rate : 0; /* seconds */
+		int64_t us;
 
+		if (rate == 0)
+			continue;
+		if (s > UINT32_MAX) /* a century of audio: no ring or journal of ours said so */
+			s = UINT32_MAX;
+		us = (int64_t)(s * 1000000 + call->legs[i].bytes % rate * 1000000 / rate);
 		if (us > longest)
 			longest = us;
 	}
@@ -379,10 +383,27 @@ static int booked(const rco_session *s, const rco__found_call *call)
 	return call->begun && (call->booked_legs & all) == all;
 }
 
+/* Bytes that cannot be read back: those behind damage, or those that the buffer had confirmed and does not have.
+ */
+static uint64_t lost_bytes(const rco__found_call *call)
+{
+	uint64_t lost = 0;
+	uint32_t i;
+
+	for (i = 0; i < RCO_MAX_LEGS; i++) {
+		uint64_t read = call->rings[i] != NULL ? atomic_load(&call->rings[i]->read) : 0;
+
+		if (read > call->held[i])
+			lost += read - call->held[i];
+	}
+	return lost > call->damaged_bytes ? lost : call->damaged_bytes;
+}
+
 static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
 {
 	char name[RCO_ID_TEXT + 16], id[RCO_ID_TEXT + 1];
 	const char *call_id = call->call_id;
+	uint64_t lost = opted_out ? call->damaged_bytes : lost_bytes(call);
 	rco_session *s;
 	int rc;
 
@@ -410,9 +431,8 @@ static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
 	if (rc == RCO_OK)
 		rc = rco__registry_add(s);
 	if (rc == RCO_OK) {
-		rco__event_queue(s, RCO_EVENT_RECOVERED, call->damaged_bytes != 0 ? RCO_E_CORRUPT : RCO_OK,
-		                 call->damaged_bytes,
-		                 call->damaged_bytes != 0 ? "part of its audio is damaged and lost%s" : "%s", "");
+		rco__event_queue(s, RCO_EVENT_RECOVERED, lost != 0 ? RCO_E_CORRUPT : RCO_OK, lost,
+		                 lost != 0 ? "part of its audio is damaged and lost%s" : "%s", "");
 		rco__session_wake(s);
 	}
 	rco__session_unref(s);
@@ -483,7 +503,7 @@ static void clean_up(rco__recovery *r, rco__found_call *call)
 static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 {
 	rco_engine *engine = r->engine;
-	rco__prebirth *p;
+	rco__prebirth *p = rco__map_get(&engine->prebirth, opt->call_id, strlen(opt->call_id));
 	uint64_t lsn;
 
 	if (opt->expires_us <= rco__wall_us(&engine->env)) {
@@ -491,6 +511,11 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 		                        opt->expires_us, &lsn);
 		return;
 	}
+	/* Of two for one call, as a clock that was put back may leave them, the longer one counts. */
+	if (p != NULL && p->expires_us >= opt->expires_us)
+		return;
+	if (p != NULL)
+		rco__release(&engine->env, rco__map_remove(&engine->prebirth, p->call_id, strlen(p->call_id)));
 	p = rco__zalloc(&engine->env, 1, sizeof *p);
 	if (p == NULL) {
 		r->rc = RCO_E_NO_MEMORY;

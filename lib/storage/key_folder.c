@@ -144,7 +144,7 @@ static int read_epoch(rco_key_folder *f, const char *name, uint64_t number)
 	if (rc == RCO_OK && rco__get16(buf + 8) != KEY_VERSION)
 		rc = rco__fail(RCO_E_VERSION, "%s/%s was written by a newer library", f->path, name);
 	if (rc == RCO_OK)
-		rc = add_epoch(f, number, (int64_t)rco__get64(buf + 24), buf + KEY_AT);
+		rc = add_epoch(f, number, rco__time_known(rco__get64(buf + 24)), buf + KEY_AT);
 	rco_memzero(buf, sizeof buf);
 	return rc;
 }
