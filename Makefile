@@ -183,7 +183,7 @@ $(TEST_BIN) $(CAMPAIGN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $(filter %.o,$^) $(STATIC) -lcmocka $(DEP_LIBS) -lm -o $@
 
-$(B)/tests/fuzz/test_corpus: $(FUZZ_OBJ) $(FUZZ_KIT)
+$(B)/tests/fuzz/test_corpus $(B)/tests/fuzz/test_damage: $(FUZZ_OBJ) $(FUZZ_KIT)
 
 # With the flags of tests/fuzz/run.sh.
 fuzz-programs: $(FUZZ_BIN)

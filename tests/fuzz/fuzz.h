@@ -21,6 +21,9 @@ typedef struct fuzz_target {
 	size_t (*seed)(unsigned i, uint8_t *out, size_t cap);
 	size_t max;        /* longer inputs bring nothing */
 	const char *files; /* the parsers, for the table of coverage: files of lib/ with a space between */
+	/* NULL, or the size of the file that inputs change, if they are a byte that says how, 0 for "repair
+	 * nothing", and then changes: test_damage flips every bit of it, and cuts it everywhere. */
+	size_t (*file)(void);
 	struct fuzz_target *next;
 } fuzz_target;
 

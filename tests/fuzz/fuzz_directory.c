@@ -212,4 +212,4 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 }
 
 FUZZ_TARGET(directory, one, seed, 1024,
-            "lib/storage/directory.c lib/storage/directory_delete.c lib/storage/parts.c")
+            "lib/storage/directory.c lib/storage/directory_delete.c lib/storage/parts.c", NULL)

@@ -12,9 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EPOCHS = 3, REPAIR = 1, NAMED = 2, KEY_FILE = 72, CAP = 5000, WRAPPED = 72 };
+enum { EPOCHS = 3, REPAIR = 1, NAMED = 2, NEWEST = 4, KEY_FILE = 72, CAP = 5000, WRAPPED = 72 };
 
 #define MIDDLE "/keys/epoch-0000000000000002.key"
+#define LAST   "/keys/epoch-0000000000000003.key"
 
 static uint8_t wrapped[EPOCHS][RCO_WRAPPED_KEY_MAX];
 static const uint8_t recording[16] = "a recording's id";
@@ -104,35 +105,41 @@ static void put_named(mem *m, fuzz_input *in)
 
 static void edit(mem *m, fuzz_input *in, unsigned how)
 {
+	const char *path = how & NEWEST ? LAST : MIDDLE;
 	static uint8_t buf[CAP];
 	size_t size;
-	const uint8_t *good = mem_file(m, MIDDLE, &size);
+	const uint8_t *good = mem_file(m, path, &size);
 
 	FUZZ_CHECK(good != NULL && size == KEY_FILE);
 	memcpy(buf, good, size);
 	fuzz_edit(in, buf, &size, CAP);
 	if ((how & REPAIR) && size >= KEY_FILE)
 		rco__put32(buf + KEY_FILE - 4, rco__crc32c(0, buf, KEY_FILE - 4));
-	mem_put(m, MIDDLE, buf, size);
+	mem_put(m, path, buf, size);
 }
 
-static void live_with(mem *m, int64_t *now_us, rco_key_folder *keys, int named)
+/* `changed`: the epoch whose file was changed, from 0; -1 for none. */
+static void live_with(mem *m, int64_t *now_us, rco_key_folder *keys, int changed)
 {
-	int middle = unwraps(keys, 1);
+	int i, open[EPOCHS];
 
-	FUZZ_CHECK(unwraps(keys, 0) && unwraps(keys, 2) && (middle || !named));
+	for (i = 0; i < EPOCHS; i++) {
+		open[i] = unwraps(keys, i);
+		FUZZ_CHECK(open[i] || i == changed);
+	}
 	wrap_new(keys);
 	rco_key_folder_free(keys);
 	*now_us += INT64_C(3600000000);
 	FUZZ_CHECK(open_keys(m, now_us, &keys) == RCO_OK);
-	FUZZ_CHECK(unwraps(keys, 0) && unwraps(keys, 1) == middle && unwraps(keys, 2));
+	for (i = 0; i < EPOCHS; i++)
+		FUZZ_CHECK(unwraps(keys, i) == open[i]);
 	wrap_new(keys);
 	/* A destroyed key leaves nothing that opens what it wrapped. */
 	FUZZ_CHECK(rco_key_folder_ops()->destroy(1, keys) == RCO_OK);
-	FUZZ_CHECK(!unwraps(keys, 0) && unwraps(keys, 2));
+	FUZZ_CHECK(!unwraps(keys, 0) && unwraps(keys, 2) == open[2]);
 	rco_key_folder_free(keys);
 	FUZZ_CHECK(open_keys(m, now_us, &keys) == RCO_OK);
-	FUZZ_CHECK(!unwraps(keys, 0) && unwraps(keys, 2));
+	FUZZ_CHECK(!unwraps(keys, 0) && unwraps(keys, 1) == open[1] && unwraps(keys, 2) == open[2]);
 	rco_key_folder_free(keys);
 }
 
@@ -152,7 +159,7 @@ static void one(const uint8_t *data, size_t size)
 	rc = open_keys(m, &now_us, &keys);
 	FUZZ_CHECK(rc == RCO_OK || (rc == RCO_E_VERSION && keys == NULL));
 	if (rc == RCO_OK)
-		live_with(m, &now_us, keys, (how & NAMED) != 0);
+		live_with(m, &now_us, keys, how & NAMED ? -1 : how & NEWEST ? 2 : 1);
 	mem_free(m);
 }
 
@@ -160,10 +167,9 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 {
 	static const char *const names[] = {"epoch-0000000000000001.key.tmp", "epoch-3fffffffffffffff.key",
 	                                    "epoch-0000000000000003.key.1700", "epoch-0x1.key", "quarantine"};
-	static const uint8_t edits[][7] = {{5, 0, FUZZ_XOR, 40, 0, 1},
-	                                   {5, 1, FUZZ_XOR, 8, 0, 3},
-	                                   {5, 1, FUZZ_XOR, 31, 0, 0x80},
-	                                   {4, 0, FUZZ_CUT, 30, 0},
+	static const uint8_t edits[][7] = {{5, 0, FUZZ_XOR, 40, 0, 1},    {5, 1, FUZZ_XOR, 8, 0, 3},
+	                                   {5, 1, FUZZ_XOR, 31, 0, 0x80}, {5, 5, FUZZ_XOR, 31, 0, 0x80},
+	                                   {5, 5, FUZZ_XOR, 31, 0, 0x7f}, {4, 0, FUZZ_CUT, 30, 0},
 	                                   {5, 1, FUZZ_XOR, 16, 0, 1}};
 	enum { EDITS = sizeof edits / sizeof edits[0] };
 
@@ -178,4 +184,9 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return 1 + strlen(names[i - EDITS]);
 }
 
-FUZZ_TARGET(keys, one, seed, 512, "lib/storage/key_folder.c lib/base/fs_util.c")
+static size_t file_size(void)
+{
+	return KEY_FILE;
+}
+
+FUZZ_TARGET(keys, one, seed, 512, "lib/storage/key_folder.c lib/base/fs_util.c", file_size)

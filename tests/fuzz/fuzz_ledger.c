@@ -282,7 +282,7 @@ static void one(const uint8_t *data, size_t size)
 
 static size_t seed(unsigned i, uint8_t *out, size_t cap)
 {
-	static const uint8_t edits[][12] = {{1, 0},
+	static const uint8_t edits[][14] = {{1, 0},
 	                                    {5, 0, FUZZ_XOR, 40, 1, 1},
 	                                    {5, 2, FUZZ_XOR, 132, 0, 3},
 	                                    {5, 1, FUZZ_XOR, 8, 0, 3},
@@ -290,15 +290,23 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	                                    {5, 6, FUZZ_XOR, 136, 0, 1},
 	                                    {8, 2, FUZZ_COPY, 128, 0, 216, 0, 88, 0},
 	                                    {6, 0, FUZZ_ZERO, 216, 0, 100, 0},
+	                                    /* the highest number that there can be */
+	                                    {13, 2, FUZZ_SET, 144, 0, 8, 255, 255, 255, 255, 255, 255, 255, 127},
 	                                    {8, 2, FUZZ_SET32, 148, 0, 0xff, 0xff, 0xff, 0x7f}};
 
-	if (i >= sizeof edits / sizeof edits[0] || cap < 12)
+	if (i >= sizeof edits / sizeof edits[0] || cap < 14)
 		return 0;
 	memcpy(out, edits[i] + 1, edits[i][0]);
 	return edits[i][0];
 }
 
+static size_t file_size(void)
+{
+	return SIZE;
+}
+
 FUZZ_TARGET(ledger, one, seed, 1024,
             "lib/ledger/ledger_entry.c lib/ledger/ledger_replay.c lib/ledger/ledger_file.c "
             "lib/ledger/ledger_maintain.c "
-            "lib/ledger/ledger_subjects.c")
+            "lib/ledger/ledger_subjects.c",
+            file_size)

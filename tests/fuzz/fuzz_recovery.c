@@ -6,137 +6,13 @@
  * stored, once; the opted-out one never, the unborn one records nothing; call records are JSON; and so it is when
  * it is opened again.
  */
-#include "fuzz.h"
-#include "mem.h"
+#include "engine.h"
 
 #include "../../lib/ledger/ledger_internal.h"
-#include "../../lib/session/recover.h"
 
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { FRAME = 160, FRAMES = 20, AUDIO = FRAME * FRAMES, KEPT = 1, GONE = 2, NAMED = 0xee, ENTRIES = 24 };
-
-typedef struct world {
-	mem *m;
-	int64_t now_us;
-	rco_engine *engine;
-} world;
-
-/* Of the base: recordings, and receipts. */
-static uint8_t kept_id[16], gone_id[16], gone_receipt[16];
-
-static int open_engine(world *w)
-{
-	rco_engine_config c = {.struct_size = (uint32_t)sizeof c, .state_dir = "/state", .output_dir = "/out"};
-	rco_clock clock = mem_clock(&w->now_us);
-
-	c.flags = RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS;
-	c.opt_out_enabled = 1;
-	c.ring_pool_bytes = 1 << 17;
-	c.segment_bytes = 1 << 16;
-	c.clock = &clock;
-	w->engine = NULL;
-	return rco__engine_create(&c, &w->m->table, &w->engine);
-}
-
-/* So that a run is short: the zeros at the end of ledger files are cut off, and their headers say so. */
-static void shorten_ledgers(mem *m)
-{
-	static const uint8_t zeros[4096];
-	int i;
-
-	for (i = 0; i < MEM_NODES; i++) {
-		mem_node *node = &m->node[i];
-		const char *end = node->kind == RCO__FS_FILE ? strstr(node->path, ".rcol") : NULL;
-		rco__ledger_header header;
-
-		if (end == NULL || node->size < RCO__LEDGER_FILE_MIN ||
-		    rco__ledger_header_parse(node->data, node->size, &header) != RCO_OK)
-			continue;
-		while (node->size >= RCO__LEDGER_FILE_MIN + sizeof zeros &&
-		       memcmp(node->data + node->size - sizeof zeros, zeros, sizeof zeros) == 0)
-			node->size -= sizeof zeros;
-		header.file_bytes = node->size;
-		rco__ledger_header_encode(&header, node->data);
-	}
-}
-
-static void settle(world *w)
-{
-	uint32_t timeout_ms = 0;
-	int32_t fd;
-	int i;
-
-	for (i = 0; i < 300; i++) {
-		FUZZ_CHECK(rco_engine_run(w->engine, 0) == RCO_OK);
-		FUZZ_CHECK(rco_engine_poll(w->engine, &fd, &timeout_ms) == RCO_OK);
-		if (timeout_ms > 0 && i >= 3)
-			return;
-	}
-}
-
-static void advance(world *w, int64_t ms)
-{
-	w->now_us += ms * 1000;
-	settle(w);
-}
-
-static rco_session *begin(world *w, const char *call_id)
-{
-	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = call_id};
-	rco_session *s = NULL;
-	uint32_t leg;
-
-	FUZZ_CHECK(rco_session_create(w->engine, &o, &s) == RCO_OK);
-	FUZZ_CHECK(rco_session_add_leg(s, "caller", RCO_FORMAT_PCMU_8K, &leg) == RCO_OK);
-	return s;
-}
-
-static void push(rco_session *s, unsigned n)
-{
-	uint8_t frame[FRAME];
-	uint64_t i;
-
-	for (i = 0; i < FRAMES; i++) {
-		fuzz_noise(n, i * FRAME, frame, FRAME);
-		FUZZ_CHECK(rco_session_push(s, 0, RCO_FORMAT_PCMU_8K, frame, FRAME) == RCO_OK);
-	}
-}
-
-/* What a process leaves that is killed just after an opt-out was answered. */
-static const mem *base_disk(void)
-{
-	static mem *left;
-	rco_session *kept, *gone;
-	world w = {.now_us = INT64_C(1700000000000000)};
-
-	if (left != NULL)
-		return left;
-	w.m = mem_new();
-	FUZZ_CHECK(open_engine(&w) == RCO_OK);
-	kept = begin(&w, "kept");
-	gone = begin(&w, "gone");
-	FUZZ_CHECK(rco_session_start(kept) == RCO_OK && rco_session_start(gone) == RCO_OK);
-	push(kept, KEPT);
-	push(gone, GONE);
-	advance(&w, 300);
-	advance(&w, 300);
-	FUZZ_CHECK(rco_opt_out(gone, NULL, NULL) == RCO_OK);
-	FUZZ_CHECK(rco_opt_out_call(w.engine, "unborn", NULL, NULL) == RCO_OK);
-	memcpy(kept_id, kept->recording_id, 16);
-	memcpy(gone_id, gone->recording_id, 16);
-	memcpy(gone_receipt, gone->receipt.id, 16);
-	left = mem_copy(w.m);
-	shorten_ledgers(left);
-	rco_session_free(kept);
-	rco_session_free(gone);
-	rco_engine_free(w.engine);
-	mem_free(w.m);
-	return left;
-}
+enum { RECORDING = 1, UNBORN = 2, UPLOADING = 4, NAMED = 0xee, ENTRIES = 24 };
 
 /* ---- what the input adds ---- */
 
@@ -152,7 +28,7 @@ static void take_id(fuzz_input *in, uint8_t id[16])
 	if (id[0] == NAMED) {
 		uint8_t which = fuzz_8(in) % 3;
 
-		memcpy(id, which == 0 ? kept_id : which == 1 ? gone_id : gone_receipt, 16);
+		memcpy(id, which == 0 ? engine_kept_id : which == 1 ? engine_gone_id : engine_gone_receipt, 16);
 		return;
 	}
 	id[1] = id[0];
@@ -160,9 +36,9 @@ static void take_id(fuzz_input *in, uint8_t id[16])
 
 static void note(touched *t, const uint8_t subject[16], const uint8_t *payload, size_t size)
 {
-	t->kept |= memcmp(subject, kept_id, 16) == 0 || memmem(payload, size, kept_id, 16) != NULL;
-	t->gone |= memcmp(subject, gone_receipt, 16) == 0 || memmem(payload, size, gone_id, 16) != NULL ||
-	           memcmp(subject, gone_id, 16) == 0;
+	t->kept |= memcmp(subject, engine_kept_id, 16) == 0 || memmem(payload, size, engine_kept_id, 16) != NULL;
+	t->gone |= memcmp(subject, engine_gone_receipt, 16) == 0 ||
+	           memmem(payload, size, engine_gone_id, 16) != NULL || memcmp(subject, engine_gone_id, 16) == 0;
 	/* A call of the same name, or an answer to the same request. */
 	t->unborn |= memmem(payload, size, "unborn", 6) != NULL;
 }
@@ -246,58 +122,17 @@ static void add_recording(world *w, fuzz_input *in, touched *t)
 
 /* ---- what has to be so ---- */
 
-static int is_in_out(const char *path)
-{
-	return strncmp(path, "/out/", 5) == 0;
-}
-
-/* Files of the output folder in which a piece of the call's audio stands. */
-static size_t stored(const world *w, unsigned n, size_t size)
-{
-	uint8_t audio[AUDIO];
-	size_t found = 0;
-	int i;
-
-	fuzz_noise(n, 0, audio, sizeof audio);
-	for (i = 0; i < MEM_NODES; i++) {
-		const mem_node *node = &w->m->node[i];
-
-		if (node->kind == RCO__FS_FILE && is_in_out(node->path) && node->size > size &&
-		    memmem(node->data, node->size, audio, size) != NULL)
-			found++;
-	}
-	return found;
-}
-
-static void check_records(const world *w)
-{
-	int i;
-
-	for (i = 0; i < MEM_NODES; i++) {
-		const mem_node *node = &w->m->node[i];
-		size_t length = strlen(node->path);
-		json_t *root;
-
-		if (node->kind != RCO__FS_FILE || !is_in_out(node->path) ||
-		    strcmp(node->path + length - 5, ".json") != 0)
-			continue;
-		root = json_loadb((const char *)node->data, node->size, JSON_REJECT_DUPLICATES, NULL);
-		FUZZ_CHECK(json_is_object(root) && json_is_string(json_object_get(root, "call_id")));
-		json_decref(root);
-	}
-}
-
 static void check(const world *w, const touched *t)
 {
-	FUZZ_CHECK(t->gone || stored(w, GONE, 64) == 0);
-	FUZZ_CHECK(t->kept || stored(w, KEPT, AUDIO) == 1);
-	check_records(w);
+	FUZZ_CHECK(t->gone || !engine_gone_is_out(w));
+	FUZZ_CHECK(t->kept || engine_stored(w, ENGINE_KEPT, ENGINE_AUDIO) == 1);
+	engine_check_records(w);
 }
 
 static void check_unborn(world *w, const touched *t)
 {
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "unborn"};
-	uint8_t frame[FRAME] = {0};
+	uint8_t frame[ENGINE_FRAME] = {0};
 	rco_session *s = NULL;
 	uint32_t leg;
 	int rc;
@@ -307,7 +142,7 @@ static void check_unborn(world *w, const touched *t)
 	if (rc == RCO_OK)
 		rc = rco_session_start(s);
 	if (rc == RCO_OK)
-		rc = rco_session_push(s, 0, RCO_FORMAT_PCMU_8K, frame, FRAME);
+		rc = rco_session_push(s, 0, RCO_FORMAT_PCMU_8K, frame, sizeof frame);
 	FUZZ_CHECK(t->unborn || rc == RCO_E_OPTED_OUT);
 	(void)rco_session_end(s);
 	rco_session_free(s);
@@ -317,32 +152,31 @@ static void live_with(world *w, const touched *t, int unborn_too)
 {
 	int i;
 
-	FUZZ_CHECK(open_engine(w) == RCO_OK);
-	settle(w);
+	FUZZ_CHECK(engine_open(w) == RCO_OK);
+	engine_settle(w);
 	if (unborn_too)
 		check_unborn(w, t);
 	for (i = 0; i < 6; i++)
-		advance(w, 20000);
+		engine_advance(w, 20000);
 	check(w, t);
-	rco_engine_free(w->engine);
+	engine_close(w);
 }
 
 static void one(const uint8_t *data, size_t size)
 {
 	fuzz_input in = {data, data + size};
-	world w = {.m = mem_copy(base_disk()), .now_us = INT64_C(1700000060000000)};
+	unsigned how = fuzz_8(&in);
 	touched t = {0};
-	unsigned how;
+	world w;
 
-	fuzz_random_reset(1);
-	how = fuzz_8(&in);
-	if (how & 1)
+	engine_world(&w, (how & UPLOADING) != 0);
+	if (how & RECORDING)
 		add_recording(&w, &in, &t);
 	add_entries(&w, &in, "/state/ledger", RCO__OPT_TOMBSTONE, &t);
 	add_entries(&w, &in, "/state/calls", 0x7fff - 10, &t);
 	add_entries(&w, &in, "/state/calls", RCO__CALL_BEGIN, &t);
-	live_with(&w, &t, how & 2);
-	shorten_ledgers(w.m);
+	live_with(&w, &t, how & UNBORN);
+	engine_shorten_ledgers(w.m);
 	live_with(&w, &t, 0);
 	mem_free(w.m);
 }
@@ -406,26 +240,30 @@ static void seed_receipt(rco__cursor *p, uint8_t recording, const char *call_id,
 	rco__wstr(p, "agent");
 }
 
-static void seed_ledger(rco__cursor *c)
+/* extreme: with the largest numbers, and two requests for one call. */
+static void seed_ledger(rco__cursor *c, int extreme)
 {
+	uint64_t time_us = extreme ? (uint64_t)INT64_MAX : UINT64_C(1700000000000000);
 	uint8_t bytes[256];
 	rco__cursor p;
 
-	rco__w8(c, 3);
+	rco__w8(c, extreme ? 4 : 3);
 	rco__cursor_writer(&p, bytes, sizeof bytes);
 	seed_receipt(&p, 7, "another", RCO_FACT_RECORDED);
-	rco__w64(&p, UINT64_C(1700000000000000));
-	rco__w64(&p, UINT64_C(1700000000000000));
+	rco__w64(&p, time_us);
+	rco__w64(&p, time_us);
 	rco__w64(&p, 0);
 	rco__w32(&p, 1);
 	rco__w32(&p, RCO_FORMAT_PCMU_8K);
-	rco__w64(&p, 1000);
+	rco__w64(&p, extreme ? UINT64_MAX : 1000);
 	rco__wstr(&p, "caller");
 	entry(c, RCO__OPT_TOMBSTONE - RCO__OPT_TOMBSTONE, 9, &p, bytes);
 	rco__cursor_writer(&p, bytes, sizeof bytes);
 	seed_receipt(&p, 0, "later", 0);
-	rco__w64(&p, UINT64_C(1700086400000000));
+	rco__w64(&p, extreme ? time_us : UINT64_C(1700086400000000));
 	entry(c, RCO__OPT_PREBIRTH - RCO__OPT_TOMBSTONE, 10, &p, bytes);
+	if (extreme)
+		entry(c, RCO__OPT_PREBIRTH - RCO__OPT_TOMBSTONE, 11, &p, bytes);
 	rco__cursor_writer(&p, bytes, sizeof bytes);
 	rco__w8(&p, 1);
 	rco__w64(&p, UINT64_C(1700000000000000));
@@ -447,14 +285,17 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 {
 	rco__cursor c;
 
-	if (i > 4)
+	if (i > 5)
 		return 0;
 	rco__cursor_writer(&c, out, cap);
-	rco__w8(&c, (uint8_t)(i == 4 ? 3 : i == 3 ? 1 : 2));
+	rco__w8(&c, (uint8_t)(i == 3   ? RECORDING
+	                      : i > 3  ? RECORDING | UNBORN
+	                      : i == 2 ? UNBORN | UPLOADING
+	                               : UNBORN));
 	if (i >= 3)
 		seed_recording(&c);
-	if (i == 1 || i == 4)
-		seed_ledger(&c);
+	if (i == 1 || i >= 4)
+		seed_ledger(&c, i == 5);
 	else
 		rco__w8(&c, 0);
 	rco__w8(&c, 0);
@@ -467,4 +308,5 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 
 FUZZ_TARGET(recovery, one, seed, 1024,
             "lib/session/journal.c lib/session/recover.c lib/session/call_record.c lib/session/erase.c "
-            "lib/session/upload.c lib/session/export.c")
+            "lib/session/upload.c lib/session/export.c",
+            NULL)

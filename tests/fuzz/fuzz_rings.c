@@ -293,4 +293,9 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return edits[i][0];
 }
 
-FUZZ_TARGET(rings, one, seed, 1024, "lib/media/pool.c")
+static size_t file_size(void)
+{
+	return VIEW;
+}
+
+FUZZ_TARGET(rings, one, seed, 1024, "lib/media/pool.c", file_size)

@@ -183,6 +183,17 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return sizes[i];
 }
 
+static size_t file_size(void)
+{
+	char path[MEM_PATH];
+	size_t n;
+
+	calls_segment_path(MIDDLE, path);
+	(void)mem_file(calls_disk(), path, &n);
+	return n;
+}
+
 FUZZ_TARGET(segment, one, seed, 1024,
             "lib/storage/spool_open.c lib/storage/spool_segment.c lib/storage/spool_window.c "
-            "lib/storage/spool_audio.c lib/storage/spool_compact.c lib/storage/spool_index.c")
+            "lib/storage/spool_audio.c lib/storage/spool_compact.c lib/storage/spool_index.c",
+            file_size)

@@ -99,4 +99,12 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return edits[i][0];
 }
 
-FUZZ_TARGET(signer, one, seed, 256, "lib/ledger/signer.c")
+static size_t file_size(void)
+{
+	size_t n;
+
+	(void)mem_file(base_disk(), KEY, &n);
+	return n;
+}
+
+FUZZ_TARGET(signer, one, seed, 256, "lib/ledger/signer.c", file_size)

@@ -122,4 +122,4 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return strlen(texts[i]);
 }
 
-FUZZ_TARGET(text, one, seed, 512, "lib/base/bytes.c")
+FUZZ_TARGET(text, one, seed, 512, "lib/base/bytes.c", NULL)
