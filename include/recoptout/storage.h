@@ -167,7 +167,8 @@ typedef struct rco_buffer_ops {
 	/**
 	 * REQUIRED. Read a leg's audio from `position_bytes` on into `data`, up to
 	 * `cap_bytes` and not over the end; `result->size_bytes` says how much, 0
-	 * at the end. Confirm DONE. #RCO_E_CORRUPT if it is held but damaged.
+	 * at the end. Confirm DONE. #RCO_E_CORRUPT if it is held but damaged,
+	 * #RCO_E_NOT_FOUND if it is not held, which is how an erasure is verified.
 	 */
 	int (*read)(const uint8_t recording_id[16], uint32_t leg, uint64_t position_bytes, void *data,
 	            size_t cap_bytes, uint64_t op, rco_result *result, void *user_data);

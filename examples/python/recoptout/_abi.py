@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: MIT
+"""The C interface as ctypes sees it: the library, its structs, its functions. Layouts are checked when this is imported."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_char,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+
+ABI = 1
+PENDING = 1
+OK = 0
+E_NO_MEMORY = -5
+E_LIMIT = -9
+E_CALLBACK = -30
+E_NOT_FOUND = -33
+
+ENGINE_HOST_DRIVEN = 1
+ENGINE_PRIVATE_RINGS = 2
+OPT_OUT_NONBLOCK = 1
+TOOL_STRICT = 1
+TOOL_ENVELOPE = 1
+TOOL_NONBLOCK = 2
+NONE_MS = 0xFFFFFFFF
+RECEIPT_JSON_MAX = 4096
+CONFIRM_DONE, CONFIRM_GONE, CONFIRM_PRESENT = 1, 2, 3
+
+
+def _load() -> ctypes.CDLL:
+    name = os.environ.get("RECOPTOUT_LIBRARY") or ctypes.util.find_library("recoptout") or f"librecoptout.so.{ABI}"
+    try:
+        return ctypes.CDLL(name)
+    except OSError as why:
+        raise ImportError(
+            f"{name} cannot be loaded ({why}). Install librecoptout (make install), or say where it is with "
+            "RECOPTOUT_LIBRARY=/path/to/librecoptout.so.1"
+        ) from why
+
+
+lib = _load()
+
+
+class Head(Structure):
+    """What every struct begins with."""
+
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32)]
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(struct_size=ctypes.sizeof(self), **values)
+
+
+class EventStruct(Head):
+    _fields_ = [
+        ("type", c_uint32),
+        ("status", c_uint32),
+        ("code", c_int32),
+        ("attempt", c_uint32),
+        ("count", c_uint64),
+        ("time_us", c_int64),
+        ("call_id", c_char_p),
+        ("receipt_id", c_char_p),
+        ("message", c_char_p),
+        ("reserved", c_void_p),
+    ]
+
+
+EventFn = CFUNCTYPE(None, POINTER(EventStruct), c_void_p)
+LogFn = CFUNCTYPE(None, c_uint32, c_char_p, c_size_t, c_void_p)
+
+
+class EngineConfig(Head):
+    _fields_ = [
+        ("ring_pool_bytes", c_uint64),
+        ("segment_bytes", c_uint64),
+        ("upload_part_bytes", c_uint64),
+        ("evidence_retention_s", c_uint64),
+        ("opt_out_enabled", c_uint32),
+        ("consent", c_uint32),
+        ("erase_kinds", c_uint32),
+        ("export_format", c_uint32),
+        ("export_layout", c_uint32),
+        ("workers", c_uint32),
+        ("flush_interval_ms", c_uint32),
+        ("window_ms", c_uint32),
+        ("sweep_delay_ms", c_uint32),
+        ("erase_deadline_ms", c_uint32),
+        ("retry_min_ms", c_uint32),
+        ("retry_max_ms", c_uint32),
+        ("backend_timeout_ms", c_uint32),
+        ("prebirth_ttl_s", c_uint32),
+        ("remember_ended_s", c_uint32),
+        ("reserved0", c_uint32),
+        ("state_dir", c_char_p),
+        ("output_dir", c_char_p),
+        ("key_dir", c_char_p),
+        ("ring_dir", c_char_p),
+        ("buffer", c_void_p),
+        ("buffer_user_data", c_void_p),
+        ("upload", c_void_p),
+        ("upload_user_data", c_void_p),
+        ("deletion", c_void_p),
+        ("deletion_user_data", c_void_p),
+        ("keys", c_void_p),
+        ("keys_user_data", c_void_p),
+        ("allocator", c_void_p),
+        ("clock", c_void_p),
+        ("log", LogFn),
+        ("log_user_data", c_void_p),
+        ("event", EventFn),
+        ("event_user_data", c_void_p),
+    ]
+
+
+class SessionOptions(Head):
+    _fields_ = [
+        ("consent", c_uint32),
+        ("opt_out", c_uint32),
+        ("legal_hold", c_uint32),
+        ("reserved0", c_uint32),
+        ("call_id", c_char_p),
+        ("recorder", c_void_p),
+        ("recorder_user_data", c_void_p),
+        ("reserved1", c_void_p),
+    ]
+
+
+class OptOutOptions(Head):
+    _fields_ = [
+        ("wait_status", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("source", c_char_p),
+        ("reserved", c_void_p),
+    ]
+
+
+class SessionStats(Head):
+    _fields_ = [
+        ("state", c_uint32),
+        ("legs", c_uint32),
+        ("created_us", c_int64),
+        ("started_us", c_int64),
+        ("ended_us", c_int64),
+        ("stopped_us", c_int64),
+        ("accepted_bytes", c_uint64),
+        ("accepted_frames", c_uint64),
+        ("overflowed_frames", c_uint64),
+        ("buffered_bytes", c_uint64),
+        ("recording_id", c_uint8 * 16),
+    ]
+
+
+class EngineStats(Head):
+    _fields_ = [
+        ("sessions_open", c_uint64),
+        ("sessions_recording", c_uint64),
+        ("uploads_pending", c_uint64),
+        ("erasures_pending", c_uint64),
+        ("erasures_escalated", c_uint64),
+        ("tombstones_waiting", c_uint64),
+        ("opt_outs_prebirth", c_uint64),
+        ("holds", c_uint64),
+        ("frames_overflowed", c_uint64),
+        ("quarantined_files", c_uint64),
+        ("ring_bytes_total", c_uint64),
+        ("ring_bytes_free", c_uint64),
+    ]
+
+
+class PendingStruct(Head):
+    _fields_ = [
+        ("status", c_uint32),
+        ("attempts", c_uint32),
+        ("requested_us", c_int64),
+        ("deadline_us", c_int64),
+        ("call_id", c_char_p),
+        ("receipt_id", c_char_p),
+    ]
+
+
+PendingFn = CFUNCTYPE(c_int, POINTER(PendingStruct), c_void_p)
+
+
+class ToolOptions(Head):
+    _fields_ = [
+        ("dialect", c_uint32),
+        ("reserved0", c_uint32),
+        ("session", c_void_p),
+        ("url", c_char_p),
+        ("description", c_char_p),
+        ("reserved1", c_void_p),
+    ]
+
+
+class ToolRequest(Head):
+    _fields_ = [
+        ("dialect", c_uint32),
+        ("wait_ms", c_uint32),
+        ("session", c_void_p),
+        ("call_id", c_char_p),
+        ("language", c_char_p),
+        ("company", c_char_p),
+        ("book", c_void_p),
+        ("json", c_char_p),
+        ("json_bytes", c_size_t),
+        ("source", c_char_p),
+        ("reserved", c_void_p),
+    ]
+
+
+class ControlOptions(Head):
+    _fields_ = [
+        ("max_clients", c_uint32),
+        ("idle_ms", c_uint32),
+        ("path", c_char_p),
+        ("allowed_uids", POINTER(c_uint32)),
+        ("n_allowed_uids", c_size_t),
+        ("book", c_void_p),
+        ("reserved", c_void_p),
+    ]
+
+
+class Result(Head):
+    _fields_ = [
+        ("confirmed", c_uint32),
+        ("reserved0", c_uint32),
+        ("size_bytes", c_uint64),
+        ("count", c_uint64),
+        ("upload_id", c_char * 256),
+        ("version", c_char * 256),
+    ]
+
+
+class RecordingStruct(Head):
+    _fields_ = [("id", c_uint8 * 16), ("meta", c_void_p), ("meta_bytes", c_size_t)]
+
+
+class ChunkStruct(Head):
+    _fields_ = [
+        ("recording_id", c_uint8 * 16),
+        ("leg", c_uint32),
+        ("format", c_uint32),
+        ("position_bytes", c_uint64),
+        ("time_us", c_int64),
+        ("data", c_void_p),
+        ("size_bytes", c_size_t),
+    ]
+
+
+class ScannedStruct(Head):
+    _fields_ = [
+        ("id", c_uint8 * 16),
+        ("meta", c_void_p),
+        ("meta_bytes", c_size_t),
+        ("leg_format", c_uint32 * 8),
+        ("leg_bytes", c_uint64 * 8),
+        ("damaged_bytes", c_uint64),
+    ]
+
+
+class ObjectStruct(Head):
+    _fields_ = [
+        ("kind", c_uint32),
+        ("store", c_uint32),
+        ("recording_id", c_uint8 * 16),
+        ("size_bytes", c_uint64),
+        ("key", c_char_p),
+        ("upload_id", c_char_p),
+        ("version", c_char_p),
+        ("call_id", c_char_p),
+        ("content_type", c_char_p),
+        ("reserved", c_void_p),
+    ]
+
+
+Id = POINTER(c_uint8)
+OpenFn = CFUNCTYPE(c_int, POINTER(RecordingStruct), c_uint64, POINTER(Result), c_void_p)
+AppendFn = CFUNCTYPE(c_int, POINTER(ChunkStruct), c_uint64, POINTER(Result), c_void_p)
+FlushFn = CFUNCTYPE(c_int, c_uint64, POINTER(Result), c_void_p)
+IdFn = CFUNCTYPE(c_int, Id, c_uint64, POINTER(Result), c_void_p)
+ReadFn = CFUNCTYPE(c_int, Id, c_uint32, c_uint64, c_void_p, c_size_t, c_uint64, POINTER(Result), c_void_p)
+RevokeFn = CFUNCTYPE(None, Id, c_void_p)
+FoundFn = CFUNCTYPE(None, POINTER(ScannedStruct), c_void_p)
+ScanFn = CFUNCTYPE(c_int, FoundFn, c_void_p, c_void_p)
+AttachFn = CFUNCTYPE(c_int, c_void_p, c_void_p)
+ObjectFn = CFUNCTYPE(c_int, POINTER(ObjectStruct), c_uint64, POINTER(Result), c_void_p)
+PutFn = CFUNCTYPE(c_int, POINTER(ObjectStruct), c_uint32, c_void_p, c_size_t, c_uint64, POINTER(Result), c_void_p)
+
+
+class BufferOps(Head):
+    _fields_ = [
+        ("attach", AttachFn),
+        ("open", OpenFn),
+        ("append", AppendFn),
+        ("flush", FlushFn),
+        ("seal", IdFn),
+        ("read", ReadFn),
+        ("revoke", RevokeFn),
+        ("erase", IdFn),
+        ("scan", ScanFn),
+        ("reserved", c_void_p),
+    ]
+
+
+class UploadOps(Head):
+    _fields_ = [
+        ("attach", AttachFn),
+        ("begin", ObjectFn),
+        ("put", PutFn),
+        ("commit", ObjectFn),
+        ("abort", ObjectFn),
+        ("list", ObjectFn),
+        ("head", ObjectFn),
+    ]
+
+
+class DeletionOps(Head):
+    _fields_ = [("attach", AttachFn), ("remove", ObjectFn), ("verify", ObjectFn), ("reserved", c_void_p)]
+
+
+class PyBuffer(Structure):
+    """Py_buffer (PEP 3118), to reach the bytes of any object that has some."""
+
+    _fields_ = [
+        ("buf", c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", c_int),
+        ("ndim", c_int),
+        ("format", c_char_p),
+        ("shape", c_void_p),
+        ("strides", c_void_p),
+        ("suboffsets", c_void_p),
+        ("internal", c_void_p),
+    ]
+
+
+get_buffer = ctypes.pythonapi.PyObject_GetBuffer
+get_buffer.argtypes = [ctypes.py_object, POINTER(PyBuffer), c_int]
+get_buffer.restype = c_int
+release_buffer = ctypes.pythonapi.PyBuffer_Release
+release_buffer.argtypes = [POINTER(PyBuffer)]
+release_buffer.restype = None
+
+_STRUCTS = {
+    1: EngineConfig,
+    2: SessionOptions,
+    3: OptOutOptions,
+    4: EventStruct,
+    5: SessionStats,
+    6: EngineStats,
+    10: Result,
+    11: ObjectStruct,
+    12: RecordingStruct,
+    13: ChunkStruct,
+    14: ScannedStruct,
+    15: BufferOps,
+    16: UploadOps,
+    17: DeletionOps,
+    24: PendingStruct,
+    25: ToolOptions,
+    26: ToolRequest,
+    27: ControlOptions,
+}
+
+
+def _check() -> None:
+    lib.rco_abi_version.restype = c_uint32
+    lib.rco_abi_sizeof.restype = c_uint32
+    lib.rco_abi_sizeof.argtypes = [c_uint32]
+    if lib.rco_abi_version() != ABI:
+        raise ImportError(f"librecoptout has binary interface {lib.rco_abi_version()}; this package knows {ABI}")
+    for number, struct in _STRUCTS.items():
+        size = lib.rco_abi_sizeof(number)
+        if size < ctypes.sizeof(struct):  # a newer library may have appended members
+            raise ImportError(
+                f"{struct.__name__} has {size} bytes in the library and {ctypes.sizeof(struct)} here: "
+                "the library is older than this package"
+            )
+
+
+_check()
+
+_OUT = POINTER(c_void_p)
+_PROTOTYPES = {
+    "rco_version_string": (c_char_p, []),
+    "rco_has_feature": (c_int, [c_char_p]),
+    "rco_error_name": (c_char_p, [c_int]),
+    "rco_strerror": (c_char_p, [c_int]),
+    "rco_error_detail": (c_char_p, []),
+    "rco_status_name": (c_char_p, [c_uint32]),
+    "rco_event_name": (c_char_p, [c_uint32]),
+    "rco_session_state_name": (c_char_p, [c_uint32]),
+    "rco_engine_create": (c_int, [POINTER(EngineConfig), _OUT]),
+    "rco_engine_free": (None, [c_void_p]),
+    "rco_engine_set_opt_out_enabled": (c_int, [c_void_p, c_int]),
+    "rco_engine_opt_out_enabled": (c_int, [c_void_p]),
+    "rco_engine_run": (c_int, [c_void_p, c_uint32]),
+    "rco_engine_wait_idle": (c_int, [c_void_p, c_uint32]),
+    "rco_engine_get_stats": (c_int, [c_void_p, POINTER(EngineStats)]),
+    "rco_engine_pending": (c_int, [c_void_p, PendingFn, c_void_p]),
+    "rco_engine_public_key": (c_int, [c_void_p, c_char_p]),
+    "rco_engine_receipt": (c_int, [c_void_p, c_char_p, _OUT]),
+    "rco_engine_lift_legal_hold": (c_int, [c_void_p, c_char_p]),
+    "rco_engine_register_artifact": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p, c_char_p]),
+    "rco_session_create": (c_int, [c_void_p, POINTER(SessionOptions), _OUT]),
+    "rco_session_add_leg": (c_int, [c_void_p, c_char_p, c_uint32, POINTER(c_uint32)]),
+    "rco_session_start": (c_int, [c_void_p]),
+    "rco_session_push": (c_int, [c_void_p, c_uint32, c_uint32, c_void_p, c_size_t]),
+    "rco_session_pause": (c_int, [c_void_p]),
+    "rco_session_resume": (c_int, [c_void_p]),
+    "rco_session_end": (c_int, [c_void_p]),
+    "rco_session_set_consent": (c_int, [c_void_p, c_int]),
+    "rco_session_set_legal_hold": (c_int, [c_void_p, c_int]),
+    "rco_session_register_artifact": (c_int, [c_void_p, c_uint32, c_char_p, c_char_p]),
+    "rco_session_get_stats": (c_int, [c_void_p, POINTER(SessionStats)]),
+    "rco_session_call_record": (c_int, [c_void_p, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "rco_session_opt_out_enabled": (c_int, [c_void_p]),
+    "rco_session_receipt": (c_int, [c_void_p, _OUT]),
+    "rco_session_free": (None, [c_void_p]),
+    "rco_opt_out": (c_int, [c_void_p, POINTER(OptOutOptions), _OUT]),
+    "rco_opt_out_call": (c_int, [c_void_p, c_char_p, POINTER(OptOutOptions), _OUT]),
+    "rco_receipt_id": (c_char_p, [c_void_p]),
+    "rco_receipt_call_id": (c_char_p, [c_void_p]),
+    "rco_receipt_source": (c_char_p, [c_void_p]),
+    "rco_receipt_status": (c_uint32, [c_void_p]),
+    "rco_receipt_facts": (c_uint32, [c_void_p]),
+    "rco_receipt_time_us": (c_int64, [c_void_p, c_uint32]),
+    "rco_receipt_to_json": (c_int, [c_void_p, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "rco_receipt_verify": (c_int, [c_char_p, c_size_t, c_char_p, POINTER(c_uint32)]),
+    "rco_receipt_free": (None, [c_void_p]),
+    "rco_complete": (c_int, [c_void_p, c_uint64, c_int, POINTER(Result)]),
+    "rco_phrasebook_create": (c_int, [c_void_p, _OUT]),
+    "rco_phrasebook_set": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p]),
+    "rco_phrasebook_free": (None, [c_void_p]),
+    "rco_sentence_get": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p, c_char_p, c_size_t, POINTER(c_size_t)]),
+    "rco_sentence_for": (c_uint32, [c_int, c_uint32]),
+    "rco_language_at": (c_char_p, [c_uint32]),
+    "rco_dialect_name": (c_char_p, [c_uint32]),
+    "rco_tool_definition": (c_int, [c_void_p, POINTER(ToolOptions), c_char_p, c_size_t, POINTER(c_size_t)]),
+    "rco_tool_call": (c_int, [c_void_p, POINTER(ToolRequest), _OUT]),
+    "rco_tool_answer_json": (c_char_p, [c_void_p, POINTER(c_size_t)]),
+    "rco_tool_answer_calls": (c_uint32, [c_void_p]),
+    "rco_tool_answer_others": (c_uint32, [c_void_p]),
+    "rco_tool_answer_dialect": (c_uint32, [c_void_p]),
+    "rco_tool_answer_sentence": (c_char_p, [c_void_p]),
+    "rco_tool_answer_receipt": (c_void_p, [c_void_p]),
+    "rco_tool_answer_free": (None, [c_void_p]),
+    "rco_claims": (c_uint32, [c_char_p, c_char_p, c_size_t]),
+    "rco_agent_turn": (c_int, [c_void_p, c_char_p, c_char_p, c_size_t, POINTER(c_uint32)]),
+    "rco_control_open": (c_int, [c_void_p, POINTER(ControlOptions), _OUT]),
+    "rco_control_close": (None, [c_void_p]),
+}
+
+for _name, (_result, _arguments) in _PROTOTYPES.items():
+    _function = getattr(lib, _name)
+    _function.restype = _result
+    _function.argtypes = _arguments
+
+
+def text(value: str | None) -> bytes | None:
+    """A string for C: UTF-8, without a NUL inside, which would end it early."""
+    if value is None:
+        return None
+    data = value.encode("utf-8")
+    if b"\0" in data:
+        raise ValueError("a string with a NUL in it")
+    return data

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Tool calls, sentences, claims, and the door for other processes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import recoptout
+from recoptout import agent
+from recoptout.control import Client, ControlError
+from conftest import noise
+
+
+def started(engine, call_id):
+    call = engine.session(call_id)
+    leg = call.add_leg("caller")
+    call.start()
+    call.push(leg, noise(1, 1)[0])
+    return call
+
+
+def test_definitions(engine):
+    for dialect in agent.DIALECTS:
+        if dialect == "auto":
+            continue
+        tool = engine.tool_definition(dialect, url="https://calls.example/tool")
+        assert "recording_opt_out" in json.dumps(tool)
+    strict = engine.tool_definition("openai-chat", strict=True)
+    assert strict["function"]["strict"] and not strict["function"]["parameters"]["properties"]
+    with pytest.raises(ValueError):
+        engine.tool_definition("klingon")
+    with pytest.raises(recoptout.RecoptoutError):
+        engine.tool_definition("vapi")  # without a url
+
+
+def test_tool_call(engine):
+    call = started(engine, "tool")
+    message = {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "book", "arguments": ""}}]}
+    answer = call.tool_call(message)
+    assert (answer.calls, answer.others, answer.json, answer.data) == (0, 1, "", None)
+    assert call.state == "recording"
+    message["tool_calls"][0]["function"]["name"] = "recording_opt_out"
+    answer = call.tool_call(json.dumps(message), language="de", wait=20)
+    assert answer.dialect == "openai-chat" and answer.code == 0
+    assert answer.data[0]["tool_call_id"] == "c1"
+    inner = json.loads(answer.data[0]["content"])
+    assert inner["status"] in ("erased", "verified") and "gelöscht" in inner["sentence"]
+    assert inner["receipt_id"] == answer.receipt.id == call.receipt.id
+    # whatever cannot be read is a call
+    other = started(engine, "other")
+    assert other.tool_call("{ broken").calls == 1
+    assert other.receipt is not None
+    with pytest.raises(recoptout.RecoptoutError):
+        engine.tool_call("{}")  # nothing says which call is meant
+
+
+def test_an_answer_also_when_it_did_not_work(engine):
+    engine.opt_out_enabled = False
+    with engine.session("x") as call:
+        answer = call.tool_call({"type": "tool_use", "id": "t", "name": "recording_opt_out", "input": {}})
+        assert answer.code == -18 and answer.receipt is None and answer.data["is_error"]
+        assert answer.sentence == recoptout.sentence("not_available")
+
+
+def test_sentences():
+    for language in recoptout.languages():
+        for name in agent.SENTENCES:
+            assert recoptout.sentence(name, language)
+    assert "Acme" in recoptout.sentence("announcement", "de", company="Acme")
+    book = recoptout.Phrasebook()
+    book.set("en", "erased", "All gone at {company}.")
+    assert recoptout.sentence("erased", "en", "Acme", book) == "All gone at Acme."
+    with pytest.raises(KeyError):
+        recoptout.sentence("nonsense")
+
+
+def test_claims(engine):
+    assert recoptout.claims("I have deleted the recording.") == {"erased"}
+    assert recoptout.claims("Soll ich die Aufnahme löschen?", "de") == set()
+    call = started(engine, "claims")
+    with engine.events("claims") as events:
+        assert call.agent_said("I have stopped the recording.", "en") == {"stopped"}
+        assert next(e for e in events if e.type == "agent_claim").count == 1
+    call.opt_out(wait="verified", timeout=20)
+    assert call.agent_said("The recording has been stopped and deleted.", "en") == set()
+
+
+def test_control(engine, tmp_path):
+    tmp_path.chmod(0o700)
+    path = tmp_path / "sock"
+    engine.serve(path)
+    call = started(engine, "far")
+    with Client(path) as client:
+        assert client.hello()["version"] == recoptout.__version__
+        with pytest.raises(ControlError) as why:
+            client.status("far")
+        assert why.value.name == "RCO_E_NOT_FOUND"
+        answer = client.opt_out("far", language="de", wait="verified", timeout=20)
+        assert answer["status"] == "verified" and "gelöscht" in answer["sentence"]
+        assert recoptout.verify_receipt(answer["receipt"], engine.public_key) == "verified"
+        assert client.pending() == []
+        assert client.tool_definition("mcp")["name"] == "recording_opt_out"
+        near = started(engine, "near")
+        answer = client.tool_call("near", {"type": "tool_use", "id": "t", "name": "recording_opt_out", "input": {}})
+        assert answer["answer"]["tool_use_id"] == "t" and near.receipt is not None
+        events = client.events("later")
+        started(engine, "later")
+        assert next(events)["event"] == "started"
+    call.close()
+    engine.close()
+    assert not path.exists()
+    with pytest.raises(OSError):
+        Client(path)
+
+
+EXIT = """
+import recoptout, sys
+engine = recoptout.Engine(sys.argv[1] + "/s", sys.argv[1] + "/o", opt_out_enabled=True, ring_dir=sys.argv[1])
+class Store(recoptout.UploadBackend):
+    def begin(self, file): return None
+engine2 = recoptout.Engine(sys.argv[1] + "/s2", sys.argv[1] + "/o2", opt_out_enabled=True, upload=Store(), window=0,
+                           private_rings=True, log=lambda level, line: None)
+for e in (engine, engine2):
+    call = e.session("open")
+    leg = call.add_leg("caller")
+    call.start()
+    for i in range(40): call.push(leg, bytes([i]) * 160)
+    stream = e.events()
+    ended = e.session("ended"); ended.add_leg("caller"); ended.start(); ended.push(0, b"x" * 160); ended.end()
+call.opt_out(nonblock=True)
+keep = (engine, engine2, call, stream)
+print("bye")
+"""
+
+
+def test_interpreter_exit_with_a_live_engine(tmp_path):
+    for _ in range(10):
+        done = subprocess.run([sys.executable, "-c", EXIT, str(tmp_path)], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, "bye\n"), done.stderr
+        assert "Fatal" not in done.stderr
