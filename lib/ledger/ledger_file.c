@@ -192,8 +192,11 @@ int rco__ledger_file_load(const rco__ledger *ledger, uint64_t number, uint8_t **
 	/* Too few descriptors, a folder that is not ours: no reason to take the file for damaged. */
 	if (rc != RCO_OK)
 		return rc;
-	if (fs->size(fs->ctx, fd, &bytes) != RCO_OK)
-		*unreadable = 1;
+	rc = fs->size(fs->ctx, fd, &bytes);
+	if (rc != RCO_OK) { /* nor is this one for taking it for empty */
+		(void)fs->close(fs->ctx, fd);
+		return rc;
+	}
 	if (bytes > RCO__LEDGER_FILE_MAX) {
 		bytes = RCO__LEDGER_FILE_MAX;
 		*unreadable = 1;

@@ -105,6 +105,7 @@ typedef struct rco__ledger_file {
 	int header_ok;
 	int damaged;
 	int torn;
+	uint32_t replayed_crc;     /* of its bytes as they were replayed */
 	rco__ledger_header header; /* valid if header_ok */
 } rco__ledger_file;
 

@@ -41,15 +41,25 @@ static uint64_t parse_name(const char *name)
 	return strcmp(name, same) == 0 && number < UINT64_MAX / 2 ? number : 0;
 }
 
+struct listing {
+	rco__ledger *ledger;
+	int rc;
+};
+
+/* Without memory for all names nothing is known of the folder: it ends the listing, which itself knows no errors
+ * of ours, and the opening. */
 static int on_name(const char *name, void *user_data)
 {
-	rco__ledger *ledger = user_data;
+	struct listing *listing = user_data;
+	rco__ledger *ledger = listing->ledger;
 	size_t length = strlen(name);
 	uint64_t number = parse_name(name);
 	char path[RCO__LEDGER_PATH];
 
-	if (number > 0)
-		return rco__ledger_file_add(ledger, number, NULL);
+	if (number > 0) {
+		listing->rc = rco__ledger_file_add(ledger, number, NULL);
+		return listing->rc != RCO_OK;
+	}
 	if (length > 4 && strcmp(name + length - 4, ".tmp") == 0 &&
 	    rco__path_join(path, sizeof path, ledger->dir, name) == RCO_OK)
 		(void)ledger->env.fs->unlink(ledger->env.fs->ctx, path);
@@ -92,12 +102,15 @@ static int read_header(rco__ledger *ledger, rco__ledger_file *file)
 static int list_files(rco__ledger *ledger)
 {
 	const rco__fs *fs = ledger->env.fs;
+	struct listing listing = {ledger, RCO_OK};
 	size_t i;
 	int rc;
 
 	rc = rco__fs_folder(fs, ledger->dir);
 	if (rc == RCO_OK)
-		rc = fs->list(fs->ctx, ledger->dir, on_name, ledger);
+		rc = fs->list(fs->ctx, ledger->dir, on_name, &listing);
+	if (rc == RCO_OK)
+		rc = listing.rc;
 	if (rc != RCO_OK)
 		return rc;
 	if (ledger->file_count == 0)
@@ -194,6 +207,7 @@ static int replay_file(struct replay *r, rco__ledger_file *file, const rco__ledg
 		damage(r, file, "damaged or foreign header", 0);
 	else if (size != file->header.file_bytes)
 		damage(r, file, "not of the size it was made with; it ends", size);
+	file->replayed_crc = rco__crc32c(0, buf, size);
 	rco__ledger_scan_start(&scan, buf, size, file->header_ok ? file->header.prev_hash : ledger->chain);
 	rc = replay_entries(r, file, &scan, next);
 	memcpy(ledger->chain, scan.chain, RCO__LEDGER_HASH);
@@ -228,16 +242,22 @@ int rco__ledger_carry(rco__ledger *ledger, const uint8_t *buf, size_t size, int 
 	return rc;
 }
 
-static int carry_damaged(rco__ledger *ledger, uint64_t number)
+/* A disk may give now what it did not at the replay. Nobody was told of such entries, and their subjects would be
+ * carried as closed: the file stays, and the next start replays them. */
+static int carry_damaged(rco__ledger *ledger, const rco__ledger_file *file)
 {
 	int rc, unreadable;
 	uint64_t copied;
 	uint8_t *buf;
 	size_t size;
 
-	rc = rco__ledger_file_load(ledger, number, &buf, &size, &unreadable);
+	rc = rco__ledger_file_load(ledger, file->number, &buf, &size, &unreadable);
 	if (rc != RCO_OK)
 		return rc;
+	if (rco__crc32c(0, buf, size) != file->replayed_crc) {
+		rco__release(&ledger->env, buf);
+		return rco__fail(RCO_E_IO, "file %016" PRIx64 " reads differently now", file->number);
+	}
 	pthread_mutex_lock(&ledger->mutex);
 	rc = rco__ledger_carry(ledger, buf, size, 1, &copied);
 	pthread_mutex_unlock(&ledger->mutex);
@@ -255,7 +275,7 @@ static void set_aside(struct replay *r)
 
 	for (i = 0; i < ledger->file_count && rc == RCO_OK; i++) {
 		if (ledger->files[i].damaged) {
-			rc = carry_damaged(ledger, ledger->files[i].number);
+			rc = carry_damaged(ledger, &ledger->files[i]);
 			damaged++;
 		}
 	}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A ledger's life in which the n-th file operation fails, or the n-th and one of the next few, or the n-th
+ * allocation, for every n: what was said to be durable is there afterwards, what was open is open, and the damage
+ * it began with is set aside in the end.
+ */
+#include "../support.h"
+#include "../support_ledger.h"
+
+/* So far apart are the two failures of a pair, at most. */
+enum { APART = T_SANITIZED ? 2 : 4 };
+
+enum { PLANTED = 3, OPEN_SUBJECT = 1, OPEN_TAG = 7000, FIRST = 10, LAST = 34, TAGS = 8000 };
+
+typedef struct story {
+	l_world w;
+	rco__fs under; /* the world's file system, which counts and does */
+	int operations, fail_at, fail_again;
+	int allocations, fail_alloc;
+	uint8_t durable[TAGS];
+} story;
+
+static int fails(story *s)
+{
+	int n = ++s->operations;
+
+	return n == s->fail_at || n == s->fail_again;
+}
+
+#define REFUSE(s)                                                                                                 \
+	do {                                                                                                      \
+		if (fails(s))                                                                                     \
+			return rco__fail(RCO_E_IO, "injected: operation %d", (s)->operations);                    \
+	} while (0)
+
+static int n_open(void *ctx, const char *path, int how, int *fd)
+{
+	story *s = ctx;
+
+	*fd = -1;
+	REFUSE(s);
+	return s->under.open(s->under.ctx, path, how, fd);
+}
+
+static int n_close(void *ctx, int fd)
+{
+	story *s = ctx;
+	int rc = s->under.close(s->under.ctx, fd);
+
+	return fails(s) ? rco__fail(RCO_E_IO, "injected: close") : rc;
+}
+
+static int n_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
+{
+	story *s = ctx;
+
+	*got = 0;
+	REFUSE(s);
+	return s->under.read(s->under.ctx, fd, buf, size, offset, got);
+}
+
+static int n_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+{
+	story *s = ctx;
+
+	if (fails(s)) {
+		(void)s->under.write(s->under.ctx, fd, buf, size / 2, offset); /* half of it arrives */
+		return rco__fail(RCO_E_IO, "injected: write");
+	}
+	return s->under.write(s->under.ctx, fd, buf, size, offset);
+}
+
+static int n_sync(void *ctx, int fd)
+{
+	story *s = ctx;
+
+	REFUSE(s);
+	return s->under.sync(s->under.ctx, fd);
+}
+
+static int n_sync_dir(void *ctx, const char *path)
+{
+	story *s = ctx;
+
+	REFUSE(s);
+	return s->under.sync_dir(s->under.ctx, path);
+}
+
+static int n_size(void *ctx, int fd, uint64_t *size)
+{
+	story *s = ctx;
+
+	*size = 0;
+	REFUSE(s);
+	return s->under.size(s->under.ctx, fd, size);
+}
+
+static int n_rename(void *ctx, const char *from, const char *to)
+{
+	story *s = ctx;
+
+	REFUSE(s);
+	return s->under.rename(s->under.ctx, from, to);
+}
+
+static int n_unlink(void *ctx, const char *path)
+{
+	story *s = ctx;
+
+	REFUSE(s);
+	return s->under.unlink(s->under.ctx, path);
+}
+
+static int n_exists(void *ctx, const char *path, int *yes, uint64_t *size)
+{
+	story *s = ctx;
+
+	*yes = 0;
+	REFUSE(s);
+	return s->under.exists(s->under.ctx, path, yes, size);
+}
+
+static int n_mkdir(void *ctx, const char *path)
+{
+	story *s = ctx;
+
+	REFUSE(s);
+	return s->under.mkdir(s->under.ctx, path);
+}
+
+static int n_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
+{
+	story *s = ctx;
+
+	REFUSE(s);
+	return s->under.list(s->under.ctx, path, fn, user_data);
+}
+
+static void *n_alloc(size_t size, void *user_data)
+{
+	story *s = user_data;
+
+	return ++s->allocations == s->fail_alloc ? NULL : malloc(size);
+}
+
+static void *n_zalloc(size_t count, size_t size, void *user_data)
+{
+	story *s = user_data;
+
+	return ++s->allocations == s->fail_alloc ? NULL : calloc(count, size);
+}
+
+static void *n_resize(void *ptr, size_t size, void *user_data)
+{
+	story *s = user_data;
+
+	return ++s->allocations == s->fail_alloc ? NULL : realloc(ptr, size);
+}
+
+static void set_up_faults(story *s)
+{
+	rco__fs *table = &s->w.fs.table;
+
+	s->under = *table;
+	*table = (rco__fs){.ctx = s,
+	                   .open = n_open,
+	                   .close = n_close,
+	                   .read = n_read,
+	                   .write = n_write,
+	                   .sync = n_sync,
+	                   .sync_dir = n_sync_dir,
+	                   .size = n_size,
+	                   .rename = n_rename,
+	                   .unlink = n_unlink,
+	                   .exists = n_exists,
+	                   .mkdir = n_mkdir,
+	                   .list = n_list};
+	s->w.options.env.alloc.alloc = n_alloc;
+	s->w.options.env.alloc.zalloc = n_zalloc;
+	s->w.options.env.alloc.resize = n_resize;
+	s->w.options.env.alloc.user_data = s;
+}
+
+/* What the story begins with: three entries of open subjects in the first file, the second one damaged, and one in
+ * a second file. */
+static void plant(story *s)
+{
+	char path[L_PATH];
+	uint8_t *bytes;
+	size_t size;
+	uint32_t i;
+
+	s->w.options.file_bytes = RCO__LEDGER_FILE_MIN;
+	l_world_open(&s->w);
+	for (i = 0; i < PLANTED; i++)
+		(void)l_append(&s->w, 100 + i, 100 + i, 8, 0);
+	l_world_close(&s->w);
+	l_file(&s->w, 1, path);
+	bytes = l_slurp(path, &size);
+	bytes[RCO__LEDGER_HEADER_BYTES + rco__ledger_entry_bytes(8) + 20] ^= 1;
+	l_spill(path, bytes, size);
+	free(bytes);
+}
+
+/* Append if there is memory, sync, and note what the answer promises: everything before it too. */
+static void tell(story *s, uint32_t subject, uint32_t tag, size_t size, uint16_t flags, int sync)
+{
+	static uint32_t waiting[TAGS];
+	static size_t n;
+	uint8_t id[16], payload[RCO__LEDGER_PAYLOAD_MAX] = {0};
+	uint64_t lsn;
+
+	if (tag == OPEN_TAG)
+		n = 0;
+	rco__put32(payload, tag);
+	l_subject(id, subject);
+	if (rco__ledger_append(s->w.ledger, 7, flags, id, payload, size, &lsn) != RCO_OK)
+		return;
+	waiting[n++] = tag;
+	if (sync && rco__ledger_sync(s->w.ledger, lsn) == RCO_OK) {
+		while (n > 0)
+			s->durable[waiting[--n]] = 1;
+	}
+}
+
+static void live(story *s)
+{
+	uint32_t i;
+
+	if (l_try_open(&s->w) != RCO_OK) {
+		assert_null(s->w.ledger);
+		return;
+	}
+	tell(s, OPEN_SUBJECT, OPEN_TAG, 40, 0, 1);
+	for (i = FIRST; i < LAST; i++) {
+		tell(s, i, i * 2, 300, 0, 0);
+		tell(s, i, i * 2 + 1, 300, RCO__LEDGER_CLOSES, i % 6 == 0);
+	}
+	(void)rco__ledger_write(s->w.ledger);
+	tell(s, LAST, LAST * 2, 40, 0, 1);
+	s->w.now_us += 7200ll * 1000000;
+	(void)rco__ledger_maintain(s->w.ledger);
+	for (i = 0; i < 8; i++) /* into the file after the spare */
+		tell(s, 200 + i, 200 + i, 900, RCO__LEDGER_CLOSES, i == 3 || i == 7);
+	(void)rco__ledger_maintain(s->w.ledger);
+	l_world_close(&s->w);
+}
+
+/* With everything working again. */
+static void judge(story *s)
+{
+	/* A file that could not be read at one start, but can at the next, is ended by what was written meanwhile:
+	 * its entries count, its damage no more. That takes two failures, of a read and of the same read in parts.
+	 */
+	int noticed = s->fail_again == 0;
+	uint32_t i;
+
+	s->fail_at = s->fail_again = s->fail_alloc = 0;
+	l_world_open(&s->w);
+	if (s->durable[OPEN_TAG]) {
+		assert_true(l_times_seen(&s->w, OPEN_TAG) >= 1);
+		assert_true(l_is_open(&s->w, OPEN_SUBJECT));
+	}
+	if (s->durable[LAST * 2])
+		assert_true(l_is_open(&s->w, LAST));
+	for (i = FIRST; i < LAST; i++) { /* a closed one may be deleted; it is never open again */
+		if (s->durable[i * 2 + 1])
+			assert_false(l_is_open(&s->w, (uint8_t)i));
+	}
+	for (i = 0; i < PLANTED; i += 2) {
+		assert_true(l_times_seen(&s->w, 100 + i) >= 1);
+		assert_true(l_is_open(&s->w, (uint8_t)(100 + i)));
+	}
+	l_world_close(&s->w);
+	l_world_open(&s->w); /* whatever was damaged is set aside by now */
+	assert_int_equal(s->w.report.damaged, 0);
+	assert_int_equal(l_count(s->w.dir, ".tmp"), 0);
+	assert_int_equal(rco__ledger_maintain(s->w.ledger), RCO_OK);
+	l_world_close(&s->w);
+	if (noticed)
+		assert_true(l_count(s->w.quarantine, NULL) >= 1);
+}
+
+/* Once, with these failures; how many operations and allocations there were. */
+static void once(int fail_at, int fail_again, int fail_alloc, int *operations, int *allocations)
+{
+	story *s = calloc(1, sizeof *s);
+
+	assert_non_null(s);
+	l_world_init(&s->w);
+	s->w.fs.skip_sync = 1;
+	set_up_faults(s);
+	plant(s);
+	s->operations = s->allocations = 0;
+	s->fail_at = fail_at;
+	s->fail_again = fail_again;
+	s->fail_alloc = fail_alloc;
+	live(s);
+	*operations = s->operations;
+	*allocations = s->allocations;
+	judge(s);
+	l_world_destroy(&s->w);
+	free(s);
+}
+
+/* Of the run in which nothing fails; a failure can only add a few. */
+static int operations_at_all, allocations_at_all;
+
+static void it_goes_well_when_nothing_fails(void **state)
+{
+	(void)state;
+	once(0, 0, 0, &operations_at_all, &allocations_at_all);
+	print_message("%d operations, %d allocations\n", operations_at_all, allocations_at_all);
+	assert_true(operations_at_all > 60 && allocations_at_all > 60);
+}
+
+static void each_operation_fails(void **state)
+{
+	int n, operations, allocations, last = operations_at_all;
+
+	(void)state;
+	for (n = 1; n <= last; n++) {
+		once(n, 0, 0, &operations, &allocations);
+		if (operations > last)
+			last = operations;
+	}
+}
+
+/* The second failure meets the answer to the first: what is done about a failing file fails too. */
+static void two_operations_fail(void **state)
+{
+	int n, apart, operations, allocations, last = operations_at_all;
+
+	(void)state;
+	for (n = 1; n <= last; n++) {
+		for (apart = 1; apart <= APART; apart++) {
+			once(n, n + apart, 0, &operations, &allocations);
+			if (operations > last)
+				last = operations;
+		}
+	}
+}
+
+static void each_allocation_fails(void **state)
+{
+	int n, operations, allocations, last = allocations_at_all;
+
+	(void)state;
+	for (n = 1; n <= last; n++) {
+		once(0, 0, n, &operations, &allocations);
+		if (allocations > last)
+			last = allocations;
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_goes_well_when_nothing_fails),
+		cmocka_unit_test(each_operation_fails),
+		cmocka_unit_test(two_operations_fail),
+		cmocka_unit_test(each_allocation_fails),
+	};
+
+	if (access("/dev/shm", W_OK) == 0) /* thousands of small files */
+		(void)setenv("TMPDIR", "/dev/shm", 1);
+	return cmocka_run_group_tests_name("ledger, the n-th fails", tests, NULL, NULL);
+}
