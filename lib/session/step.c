@@ -337,7 +337,7 @@ int64_t rco__session_step(rco_session *s)
 	if (atomic_load(&s->phase) >= RCO__PHASE_ERASE) {
 		if (atomic_load(&s->phase) == RCO__PHASE_ERASED) {
 			close_books(s);
-			if (rco__record_wanted(s))
+			if (s->op == 0 && rco__record_wanted(s)) /* else it is being stored */
 				due = earlier(due, s->record_retry_us);
 		} else {
 			int64_t by;

@@ -224,12 +224,47 @@ static void test_one_thread_at_a_time(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- a store that takes its time ---- */
+
+/* The record of an opted-out call waits for the store like anything else: it is not asked for again and again. */
+static void test_a_slow_call_record_is_waited_for(void **state)
+{
+	uint32_t timeout_ms = 0;
+	rco_session *s;
+	int32_t fd;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 10);
+	t_advance(&w, 1000);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_advance(&w, 1000);
+	t_advance(&w, 70000); /* swept */
+	t_fault_set(&w.fault, T_BEGIN, T_HOLD, 1, 0);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_advance(&w, 10);
+	assert_int_equal(t_fault_held(&w.fault, T_BEGIN), 1);
+	assert_int_equal(rco_engine_poll(w.engine, &fd, &timeout_ms), RCO_OK);
+	assert_true(timeout_ms > 0);
+	assert_int_equal(t_fault_release(&w.fault, T_BEGIN), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_CALL_RECORD, 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_poll_tells_of_work),        cmocka_unit_test(test_event_loop_stores_a_call),
-		cmocka_unit_test(test_wait_idle_runs_the_engine), cmocka_unit_test(test_not_with_workers),
-		cmocka_unit_test(test_callback_calls_back_in),    cmocka_unit_test(test_one_thread_at_a_time),
+		cmocka_unit_test(test_poll_tells_of_work),
+		cmocka_unit_test(test_event_loop_stores_a_call),
+		cmocka_unit_test(test_wait_idle_runs_the_engine),
+		cmocka_unit_test(test_not_with_workers),
+		cmocka_unit_test(test_callback_calls_back_in),
+		cmocka_unit_test(test_one_thread_at_a_time),
+		cmocka_unit_test(test_a_slow_call_record_is_waited_for),
 	};
 
 	return cmocka_run_group_tests_name("host driven", tests, NULL, NULL);
