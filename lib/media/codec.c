@@ -14,7 +14,6 @@
 struct rco__codec {
 	rco__env env;
 	rco__predicted *predicted; /* made at the first use: chunks that are stored do without */
-	ZSTD_DCtx *dctx;           /* made for the first chunk of coding 1 */
 };
 
 int rco__codec_create(const rco__env *env, rco__codec **out)
@@ -35,7 +34,6 @@ void rco__codec_free(rco__codec *codec)
 	if (codec == NULL)
 		return;
 	env = codec->env;
-	(void)ZSTD_freeDCtx(codec->dctx); /* ignores NULL; a context that is not in use is always freed */
 	rco__predicted_free(&env, codec->predicted);
 	rco__release(&env, codec);
 }
@@ -96,27 +94,21 @@ static int corrupt(const char *what)
 	return rco__fail(RCO_E_CORRUPT, "a chunk of audio is damaged: %s", what);
 }
 
-static int need_dctx(rco__codec *codec)
-{
-	if (codec->dctx == NULL)
-		codec->dctx = ZSTD_createDCtx_advanced(rco__zstd_memory(&codec->env));
-	return codec->dctx != NULL ? RCO_OK : rco__fail(RCO_E_NO_MEMORY, "no memory for zstd");
-}
-
 static int decode_zstd(rco__codec *codec, const void *data, size_t size, void *out, size_t raw_size)
 {
+	ZSTD_DCtx *dctx;
 	size_t n;
-	int rc;
 
 	/* The frame has to say the size that the record says before anything is unpacked, and be all there is. */
 	if (ZSTD_getFrameContentSize(data, size) != raw_size)
 		return corrupt("its frame holds another size than its record says");
 	if (ZSTD_findFrameCompressedSize(data, size) != size)
 		return corrupt("it is not one whole frame");
-	rc = need_dctx(codec);
-	if (rc != RCO_OK)
-		return rc;
-	n = ZSTD_decompressDCtx(codec->dctx, out, raw_size, data, size);
+	dctx = ZSTD_createDCtx_advanced(rco__zstd_memory(&codec->env));
+	if (dctx == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for zstd");
+	n = ZSTD_decompressDCtx(dctx, out, raw_size, data, size);
+	(void)ZSTD_freeDCtx(dctx); /* at once: it keeps some of what it unpacked, which this wipes */
 	if (n == raw_size)
 		return RCO_OK;
 	rco_memzero(out, raw_size);

@@ -18,10 +18,11 @@ enum {
 
 enum { RCO__CHUNK_MAX = 1 << 20 };
 
-typedef struct rco__codec rco__codec; /* scratch and contexts; one thread at a time */
+/* Scratch and contexts; one thread at a time. Nothing of a chunk stays in it when a function has returned. */
+typedef struct rco__codec rco__codec;
 
 int rco__codec_create(const rco__env *env, rco__codec **codec);
-void rco__codec_free(rco__codec *codec); /* wipes its scratch */
+void rco__codec_free(rco__codec *codec);
 
 /* Room that encoding `size` bytes can need at most. */
 size_t rco__codec_bound(size_t size);

@@ -3,6 +3,8 @@
 
 #include "kernels.h"
 
+#include <recoptout.h>
+
 #include <string.h>
 
 /* The reflection coefficient of a quantised one: round(32768 * sin(pi / 2 * i / 64)). Steps are even in the arc
@@ -210,6 +212,16 @@ static int quantise(const rco__analysis *a, int order, double k)
 	else
 		q = table[1][(int)((amount - (1 - 1.0 / RCO__FINE)) * RCO__FINE * RCO__STEPS)];
 	return k < 0 ? -q : q;
+}
+
+void rco__analysis_wipe(rco__analysis *a, size_t n)
+{
+	size_t room = sizeof a->windowed / sizeof a->windowed[0];
+
+	rco_memzero(a->windowed,
+	            (n + RCO__KERNEL_BEYOND < room ? n + RCO__KERNEL_BEYOND : room) * sizeof a->windowed[0]);
+	rco_memzero(a->correlation, sizeof a->correlation);
+	rco_memzero(a->error, sizeof a->error);
 }
 
 void rco__analyse(rco__analysis *a, const rco__kernels *kernels, const int16_t *x, size_t n, int most,

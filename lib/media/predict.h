@@ -62,6 +62,8 @@ typedef struct rco__analysis {
 } rco__analysis;
 
 void rco__analysis_make(rco__analysis *a);
+/* What it knows of blocks of up to n samples. */
+void rco__analysis_wipe(rco__analysis *a, size_t n);
 
 struct rco__kernels;
 

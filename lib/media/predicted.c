@@ -38,6 +38,33 @@ void rco__predicted_use(rco__predicted *s, const rco__kernels *kernels)
 	s->kernels = kernels;
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * What blocks of up to n samples left: audio, and what it can be made from again. Kernels write a little beyond a
+ * block, and the end of what is decoded is copied.
+ */
+void rco__predicted_wipe(rco__predicted *s, size_t n)
+{
+	predicted_block *b = &s->block;
+	size_t room = least(n, RCO__BLOCK_MAX) + RCO__KERNEL_BEYOND;
+	size_t coded = n * SAMPLE_CODED + 4 * (size_t)RCO__TAKE_ROOM;
+
+	rco_memzero(b->x_room, (RCO__KERNEL_PAST + room) * sizeof b->x_room[0]);
+	rco_memzero(b->off_room, (RCO__KERNEL_PAST + room) * sizeof b->off_room[0]);
+	rco_memzero(b->place, room * sizeof b->place[0]);
+	rco_memzero(b->folded, room * sizeof b->folded[0]);
+	rco_memzero(b->octave4, room * sizeof b->octave4[0]);
+	rco_memzero(b->slot, room * sizeof b->slot[0]);
+	rco_memzero(b->shift, room * sizeof b->shift[0]);
+	rco_memzero(b->group, sizeof b->group);
+	rco_memzero(b->coded, least(coded, sizeof b->coded));
+	rco__analysis_wipe(&s->analysis, n);
+}
+
 /* As if the distances before the chunk had all been this. */
 void rco__predicted_set_start(rco__predicted *s, predicted_chunk *c, unsigned start)
 {

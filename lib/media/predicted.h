@@ -17,6 +17,7 @@ void rco__predicted_free(const rco__env *env, rco__predicted *s); /* wipes it */
 /* For tests: code with these. */
 void rco__predicted_use(rco__predicted *s, const rco__kernels *kernels);
 
+/* Neither leaves anything of the chunk in the scratch. */
 /* The coded size, less than `size`; 0 if there is none. Arguments were checked. */
 size_t rco__predicted_encode(rco__predicted *s, uint32_t format, const void *data, size_t size, void *out);
 /* NULL, or what is wrong with `data`. `out` has any contents then. */

@@ -323,5 +323,7 @@ const char *rco__predicted_decode(rco__predicted *s, uint32_t format, const void
 		return wrong;
 	if (pthread_once(&tables_once, make_tables) != 0)
 		return "there are no tables"; /* it cannot fail */
-	return decode_blocks(s, &c, &t, block, out, raw_size);
+	wrong = decode_blocks(s, &c, &t, block, out, raw_size);
+	rco__predicted_wipe(s, block);
+	return wrong;
 }

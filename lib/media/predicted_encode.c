@@ -241,7 +241,7 @@ static size_t encode_blocks(rco__predicted *s, predicted_chunk *c, const uint8_t
 size_t rco__predicted_encode(rco__predicted *s, uint32_t format, const void *data, size_t size, void *out)
 {
 	predicted_chunk c = {.format = rco__format_of(format)};
-	size_t width = c.format->sample_bytes;
+	size_t width = c.format->sample_bytes, used, most;
 	const uint8_t *from = data;
 
 	if (size <= HEADER + width)
@@ -249,5 +249,9 @@ size_t rco__predicted_encode(rco__predicted *s, uint32_t format, const void *dat
 	if (memcmp(from, from + width, size - width) == 0)
 		return encode_constant(from, width, out);
 	c.line = choose_line(s, format, from, size);
-	return encode_blocks(s, &c, from, size, out);
+	used = encode_blocks(s, &c, from, size, out);
+	/* Samples that do not lie on their boundary were looked at in pieces as large as there are. */
+	most = (uintptr_t)data % sizeof(int16_t) == 0 ? block_size(c.format, size) : RCO__BLOCK_MAX;
+	rco__predicted_wipe(s, most);
+	return used;
 }

@@ -58,6 +58,7 @@ typedef struct predicted_habit {
 
 extern const predicted_habit rco__predicted_habits[RCO__ORDER_MAX];
 
+void rco__predicted_wipe(rco__predicted *s, size_t n);
 void rco__predicted_set_start(rco__predicted *s, predicted_chunk *c, unsigned start);
 /* memcpy and memmove of the C library. Where compilers know something of the size they put in its place what is
  * slower. */

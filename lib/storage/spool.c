@@ -321,7 +321,6 @@ static int erase_recording(rco_spool *spool, rco__spooled *r)
 	rco__spooled_take_out(spool, r);
 	rco__epoch_leave(spool, r->epoch);
 	rco__spooled_bury(spool, r);
-	rco__spool_free_codecs(spool); /* what they coded last may have been of this recording */
 	return RCO_OK;
 }
 
