@@ -3,8 +3,9 @@
 # Fuzzes the parsers of bytes from outside, one target after the other, with libFuzzer under ASan and UBSan.
 #
 #   run.sh [--seconds N] [NAME...]     N seconds for each (60), all targets or these; fails if anything is found
-#   run.sh --merge [NAME...]           what was kept so far, minimised, into tests/fuzz/corpus/NAME/*.hex
+#   run.sh --merge [NAME...]           what was kept so far, minimised, into tests/fuzz/corpus/NAME/merged.lines
 #   run.sh --coverage [NAME...]        lines of its parsers that each target reaches with what was kept so far
+#   run.sh --damage                    every bit of every kind of file flipped, and every cut (test_damage all)
 #   run.sh --list
 #
 # Inputs worth keeping are gathered in build/fuzz/corpus/NAME over all runs, what was found is in build/fuzz/found.
@@ -19,8 +20,8 @@ mode=fuzz
 while [ $# -gt 0 ]; do
     case $1 in
     --seconds) seconds=${2:-60} && shift 2 ;;
-    --merge | --coverage | --list) mode=${1#--} && shift ;;
-    -*) echo "usage: run.sh [--seconds N | --merge | --coverage | --list] [NAME...]" >&2 && exit 2 ;;
+    --merge | --coverage | --damage | --list) mode=${1#--} && shift ;;
+    -*) echo "usage: run.sh [--seconds N | --merge | --coverage | --damage | --list] [NAME...]" >&2 && exit 2 ;;
     *) break ;;
     esac
 done
@@ -46,6 +47,11 @@ if [ "$mode" = list ]; then
     exit 0
 fi
 
+if [ "$mode" = damage ]; then
+    "${make[@]}" -s B=$out-plain $out-plain/tests/fuzz/test_damage
+    exec $out-plain/tests/fuzz/test_damage all
+fi
+
 sanitize=-fsanitize=address,undefined
 export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
@@ -62,15 +68,23 @@ build() {
 
 # prepare NAME: its folders, its seeds and the committed corpus as files; sets longest and files
 prepare() {
-    local name=$1 hex line
+    local name=$1 hex line number=0
     mkdir -p "$out/corpus/$name" "$out/start/$name" "$out/found"
     rm -f "$out/start/$name"/*
     line=$(FUZZ_SEEDS=$out/start/$name "$out/tests/fuzz/fuzz_$name")
     longest=${line%% *}
     files=${line#* }
-    for hex in "tests/fuzz/corpus/$name"/*.hex; do
+    for hex in "tests/fuzz/corpus/$name"/*; do
         [ -e "$hex" ] || continue
-        printf '%b' "$(sed 's/#.*//' "$hex" | tr -d '\n' | sed 's/../\\x&/g')" >"$out/start/$name/$(basename "$hex" .hex)"
+        # all of it one input, or each line
+        if [ "${hex%.lines}" = "$hex" ]; then
+            sed 's/#.*//' "$hex" | tr -d '\n' && echo
+        else
+            cat "$hex"
+        fi
+    done | sed 's/../\\x&/g' | while IFS= read -r line; do
+        number=$((number + 1))
+        printf '%b' "$line" >"$out/start/$name/kept-$number"
     done
 }
 
@@ -107,22 +121,23 @@ show_found() {
     done
 }
 
-# Hexadecimal text of everything that adds coverage, in files named by their contents. Files named otherwise stay.
+# What adds coverage and is not longer than 256 bytes (seeds are made when they are wanted), one input in a line.
 merge_one() {
-    local name=$1 file hash
+    local name=$1 file merged
     prepare "$name"
+    merged=tests/fuzz/corpus/$name/merged.lines
     rm -rf "$out/merged/$name"
-    mkdir -p "$out/merged/$name" "tests/fuzz/corpus/$name"
-    "$out/tests/fuzz/fuzz_$name" -merge=1 -max_len="$longest" "$out/merged/$name" "$out/start/$name" \
+    mkdir -p "$out/merged/$name" "$(dirname "$merged")"
+    "$out/tests/fuzz/fuzz_$name" -set_cover_merge=1 -max_len="$longest" "$out/merged/$name" "$out/start/$name" \
         "$out/corpus/$name" >"$out/$name.log" 2>&1
-    rm -f "tests/fuzz/corpus/$name"/[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f].hex
     for file in "$out/merged/$name"/*; do
-        [ -e "$file" ] || continue
-        hash=$(sha256sum <"$file" | cut -c 1-8)
-        od -An -v -tx1 -w48 "$file" | tr -d ' ' >"tests/fuzz/corpus/$name/$hash.hex"
-    done
-    printf '%-10s %5d files %8d bytes\n' "$name" "$(find "tests/fuzz/corpus/$name" -name '*.hex' | wc -l)" \
-        "$(cat "tests/fuzz/corpus/$name"/*.hex | wc -c)"
+        if [ ! -e "$file" ] || [ "$(stat -c %s "$file")" -gt 256 ]; then
+            continue
+        fi
+        od -An -v -tx1 "$file" | tr -d ' \n'
+        echo
+    done | LC_ALL=C sort >"$merged"
+    printf '%-10s %5d inputs %8d bytes\n' "$name" "$(wc -l <"$merged")" "$(wc -c <"$merged")"
 }
 
 # Lines of the target's files that its inputs reach, by gcov.

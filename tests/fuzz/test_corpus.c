@@ -4,7 +4,8 @@
  * having, and whatever once found a defect), and some thousand changes of these, the same in every run.
  *
  *   test_corpus                  all of that, as tests
- *   test_corpus NAME FILE...     one target over these files (hexadecimal if they end in .hex, else as they are)
+ *   test_corpus NAME FILE...     one target over these files (.hex: an input in hexadecimal; .lines:
+ *                                one in each line; else as they are)
  */
 #include "../support.h"
 
@@ -49,24 +50,44 @@ static size_t from_hex(uint8_t *text, size_t size)
 	return n;
 }
 
+/* Run it, and keep a copy to be varied. */
+static void run_input(const fuzz_target *target, const uint8_t *data, size_t size, inputs *all)
+{
+	fuzz_run(target, data, size);
+	if (all == NULL)
+		return;
+	assert_true(all->n < INPUTS);
+	all->data[all->n] = malloc(size + 1);
+	assert_non_null(all->data[all->n]);
+	memcpy(all->data[all->n], data, size);
+	all->size[all->n++] = size;
+}
+
+static int ends_with(const char *path, const char *end)
+{
+	size_t length = strlen(path), n = strlen(end);
+
+	return length > n && strcmp(path + length - n, end) == 0;
+}
+
 static void run_file(const fuzz_target *target, const char *path, inputs *all)
 {
-	size_t size = 0, length = strlen(path);
-	uint8_t *data = t_read_file(path, &size);
+	size_t size = 0;
+	uint8_t *data = t_read_file(path, &size), *line, *end;
 
 	if (data == NULL)
 		print_error("%s cannot be read\n", path);
 	assert_non_null(data);
-	if (length > 4 && strcmp(path + length - 4, ".hex") == 0)
-		size = from_hex(data, size);
 	fuzz_name_input(path);
-	fuzz_run(target, data, size);
-	if (all == NULL || all->n == INPUTS) {
-		free(data);
-		return;
+	if (ends_with(path, ".lines")) {
+		for (line = data; (end = memchr(line, '\n', size - (size_t)(line - data))) != NULL; line = end + 1)
+			run_input(target, line, from_hex(line, (size_t)(end - line)), all);
+	} else {
+		if (ends_with(path, ".hex"))
+			size = from_hex(data, size);
+		run_input(target, data, size, all);
 	}
-	all->data[all->n] = data;
-	all->size[all->n++] = size;
+	free(data);
 }
 
 static void run_seeds(const fuzz_target *target, inputs *all)
@@ -80,12 +101,7 @@ static void run_seeds(const fuzz_target *target, inputs *all)
 	for (i = 0; (n = target->seed(i, data, INPUT_MAX)) > 0; i++) {
 		(void)snprintf(name, sizeof name, "seed %u", i);
 		fuzz_name_input(name);
-		fuzz_run(target, data, n);
-		assert_true(all->n < INPUTS);
-		all->data[all->n] = malloc(n);
-		assert_non_null(all->data[all->n]);
-		memcpy(all->data[all->n], data, n);
-		all->size[all->n++] = n;
+		run_input(target, data, n, all);
 	}
 	assert_true(i > 0);
 	free(data);

@@ -40,7 +40,7 @@ static void test_file(void **state)
 	const fuzz_target *target = *state;
 	size_t size = target->file(), at, bit, runs = 0;
 	/* a prime, so that all places in a field have their turn */
-	size_t step = everything ? 1 : T_SANITIZED ? size / 40 | 1 : size / 150 | 1;
+	size_t step = everything ? 1 : T_SANITIZED ? size / 20 | 1 : size / 150 | 1;
 
 	assert_in_range(size, 1, UINT16_MAX);
 	for (at = 0; at < size; at += step)
@@ -166,7 +166,7 @@ static void damage(victim *v)
 	if (last_record(v->path, good, size) > 0)
 		v->last_length = last_record(v->path, good, size) + 32;
 	end = used(good, size);
-	step = everything ? 1 : T_SANITIZED ? end / 5 | 1 : end / 40 | 1;
+	step = everything ? 1 : T_SANITIZED ? end / 3 | 1 : end / 40 | 1;
 	memcpy(bad, good, size);
 	for (at = 0; at < end; at += step)
 		for (bit = 0; bit < 8; bit++)
