@@ -120,6 +120,7 @@ static int audit_copy(rco_session *s, rco__copy *c)
 	}
 	if (result.confirmed == RCO_CONFIRM_PRESENT) {
 		set_flags(s, c, 0, RCO__COPY_GONE | RCO__COPY_VERIFIED);
+		c->upload_id[0] = '\0'; /* it may be an upload of which the id is not known: abort all */
 		s->sweep_found++;
 		return RCO_OK; /* the pass goes on; what follows sees that it is not gone */
 	}

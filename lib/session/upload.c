@@ -166,10 +166,13 @@ static int begin_again(rco_session *s, rco__copy *c)
 		if (rc == RCO_OK)
 			s->step = BEGIN_ABORT;
 	}
-	if (rc == RCO_OK && s->step == BEGIN_ABORT) {
+	/* First the one that is known, then any: of a begin whose answer was lost the id is not known. */
+	while (rc == RCO_OK && s->step == BEGIN_ABORT) {
 		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
-		if (rc == RCO_OK)
+		if (rc == RCO_OK && c->upload_id[0] == '\0')
 			s->step = BEGIN_BEGIN;
+		if (rc == RCO_OK)
+			c->upload_id[0] = '\0';
 	}
 	return rc;
 }
