@@ -82,6 +82,9 @@ uint64_t w_store_hash(const w_store *store);
 
 /* ---- looking ---- */
 
+/* Requests that arrived though nobody waited for them any more: they can make true what was said untrue. */
+uint64_t w_store_strays(const w_store *store);
+
 /* Put an object there, as a host's recorder would. */
 void w_store_put(w_store *store, const char *key, const void *data, size_t size);
 /* The current version; NULL if there is none. Valid until the next change. */

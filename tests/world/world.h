@@ -15,7 +15,7 @@
 #include <recoptout.h>
 #include <recoptout/storage.h>
 
-enum { W_CALLS = 4, W_LEGS = 2, W_ARTIFACTS = 2, W_FRAME = 160, W_SPOOL_WRAPS = 3 };
+enum { W_CALLS = 4, W_LEGS = 2, W_ARTIFACTS = 2, W_FRAMES = 1000, W_FRAME_MAX = 320 };
 
 /* Kinds of entries in the disk's log that are not the disk's. */
 enum { W_LOG_STORE = W_FOREIGN, W_LOG_KEYS, W_LOG_NOTE };
@@ -41,16 +41,15 @@ typedef struct w_call_note {
 	uint32_t known; /* the session was made */
 	uint32_t started;
 	uint32_t ended;
-	uint32_t opt;    /* w_opt */
-	uint32_t before; /* the request came before the call was known */
-	uint32_t after;  /* it came after hang-up */
-	uint32_t hold;   /* legal hold when it was asked for */
-	uint32_t lifted;
-	uint32_t stored;            /* told by an event */
-	uint32_t recorded;          /* its call record was stored, told by an event */
-	uint32_t status;            /* the highest that an event or a receipt said: ERASED, VERIFIED */
-	uint32_t frames_at_opt_out; /* of leg 0: durable ones that count if the request was forgotten */
-	uint32_t artifacts;         /* registered */
+	uint32_t opt;       /* w_opt */
+	uint32_t before;    /* the request came before the call was known */
+	uint32_t after;     /* it came after hang-up */
+	uint32_t hold;      /* legal hold when it was asked for */
+	uint32_t lifted;    /* 1: being lifted; 2: lifted */
+	uint32_t stored;    /* told by an event */
+	uint32_t recorded;  /* its call record was stored, told by an event */
+	uint32_t status;    /* the highest that an event or a receipt said: ERASED, VERIFIED */
+	uint32_t artifacts; /* registered */
 	uint8_t recording_id[16];
 	char receipt_id[RCO_ID_TEXT + 1];
 	int64_t ended_us; /* monotonic */
@@ -89,6 +88,9 @@ void w_world_free(w_world *world);
 /* Open and close the engine in it. RCO_OK or what rco_engine_create() said. */
 int w_open(w_world *world);
 void w_close(w_world *world);
+
+/* From now on things are made to fail: that time passes is no longer a promise that audio is flushed. */
+void w_expect_faults(w_world *world);
 
 /* Do all that is due at this moment, in engine and store. */
 void w_run(w_world *world);
@@ -130,6 +132,33 @@ w_disk *w_world_disk(w_world *world);
 w_store *w_world_store(w_world *world);
 w_keys *w_world_keys(w_world *world);
 rco_engine *w_world_engine(w_world *world);
+
+/* Not zero while the world itself makes system calls: those are not the library's. */
+extern int w_own_calls;
+
+/* ---- audio ---- */
+
+/* Bytes of a frame of this format, 20 ms. */
+size_t w_frame_size(uint32_t format);
+/* A frame that says whose it is. `leg` of a host's copy: W_LEGS and on. */
+void w_frame(uint32_t call, uint32_t leg, uint32_t number, uint32_t format, uint8_t *out);
+/* Call fn for each frame that begins somewhere in there. */
+void w_frames_each(const uint8_t *data, size_t size, void (*fn)(uint32_t call, uint32_t leg, void *user_data),
+                   void *user_data);
+/* Number of a call id that a scenario gave, W_CALLS if it is not one. */
+uint32_t w_call_number(const char *call_id);
+
+/* ---- what goes against a promise ---- */
+
+/* The first stays. */
+void w_complain(w_world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *w_complaint(const w_world *world);
+
+/* ---- the buffer of W_BUFFER: the n-th slot fails, in the ways of w_store_fault() ---- */
+
+void w_buffer_fault(w_world *world, int which, uint64_t nth, int fault);
+int w_buffer_struck(const w_world *world, int which);
+uint64_t w_buffer_calls(const w_world *world);
 
 /* ---- memory: the n-th allocation fails ---- */
 
