@@ -80,6 +80,7 @@ step abi "headers alone as C and C++; header, map and library agree" \
     "${make[@]}" -s CC=gcc WERROR=1 B=build/gcc check-abi
 step install "install, build against it, uninstall" "${make[@]}" -s CC=gcc WERROR=1 B=build/gcc check-install
 step readme "the program of README.md as printed" "${make[@]}" -s CC=gcc WERROR=1 B=build/gcc check-readme
+step model "the Spin model, and three of its mutants" tests/model/run.sh --quick
 step demo "make demo" run_demo
 
 echo
