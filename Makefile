@@ -131,7 +131,7 @@ lib: $(STATIC) $(SHARED) $(PC) ## build the library (the default)
 all: lib examples ## build the library and the examples
 
 .PHONY: all lib tests unit examples demo bench bench-plots check check-abi check-lint check-install \
-	check-readme check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
+	check-readme check-python check-agents check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
 	coverage format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY: $(ALL_OBJ)
@@ -169,11 +169,14 @@ $(SHARED): $(LIB_OBJ) $(MAP)
 	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) $(SO_LDFLAGS) $(LIB_OBJ) $(DEP_LIBS) -o $@
 	$(Q)ln -sf $(REAL) $(B)/$(SONAME) && ln -sf $(SONAME) $(B)/librecoptout.so
 
+# What an example needs beside the library.
+$(B)/examples/webhook: EX_LIBS := -lmicrohttpd
+
 $(EXAMPLES): $(SHARED)
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread $(filter %.o,$^) -L$(B) -lrecoptout \
-		-Wl,-rpath,'$$ORIGIN/..' -Wl,--as-needed $(DEP_LIBS) -lm -o $@
+		-Wl,-rpath,'$$ORIGIN/..' -Wl,--as-needed $(DEP_LIBS) $(EX_LIBS) -lm -o $@
 
 $(foreach d,$(EX_DIRS),$(eval $(B)/$d: $(patsubst %.c,$(B)/obj/%.o,$(wildcard $d/*.c))))
 $(foreach f,$(wildcard examples/*.c),$(eval $(B)/$(f:.c=): $(B)/obj/$(f:.c=.o)))
@@ -243,6 +246,15 @@ check-lint: ## ban list, formatting, spelling, shell scripts
 
 check-install: lib ## install into an empty folder, build a program against it, uninstall
 	@B='$(B)' CC='$(CC)' RUN_MAKE='$(MAKE)' tests/tools/install_check.sh
+
+check-python: ## the Python package, installed, with pytest
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' B='$(B)' tests/python/run.sh
+
+check-agents: ## MCP server, tool definitions and handlers, with the platforms' own tools from npm
+	@tests/tools/packages.sh check
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' B='$(B)' tests/node/run.sh
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' B='$(B)' tests/e2e/webhook_check.sh
 
 check-readme: lib ## compile and run the C program of README.md as printed
 	@B='$(B)' RUN_MAKE='$(MAKE)' tests/e2e/readme_check.sh

@@ -15,6 +15,7 @@ python=/usr/bin/python3 # the one that Debian's python3-pytest is for
 cp -r examples/python "$work/package" # pip builds in the folder it is given
 "$work/venv/bin/pip" install --quiet --no-index --no-build-isolation --disable-pip-version-check "$work/package"
 cp -r examples/python/tests "$work/tests"
+export HANDLERS=$PWD/examples/python
 cd "$work/tests"
 LD_LIBRARY_PATH=$work/usr/lib PYTHONDONTWRITEBYTECODE=1 "$work/venv/bin/python" -m pytest -q -p no:cacheprovider \
     --rootdir "$work/tests" --basetemp "$work/tmp" "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
