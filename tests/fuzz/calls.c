@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint8_t keys[CALLS][32];
+static uint8_t keys[CALLS + 1][32];
 
 /* ---- keys: wrapped by turning every bit, which nothing here depends on being secret ---- */
 
@@ -19,7 +19,7 @@ static int wrap(const uint8_t key[32], const uint8_t id[16], uint8_t *wrapped, s
 	memcpy(wrapped + 32, id, 16);
 	*size = 48;
 	*epoch = 1;
-	if (id[0] < CALLS)
+	if (id[0] <= CALLS_FILLER)
 		memcpy(keys[id[0]], key, 32);
 	return RCO_OK;
 }
@@ -124,6 +124,10 @@ const mem *calls_disk(void)
 		FUZZ_CHECK(calls_open(&c) == RCO_OK && calls_begin(&c, n) == RCO_OK);
 		for (i = 0; i < CALLS_PIECES; i++)
 			FUZZ_CHECK(calls_append(&c, n, (uint64_t)i * CALLS_PIECE, CALLS_PIECE) == RCO_OK);
+		FUZZ_CHECK(calls_begin(&c, CALLS_FILLER) == RCO_OK);
+		for (i = 0; i < CALLS_FILLERS; i++)
+			FUZZ_CHECK(calls_append(&c, CALLS_FILLER, (uint64_t)(n * CALLS_FILLERS + i) * CALLS_HELD,
+			                        CALLS_HELD) == RCO_OK);
 		calls_close(&c);
 	}
 	FUZZ_CHECK(mem_count(c.disk, ".rcos", NULL) == CALLS);

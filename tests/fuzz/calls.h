@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Three calls in a spool in memory, each in a segment of its own, and a key provider that any process can be. */
+/* Three calls in a spool in memory, each in a segment of its own, and one in all of them, so that when it is
+ * erased there is something to compact. And a key provider that any process can be. */
 #ifndef TESTS_FUZZ_CALLS_H
 #define TESTS_FUZZ_CALLS_H
 
@@ -8,7 +9,14 @@
 
 #include "../../lib/storage/spool_internal.h"
 
-enum { CALLS = 3, CALLS_PIECE = 96, CALLS_PIECES = 3, CALLS_HELD = CALLS_PIECE * CALLS_PIECES };
+enum {
+	CALLS = 3,
+	CALLS_FILLER = 3,
+	CALLS_FILLERS = 3,
+	CALLS_PIECE = 96,
+	CALLS_PIECES = 3,
+	CALLS_HELD = CALLS_PIECE * CALLS_PIECES
+};
 
 typedef struct calls {
 	mem *disk;
@@ -29,7 +37,7 @@ typedef struct calls_found {
 /* The disk with all three, made once; numbers are from 0. */
 const mem *calls_disk(void);
 void calls_id(uint8_t id[16], unsigned n);
-/* The key that call n was given. */
+/* The key that call n was given, also the filler. */
 const uint8_t *calls_key(unsigned n);
 void calls_segment_path(unsigned n, char path[MEM_PATH]);
 int calls_open(calls *c);

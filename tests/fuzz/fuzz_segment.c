@@ -12,6 +12,12 @@
 
 enum { REPAIR_HEADER = 1, REPAIR_RECORDS = 2, SEAL = 4, LONG = 8, CAP = 16384, MIDDLE = 1 };
 
+/* Of the call that the record names; of the middle one if it names none. */
+static const uint8_t *key_of(const uint8_t *record)
+{
+	return calls_key(record[8] <= CALLS_FILLER ? record[8] : MIDDLE);
+}
+
 /* Open the seals of the records, so that changes are changes of what is coded. */
 static void unseal(uint8_t *buf, size_t size)
 {
@@ -23,7 +29,7 @@ static void unseal(uint8_t *buf, size_t size)
 
 		FUZZ_CHECK(crypto_aead_xchacha20poly1305_ietf_decrypt(body, NULL, NULL, body, r.cipher_size,
 		                                                      buf + at, RCO__SPOOL_REC_CRC_AT, r.nonce,
-		                                                      calls_key(MIDDLE)) == 0);
+		                                                      key_of(buf + at)) == 0);
 		at += rco__record_size(r.cipher_size);
 	}
 }
@@ -38,7 +44,7 @@ static void repair_record(uint8_t *p, size_t left, int sealed)
 	if (sealed && cipher >= RCO__SPOOL_SEAL)
 		(void)crypto_aead_xchacha20poly1305_ietf_encrypt(
 			p + RCO__SPOOL_REC_HEADER, NULL, p + RCO__SPOOL_REC_HEADER, cipher - RCO__SPOOL_SEAL, p,
-			RCO__SPOOL_REC_CRC_AT, NULL, p + 56, calls_key(MIDDLE));
+			RCO__SPOOL_REC_CRC_AT, NULL, p + 56, key_of(p));
 	rco__record_finish(p, cipher);
 }
 
@@ -131,6 +137,7 @@ static void live_with(calls *c, int third_too, int sealed, int long_too)
 		return;
 	}
 	calls_usable(c);
+	FUZZ_CHECK(calls_erase(c, CALLS_FILLER) == RCO_OK); /* leaves much room in all segments */
 	calls_maintain(c);
 	FUZZ_CHECK(look(c, third_too, sealed) == first);
 	calls_close(c);

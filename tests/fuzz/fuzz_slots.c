@@ -13,7 +13,7 @@ enum {
 	REPAIR_SLOTS = 2,
 	LONG = 4,
 	SLOT = RCO__SPOOL_SLOT,
-	VIEW = 5 * SLOT, /* the header and slots 0 to 3; calls are in 0 to 2 */
+	VIEW = 5 * SLOT, /* the header and slots 0 to 3, which are those of the calls */
 	WRAPPED_AT = 40,
 	META_AT = WRAPPED_AT + RCO_WRAPPED_KEY_MAX
 };
@@ -36,12 +36,14 @@ static void repair(uint8_t *buf, size_t size, unsigned how)
 /* Is the slot of call n as it was, and no other of that call? */
 static int untouched(const uint8_t *base, const uint8_t *buf, size_t size, unsigned n)
 {
-	size_t mine = (n + 1) * (size_t)SLOT, at;
+	size_t mine = SLOT, at;
 	uint8_t id[16];
 
+	calls_id(id, n);
+	while (mine < VIEW - SLOT && memcmp(base + mine + WRAPPED_AT - 16, id, 16) != 0)
+		mine += SLOT;
 	if (size < mine + SLOT || memcmp(base + mine, buf + mine, SLOT) != 0)
 		return 0;
-	calls_id(id, n);
 	for (at = SLOT; at + SLOT <= size; at += SLOT)
 		if (at != mine && memcmp(buf + at + WRAPPED_AT - 16, id, 16) == 0)
 			return 0;

@@ -150,7 +150,7 @@ coverage_one() {
     for file in $files; do
         printf '%-10s %-34s %s\n' "$name" "$file" "$(gcov -n -b -o "build/fuzz-lines/obj/$(dirname "$file")" "$file" |
             awk -v f="$file" '/^File/ { ours = index($0, f) } ours && /^Lines/ { l = $2 } ours && /^Branches/ { b = $2 }
-                ours && /^Taken/ { t = $3 }
+                ours && /^Taken/ { t = $4 }
                 END { sub("executed:", "", l); sub("executed:", "", b); sub("once:", "", t)
                       printf "lines %7s  branches taken %7s", l, t }')"
     done
