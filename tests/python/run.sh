@@ -14,6 +14,10 @@ python=/usr/bin/python3 # the one that Debian's python3-pytest is for
 "$python" -m venv --system-site-packages "$work/venv"
 cp -r examples/python "$work/package" # pip builds in the folder it is given
 "$work/venv/bin/pip" install --quiet --no-index --no-build-isolation --disable-pip-version-check "$work/package"
+# README's first lines of Python, as printed
+mkdir "$work/readme"
+awk '/^```/ { if (inside) exit; inside = $0 == "```python"; next } inside' README.md >"$work/readme/lines.py"
+(cd "$work/readme" && LD_LIBRARY_PATH=$work/usr/lib "$work/venv/bin/python" lines.py >said && grep -q gelöscht said)
 cp -r examples/python/tests "$work/tests"
 export HANDLERS=$PWD/examples/python
 cd "$work/tests"

@@ -81,6 +81,11 @@ step abi "headers alone as C and C++; header, map and library agree" \
 step install "install, build against it, uninstall" "${make[@]}" -s CC=gcc WERROR=1 B=build/gcc check-install
 step readme "the program of README.md as printed" "${make[@]}" -s CC=gcc WERROR=1 B=build/gcc check-readme
 step model "the Spin model, and three of its mutants" tests/model/run.sh --quick
+step python "the Python package against the installed library" env B=build/gcc RUN_MAKE="${make[*]} CC=gcc WERROR=1" tests/python/run.sh
+step agents "MCP, tool definitions and Node, with the platforms' own tools" \
+    env B=build/gcc RUN_MAKE="${make[*]} CC=gcc WERROR=1" tests/node/run.sh
+step webhook "the webhook with a real HTTP client" \
+    env B=build/gcc RUN_MAKE="${make[*]} CC=gcc WERROR=1" tests/e2e/webhook_check.sh
 step demo "make demo" run_demo
 
 echo
