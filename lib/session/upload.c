@@ -4,14 +4,14 @@
  * id, and only then the first byte; parts; the window of P14; permission by one
  * compare-and-swap of the latch; commit; that it was committed; the call record;
  * and at the end the buffer's copy goes. Whatever fails leads back to BEGIN for
- * that file, which first looks whether the file is there after all.
+ * that file, which is first given up, and then looked for after all.
  */
 #include "internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { BEGIN_HEAD = 0, BEGIN_ABORT = 1, BEGIN_BEGIN = 2 };
+enum { BEGIN_ABORT = 0, BEGIN_HEAD = 1, BEGIN_BEGIN = 2 };
 
 static int call_seal(rco_session *s, uint64_t op, rco_result *result)
 {
@@ -150,13 +150,25 @@ static int committed(rco_session *s, rco__copy *c, const rco_result *result)
 	return rco__journal_copy(s, RCO__CALL_COMMITTED, c, &lsn);
 }
 
-/* An upload that was begun before, by us or by a process that is gone: did it end well after all? */
+/*
+ * An upload that was begun before, by us or by a process that is gone: did it
+ * end well after all? Its commit may still be under way, so it is given up
+ * first: after that a file that is not there does not come any more.
+ */
 static int begin_again(rco_session *s, rco__copy *c)
 {
 	rco_result result;
 	int rc = RCO_OK;
 
-	if (s->step == BEGIN_HEAD) {
+	/* First the one that is known, then any: of a begin whose answer was lost the id is not known. */
+	while (rc == RCO_OK && s->step == BEGIN_ABORT) {
+		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
+		if (rc == RCO_OK && c->upload_id[0] == '\0')
+			s->step = BEGIN_HEAD;
+		if (rc == RCO_OK)
+			c->upload_id[0] = '\0';
+	}
+	if (rc == RCO_OK && s->step == BEGIN_HEAD) {
 		rc = rco__job_call(s, call_head, &result);
 		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT &&
 		    (c->size_bytes == 0 || result.size_bytes == c->size_bytes))
@@ -164,15 +176,7 @@ static int begin_again(rco_session *s, rco__copy *c)
 		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_UNKNOWN)
 			rc = rco__fail(RCO_E_UNCONFIRMED, "the store does not say whether %s exists", c->key);
 		if (rc == RCO_OK)
-			s->step = BEGIN_ABORT;
-	}
-	/* First the one that is known, then any: of a begin whose answer was lost the id is not known. */
-	while (rc == RCO_OK && s->step == BEGIN_ABORT) {
-		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
-		if (rc == RCO_OK && c->upload_id[0] == '\0')
 			s->step = BEGIN_BEGIN;
-		if (rc == RCO_OK)
-			c->upload_id[0] = '\0';
 	}
 	return rc;
 }

@@ -92,6 +92,42 @@ static void test_failing_backends(void **state)
 		}
 }
 
+/*
+ * A commit that answered too late may still take effect while the store is asked whether it did: the file must not
+ * be sent a second time.
+ */
+static void test_commit_lands_late(void **state)
+{
+	rco_session *s;
+	t_world w;
+	int i;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	w.fault.only_kind = RCO_KIND_AUDIO;
+	t_fault_set(&w.fault, T_COMMIT, T_HOLD, 1, 0);
+	t_fault_set(&w.fault, T_HEAD, T_DONE_HOLD, 1, 0);
+	s = t_call(&w, "late");
+	t_push(s, 0, 9, 0, 40);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	rco_session_free(s);
+	for (i = 0; i < 400 && t_fault_held(&w.fault, T_HEAD) == 0; i++)
+		t_advance(&w,
+		          1000); /* the commit is given up; the store has just looked, and answers in a moment */
+	assert_int_equal(t_fault_held(&w.fault, T_COMMIT), 1);
+	assert_int_equal(t_fault_held(&w.fault, T_HEAD), 1);
+	assert_int_equal(t_fault_release(&w.fault, T_COMMIT), RCO_E_STALE);
+	assert_int_equal(t_fault_release(&w.fault, T_HEAD), RCO_OK);
+	w.fault.only_kind = 0;
+	t_await(&w, "late", RCO_EVENT_STORED, 1);
+	t_await(&w, "late", RCO_EVENT_CALL_RECORD, 1);
+	assert_int_equal(t_fault_done(&w.fault, T_COMMIT), 2); /* the audio, and the call record */
+	assert_true(t_store_has_noise(&w, "late", "caller", 9, 40));
+	assert_int_equal(t_store_audio(&w), 1);
+	t_world_destroy(&w);
+}
+
 /* Overflow refuses frames and says so; those that were accepted are kept. */
 static void test_overflow_is_told(void **state)
 {
@@ -300,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bit_exact),
 		cmocka_unit_test(test_failing_backends),
+		cmocka_unit_test(test_commit_lands_late),
 		cmocka_unit_test(test_overflow_is_told),
 		cmocka_unit_test(test_killed_while_pushing),
 		cmocka_unit_test(test_killed_at_each_change),
