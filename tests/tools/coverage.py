@@ -31,6 +31,8 @@ ROOMS = [  # the first that matches; the second member says whether each branch 
     ("spool", True, r"lib/storage/spool.*"),
     ("storage", False, r"lib/storage/.*"),
     ("media", False, r"lib/media/.*"),
+    ("agent", False, r"lib/agent/.*"),
+    ("control", False, r"lib/control/.*"),
     ("base", False, r"lib/base/.*"),
 ]
 

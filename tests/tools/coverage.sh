@@ -13,18 +13,22 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 read -r -a make <<<"${RUN_MAKE:-make --no-print-directory}"
 out=build/coverage
+build=("${make[@]}" -s B="$out" CC=gcc CPPFLAGS=-DT_COVERAGE
+    CFLAGS='-O0 -g --coverage -fprofile-update=atomic -Wno-conversion')
 raw=$out/gcovr.json
 
+failed=0
 gather() {
     # Counts of an earlier run would be added to, and are wrong once the code has changed.
     find "$out" -name '*.gcda' -delete 2>/dev/null || true
     # Warnings are for the other builds: without an optimiser the vector intrinsics are macros that convert.
-    "${make[@]}" -s B="$out" CC=gcc CFLAGS='-O0 -g --coverage -fprofile-update=atomic -Wno-conversion' \
-        CPPFLAGS=-DT_COVERAGE unit
+    "${build[@]}" tests
+    "${build[@]}" unit || failed=1 # counted all the same
     gcovr --root . --gcov-executable gcov --no-markers --filter lib/ --json "$raw" "$out/obj/lib"
 }
 
 if [ -z "${COVERAGE_ONLY:-}" ]; then
     gather
 fi
-python3 tests/tools/coverage.py "$raw" tests/uncovered "$out/coverage.txt"
+python3 tests/tools/coverage.py "$raw" tests/uncovered "$out/coverage.txt" || failed=1
+exit "$failed"
