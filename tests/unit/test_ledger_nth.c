@@ -8,13 +8,17 @@
 #include "../support_ledger.h"
 
 /* So far apart are the two failures of a pair, at most. */
-enum { APART = T_SANITIZED ? 2 : 4 };
+enum { APART = T_SANITIZED ? 1 : 3 };
+
+/* What the folder holds at first: nothing; a file that is whole; one with a damaged entry. */
+enum { EMPTY, WHOLE, DAMAGED };
 
 enum { PLANTED = 3, OPEN_SUBJECT = 1, OPEN_TAG = 7000, FIRST = 10, LAST = 34, TAGS = 8000 };
 
 typedef struct story {
 	l_world w;
 	rco__fs under; /* the world's file system, which counts and does */
+	int began;     /* with what */
 	int operations, fail_at, fail_again;
 	int allocations, fail_alloc;
 	uint8_t durable[TAGS];
@@ -181,8 +185,7 @@ static void set_up_faults(story *s)
 	s->w.options.env.alloc.user_data = s;
 }
 
-/* What the story begins with: three entries of open subjects in the first file, the second one damaged, and one in
- * a second file. */
+/* Three entries of open subjects in the first file, and the second of them damaged if that is the story. */
 static void plant(story *s)
 {
 	char path[L_PATH];
@@ -190,11 +193,14 @@ static void plant(story *s)
 	size_t size;
 	uint32_t i;
 
-	s->w.options.file_bytes = RCO__LEDGER_FILE_MIN;
+	if (s->began == EMPTY)
+		return;
 	l_world_open(&s->w);
 	for (i = 0; i < PLANTED; i++)
 		(void)l_append(&s->w, 100 + i, 100 + i, 8, 0);
 	l_world_close(&s->w);
+	if (s->began == WHOLE)
+		return;
 	l_file(&s->w, 1, path);
 	bytes = l_slurp(path, &size);
 	bytes[RCO__LEDGER_HEADER_BYTES + rco__ledger_entry_bytes(8) + 20] ^= 1;
@@ -231,7 +237,7 @@ static void live(story *s)
 		assert_null(s->w.ledger);
 		return;
 	}
-	tell(s, OPEN_SUBJECT, OPEN_TAG, 40, 0, 1);
+	tell(s, OPEN_SUBJECT, OPEN_TAG, 2000, 0, 1); /* longer than the reserve of memory has room for */
 	for (i = FIRST; i < LAST; i++) {
 		tell(s, i, i * 2, 300, 0, 0);
 		tell(s, i, i * 2 + 1, 300, RCO__LEDGER_CLOSES, i % 6 == 0);
@@ -252,7 +258,7 @@ static void judge(story *s)
 	/* A file that could not be read at one start, but can at the next, is ended by what was written meanwhile:
 	 * its entries count, its damage no more. That takes two failures, of a read and of the same read in parts.
 	 */
-	int noticed = s->fail_again == 0;
+	int noticed = s->began == DAMAGED && s->fail_again == 0;
 	uint32_t i;
 
 	s->fail_at = s->fail_again = s->fail_alloc = 0;
@@ -267,7 +273,7 @@ static void judge(story *s)
 		if (s->durable[i * 2 + 1])
 			assert_false(l_is_open(&s->w, (uint8_t)i));
 	}
-	for (i = 0; i < PLANTED; i += 2) {
+	for (i = 0; s->began != EMPTY && i < PLANTED; i += 2) {
 		assert_true(l_times_seen(&s->w, 100 + i) >= 1);
 		assert_true(l_is_open(&s->w, (uint8_t)(100 + i)));
 	}
@@ -282,11 +288,12 @@ static void judge(story *s)
 }
 
 /* Once, with these failures; how many operations and allocations there were. */
-static void once(int fail_at, int fail_again, int fail_alloc, int *operations, int *allocations)
+static void once(int began, int fail_at, int fail_again, int fail_alloc, int *operations, int *allocations)
 {
 	story *s = calloc(1, sizeof *s);
 
 	assert_non_null(s);
+	s->began = began;
 	l_world_init(&s->w);
 	s->w.fs.skip_sync = 1;
 	set_up_faults(s);
@@ -303,60 +310,67 @@ static void once(int fail_at, int fail_again, int fail_alloc, int *operations, i
 	free(s);
 }
 
-/* Of the run in which nothing fails; a failure can only add a few. */
+/* Of the run in which nothing fails; a failure can add a few. */
 static int operations_at_all, allocations_at_all;
 
-static void it_goes_well_when_nothing_fails(void **state)
+static void count(int began)
 {
-	(void)state;
-	once(0, 0, 0, &operations_at_all, &allocations_at_all);
+	once(began, 0, 0, 0, &operations_at_all, &allocations_at_all);
 	print_message("%d operations, %d allocations\n", operations_at_all, allocations_at_all);
 	assert_true(operations_at_all > 60 && allocations_at_all > 60);
 }
 
 static void each_operation_fails(void **state)
 {
-	int n, operations, allocations, last = operations_at_all;
+	int began, n, operations, allocations;
 
 	(void)state;
-	for (n = 1; n <= last; n++) {
-		once(n, 0, 0, &operations, &allocations);
-		if (operations > last)
-			last = operations;
+	for (began = EMPTY; began <= DAMAGED; began++) {
+		count(began);
+		for (n = 1; n <= operations_at_all; n++) {
+			once(began, n, 0, 0, &operations, &allocations);
+			if (operations > operations_at_all)
+				operations_at_all = operations;
+		}
 	}
 }
 
 /* The second failure meets the answer to the first: what is done about a failing file fails too. */
 static void two_operations_fail(void **state)
 {
-	int n, apart, operations, allocations, last = operations_at_all;
+	int began, n, apart, operations, allocations;
 
 	(void)state;
-	for (n = 1; n <= last; n++) {
-		for (apart = 1; apart <= APART; apart++) {
-			once(n, n + apart, 0, &operations, &allocations);
-			if (operations > last)
-				last = operations;
+	for (began = WHOLE; began <= DAMAGED; began++) {
+		count(began);
+		for (n = 1; n <= operations_at_all; n++) {
+			for (apart = 1; apart <= APART; apart++) {
+				once(began, n, n + apart, 0, &operations, &allocations);
+				if (operations > operations_at_all)
+					operations_at_all = operations;
+			}
 		}
 	}
 }
 
 static void each_allocation_fails(void **state)
 {
-	int n, operations, allocations, last = allocations_at_all;
+	int began, n, operations, allocations;
 
 	(void)state;
-	for (n = 1; n <= last; n++) {
-		once(0, 0, n, &operations, &allocations);
-		if (allocations > last)
-			last = allocations;
+	for (began = EMPTY; began <= DAMAGED; began++) {
+		count(began);
+		for (n = 1; n <= allocations_at_all; n++) {
+			once(began, 0, 0, n, &operations, &allocations);
+			if (allocations > allocations_at_all)
+				allocations_at_all = allocations;
+		}
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_goes_well_when_nothing_fails),
 		cmocka_unit_test(each_operation_fails),
 		cmocka_unit_test(two_operations_fail),
 		cmocka_unit_test(each_allocation_fails),

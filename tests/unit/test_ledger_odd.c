@@ -4,8 +4,6 @@
 #include "../support.h"
 #include "../support_ledger.h"
 
-#include "../../lib/ledger/receipt.h"
-
 #include <dlfcn.h>
 #include <errno.h>
 
@@ -445,86 +443,240 @@ static void a_file_that_is_gone_is_deleted(void **state)
 	assert_int_equal(l_count(w->dir, ".rcol"), 1);
 }
 
-/* ---- receipts and their key ---- */
+static int (*table_write)(void *ctx, int fd, const void *buf, size_t size, uint64_t offset);
+static int entries_to_fail;
 
-static int verify_end(const char *end)
+/* Blank files and headers are written, entries are not. */
+static int write_no_entries(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
 {
-	static const char head[] = "{\"v\":1,\"receipt\":\"r\",\"call_id\":\"c\",\"source\":\"s\",\"status\":"
-				   "\"erased\",\"key\":\"k\",\"sig\":\"";
-	char json[512], zeros[89];
-	uint8_t key[32] = {0};
-
-	memset(zeros, 'A', sizeof zeros);
-	zeros[86] = zeros[87] = '=';
-	zeros[88 - (strlen(end) - 2)] = '\0'; /* as long as a receipt's end is, whatever is behind the text */
-	assert_true(snprintf(json, sizeof json, "%s%s%s", head, zeros, end) < (int)sizeof json);
-	return rco_receipt_verify(json, strlen(json), key, NULL);
+	if (offset >= RCO__LEDGER_HEADER_BYTES && entries_to_fail > 0) {
+		entries_to_fail--;
+		return rco__fail(RCO_E_IO, "injected: write of entries");
+	}
+	return table_write(ctx, fd, buf, size, offset);
 }
 
-static void a_receipt_ends_as_receipts_end(void **state)
+/* A broken disk is not filled with abandoned files: of those without a durable entry the last one is kept. */
+static void abandoned_files_do_not_pile_up(void **state)
 {
-	static const char array[] =
-		"[\"an array, long enough to hold a signature, which it does not: it is none at all; "
-		"and on it goes until it is long enough\"]";
-	char json[RCO_RECEIPT_JSON_MAX + 1], zeroed[512] = {0};
-	uint8_t key[32] = {0};
+	l_world *w = *state;
+	int i;
+
+	table_write = w->fs.table.write;
+	w->fs.table.write = write_no_entries;
+	l_world_open(w);
+	(void)l_append(w, 1, 11, 4, 0);
+	for (i = 0; i < 5; i++) {
+		entries_to_fail = 2;
+		assert_int_equal(rco__ledger_sync(w->ledger, 1), RCO_E_NOT_DURABLE);
+		assert_int_equal(entries_to_fail, 0);
+		assert_int_equal(l_count(w->dir, ".rcol"), 1);
+	}
+	assert_int_equal(rco__ledger_sync(w->ledger, 1), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".rcol"), 2);
+	/* The last one goes with retention; the next abandoned one does not look for it. */
+	(void)l_append(w, 1, 12, 4, RCO__LEDGER_CLOSES);
+	assert_int_equal(rco__ledger_sync(w->ledger, 2), RCO_OK);
+	w->now_us += 7200ll * 1000000;
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".rcol"), 1);
+	while (w->ledger->offset + 400 <= w->ledger->file_bytes) {
+		(void)l_append(w, 3, 30, 300, 0);
+		assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	}
+	entries_to_fail = 2;
+	(void)l_append(w, 4, 40, 900, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_E_NOT_DURABLE);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	(void)l_append(w, 1, 11, 4, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	l_world_close(w);
+	l_world_open(w);
+	assert_true(l_times_seen(w, 11) >= 1 && l_times_seen(w, 40) >= 1);
+	assert_int_equal(w->report.damaged, 0);
+}
+
+/* Memory runs out in the middle of a replay: no start without all that is open. */
+static int hungry(const rco__ledger_entry *entry, void *user_data)
+{
+	(void)entry;
+	((l_world *)user_data)->no_memory = 1;
+	return 0;
+}
+
+static void a_replay_without_memory_is_no_start(void **state)
+{
+	l_world *w = *state;
+	uint32_t i;
+
+	l_world_open(w);
+	for (i = 0; i < 60; i++)
+		(void)l_append(w, 1000 + i, i, 4, 0);
+	l_world_close(w);
+	assert_int_equal(rco__ledger_open(&w->options, hungry, w, NULL, &w->ledger), RCO_E_NO_MEMORY);
+	assert_null(w->ledger);
+	w->no_memory = 0;
+	l_world_open(w);
+	assert_int_equal(w->ledger->subjects.count, 60);
+}
+
+static void many_files_are_read_again(void **state)
+{
+	l_world *w = *state;
+	uint32_t i;
+
+	w->options.keep_for_ever = 1;
+	l_world_open(w);
+	for (i = 0; i < 500; i++)
+		(void)l_append(w, 1000 + i, 1000 + i, 300, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, 500), RCO_OK);
+	assert_true(w->ledger->file_count > 16); /* the list has grown */
+	l_world_close(w);
+	l_world_open(w);
+	assert_int_equal(w->report.entries, 500);
+	assert_int_equal(w->report.damaged, 0);
+}
+
+static size_t most_read;
+static int (*table_read)(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got);
+
+static int read_short(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
+{
+	return table_read(ctx, fd, buf, size < most_read ? size : most_read, offset, got);
+}
+
+/* A read that gives less, and no error: the blocks are then read one by one. */
+static void short_reads_forget_nothing(void **state)
+{
+	l_world *w = *state;
+	uint32_t i;
+
+	l_world_open(w);
+	for (i = 0; i < 20; i++)
+		(void)l_append(w, i + 1, i, 100, 0);
+	l_world_close(w);
+	table_read = w->fs.table.read;
+	w->fs.table.read = read_short;
+	most_read = 4096;
+	l_world_open(w);
+	assert_int_equal(w->report.entries, 20);
+	assert_int_equal(w->report.damaged, 0);
+	for (i = 0; i < 20; i++)
+		assert_true(l_is_open(w, (uint8_t)(i + 1)));
+}
+
+/* Retention meets an old file that somebody cut or altered, its checksums in order: it stays. */
+static void an_altered_file_is_not_deleted(void **state)
+{
+	l_world *w = *state;
+	char path[L_PATH];
+	uint8_t *bytes;
+	size_t size;
+	uint32_t i;
+	int cut;
+
+	w->options.retention_s = 0;
+	for (cut = 0; cut < 2; cut++) {
+		l_world_open(w);
+		(void)l_append(w, 1, 1, 8, 0);
+		(void)l_append(w, 2, 2, 8, 0);
+		for (i = 0; i < 60; i++)
+			(void)l_append(w, 100, 100, 300, RCO__LEDGER_CLOSES);
+		assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+		l_file(w, 1, path);
+		bytes = l_slurp(path, &size);
+		bytes[FIRST + ENTRY + 24] ^= 1; /* when it was */
+		rco__put32(bytes + FIRST + 2 * ENTRY - 4, rco__crc32c(0, bytes + FIRST + ENTRY, ENTRY - 4));
+		if (!cut)
+			l_spill(path, bytes, size);
+		else
+			assert_int_equal(truncate(path, (off_t)size - 8), 0);
+		free(bytes);
+		assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+		assert_int_equal(access(path, F_OK), 0);
+		l_world_close(w);
+		l_world_open(w);
+		assert_int_equal(w->report.quarantined, 1);
+		assert_true(l_is_open(w, 1) && l_is_open(w, 2));
+		l_world_close(w);
+		l_empty(w->dir);
+		l_empty(w->quarantine);
+	}
+}
+
+static void the_table_of_subjects_has_room_made_first(void **state)
+{
+	rco__ledger_subjects none = {0};
+	uint8_t id[16] = {1};
 
 	(void)state;
-	assert_int_equal(verify_end("\"}"), RCO_E_SIGNATURE); /* well formed, and signed by nobody */
-	assert_int_equal(verify_end("\" }"), RCO_E_CORRUPT);
-	assert_int_equal(rco_receipt_verify(array, sizeof array - 1, key, NULL), RCO_E_CORRUPT);
-	assert_non_null(strstr(rco_error_detail(), "no JSON object"));
-	memset(json, 'x', sizeof json);
-	assert_int_equal(rco_receipt_verify(json, RCO_RECEIPT_JSON_MAX, key, NULL), RCO_E_CORRUPT);
-	/* bytes that are no receipt */
-	assert_int_equal(rco_receipt_to_json((const rco_receipt *)(void *)zeroed, NULL, 0, NULL), RCO_E_HANDLE);
+	assert_null(rco__ledger_subjects_add(&none, id, 1));
+	assert_null(rco__ledger_subjects_find(&none, id));
 }
 
-static int open_key(l_world *w)
+/* A folder whose path has exactly this length, below the world's. */
+static void deep_folder(const l_world *w, size_t length, char out[4096])
 {
-	rco__signer *signer;
-	int rc = rco__signer_open(&w->options.env, w->dir, w->quarantine, &signer);
+	size_t at = strlen(w->root), step;
 
-	rco__signer_unref(signer);
-	return rc;
-}
-
-/* Key files with a right checksum that this library did not write, and one that is too long to be one. */
-static void odd_keys_are_set_aside(void **state)
-{
-	static const struct {
-		size_t size;
-		uint16_t version;
-	} cases[] = {{48, 0}, {52, 1}, {4096, 1}, {5000, 1}};
-	l_world *w = *state;
-	uint8_t bytes[5000] = "RCOSIGN1";
-	char path[L_PATH];
-	size_t i;
-
-	assert_int_equal(mkdir(w->dir, 0700), 0);
-	l_path(path, w->dir, "signing.key");
-	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		rco__put16(bytes + 8, cases[i].version);
-		rco__put32(bytes + cases[i].size - 4, rco__crc32c(0, bytes, cases[i].size - 4));
-		l_spill(path, bytes, cases[i].size);
-		memset(bytes + 10, 0, sizeof bytes - 10);
-		assert_int_equal(open_key(w), RCO_OK);
-		assert_int_equal(l_count(w->quarantine, NULL), i + 1);
-		w->now_us++;
+	memcpy(out, w->root, at + 1);
+	while (at < length) {
+		step = length - at > 210 ? 200 : length - at;
+		out[at] = '/';
+		memset(out + at + 1, 'd', step - 1);
+		at += step;
+		out[at] = '\0';
+		assert_int_equal(mkdir(out, 0700), 0);
 	}
-	l_empty(w->quarantine);
-	(void)rmdir(w->quarantine);
-	/* Nowhere to set it aside: no new key is made over it. */
-	l_spill(w->quarantine, (const uint8_t *)"a file", 6);
-	l_spill(path, bytes, 48);
-	assert_int_not_equal(open_key(w), RCO_OK);
-	assert_int_equal(unlink(w->quarantine), 0);
-	assert_int_equal(l_count(w->dir, NULL), 1);
-	/* A key that cannot be read is no damaged one. */
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_not_equal(open_key(w), RCO_OK);
-	assert_int_equal(rmdir(path), 0);
+}
+
+static void remove_deep_folder(const l_world *w, char path[4096])
+{
+	while (strlen(path) > strlen(w->root)) {
+		assert_int_equal(rmdir(path), 0);
+		*strrchr(path, '/') = '\0';
+	}
+}
+
+static void touch_in(const char *folder, const char *name, int there)
+{
+	int dir = open(folder, O_RDONLY | O_DIRECTORY), fd;
+
+	assert_true(dir >= 0);
+	if (there) {
+		fd = openat(dir, name, O_WRONLY | O_CREAT, 0600);
+		assert_true(fd >= 0);
+		assert_int_equal(close(fd), 0);
+	} else {
+		assert_int_equal(unlinkat(dir, name, 0), 0);
+	}
+	assert_int_equal(close(dir), 0);
+}
+
+/* Whichever name it is that does not fit behind the folder's, the answer says so, and nothing is left there. */
+static void a_folder_with_too_long_a_path(void **state)
+{
+	static const char old[] = "0000000000000001.rcol", tmp[] = "a-name-of-some-length-that-does-not-fit.tmp";
+	l_world *w = *state;
+	char path[4096];
+	size_t i;
+	static const size_t lengths[] = {4075, 4086}; /* room for a spare's name; for none */
+
+	w->options.dir = path;
+	for (i = 0; i < 2; i++) {
+		deep_folder(w, lengths[i], path);
+		assert_int_equal(l_try_open(w), RCO_E_LIMIT);
+		assert_int_equal(l_count(path, NULL), 0);
+		touch_in(path, old, 1);
+		touch_in(path, tmp, 1);
+		assert_int_equal(l_try_open(w), RCO_E_LIMIT);
+		assert_null(w->ledger);
+		assert_int_equal(l_count(path, NULL), 2);
+		touch_in(path, old, 0);
+		touch_in(path, tmp, 0);
+		remove_deep_folder(w, path);
+	}
+	w->options.dir = w->dir;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -546,8 +698,13 @@ int main(void)
 		TEST(only_one_maintains),
 		TEST(a_damaged_file_that_stays_is_not_deleted),
 		TEST(a_file_that_is_gone_is_deleted),
-		TEST(a_receipt_ends_as_receipts_end),
-		TEST(odd_keys_are_set_aside),
+		TEST(abandoned_files_do_not_pile_up),
+		TEST(a_replay_without_memory_is_no_start),
+		TEST(many_files_are_read_again),
+		TEST(short_reads_forget_nothing),
+		TEST(an_altered_file_is_not_deleted),
+		TEST(the_table_of_subjects_has_room_made_first),
+		TEST(a_folder_with_too_long_a_path),
 	};
 
 	return cmocka_run_group_tests_name("ledger, odd", tests, NULL, NULL);
