@@ -768,13 +768,14 @@ RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
  * Register a copy of the recording, or something derived from it, that the
  * library did not make: it is erased with the call. After an opt-out it is
  * erased at once (audio, and the kinds of `erase_kinds`), for as long as the
- * call is remembered.
+ * call is remembered. Durable on return: blocks for one group commit.
  * @param kind one of RCO_KIND_...
  * @param location what the deletion backend understands: for the directory
  *   backend an absolute path; 1 to 1023 bytes
  * @param version the store's version id, or NULL for all versions
  * @return #RCO_OK registered (or, after an opt-out, its erasure begun);
- *   #RCO_E_INVALID; #RCO_E_ENDED when the call is stored; #RCO_E_NO_MEMORY
+ *   #RCO_E_INVALID; #RCO_E_ENDED when the call is stored; #RCO_E_NO_MEMORY;
+ *   #RCO_E_IO, #RCO_E_NO_SPACE registered, but a crash could lose it: call again
  * @since 0.1.0
  */
 RCO_API int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location,

@@ -140,6 +140,7 @@ static int register_artifact(rco_session *s, uint32_t kind, const char *location
 {
 	const rco__env *env = &s->engine->env;
 	rco__copy *copy = rco__copy_new(env, kind, RCO_STORE_HOST, location, version != NULL ? version : "");
+	uint64_t lsn = 0;
 	uint32_t latch;
 	int rc = RCO_OK;
 
@@ -160,8 +161,8 @@ static int register_artifact(rco_session *s, uint32_t kind, const char *location
 		               s->call_id);
 		goto out;
 	}
-	/* Known to the next process before the host is told: a crash must not lose a copy. */
-	rc = rco__journal_copy(s, RCO__CALL_ARTIFACT, copy, NULL);
+	/* Known to the next process before the host is told: neither crash nor power cut may lose a copy. */
+	rc = rco__journal_copy(s, RCO__CALL_ARTIFACT, copy, &lsn);
 	if (rc != RCO_OK)
 		goto out;
 	if (latch & RCO__LATCH_OPTED_OUT) {
@@ -177,7 +178,7 @@ out:
 	if (copy != NULL)
 		rco__copy_free(env, copy);
 	if (rc == RCO_OK)
-		rc = rco__ledger_write(s->engine->calls);
+		rc = rco__ledger_sync(s->engine->calls, lsn);
 	rco__session_wake(s);
 	return rc;
 }

@@ -212,6 +212,29 @@ static void test_an_upload_nobody_knows_is_aborted(void **state)
 	assert_true(struck > 3);
 }
 
+/* A copy that was registered is erased with its call, though the power was cut before the opt-out or after it. */
+static void test_a_registered_copy_survives_a_power_cut(void **state)
+{
+	const w_scenario s = {
+		"a copy is registered",
+		{.seed = 1},
+		{{W_DO_OPEN, 0, 0},
+	         {W_DO_CREATE, 0, 0},
+	         {W_DO_LEG, 0, 0},
+	         {W_DO_START, 0, 0},
+	         {W_DO_PUSH, 0, 3},
+	         {W_DO_ARTIFACT, 0, 0},
+	         {W_DO_OBJECT, 0, 0}},
+	};
+	w_world *world = w_scenario_play(&s);
+	const w_moment m = {.position = w_position(world), .crash = W_CRASH_POWER};
+
+	(void)state;
+	assert_int_equal(w_notes_at(world, m.position)->call[0].artifacts, 1);
+	assert_int_equal(judge_moment(world, &s, &m), 0);
+	w_world_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_crashes),
 		cmocka_unit_test(test_an_upload_nobody_knows_is_aborted),
+		cmocka_unit_test(test_a_registered_copy_survives_a_power_cut),
 	};
 
 	return cmocka_run_group_tests_name("world", tests, NULL, NULL);

@@ -47,15 +47,6 @@ static w_owed owed_for(const w_world *world, const w_call_note *n)
 
 /* ---- gone ---- */
 
-static int files_of(w_world *world, uint32_t call, w_store_seen *seen)
-{
-	char id[RCO_ID_TEXT + 1];
-
-	rco__uuid_text(world->notes.call[call].recording_id, id);
-	w_count(world, id, world->setup.flags & W_ZST ? ".wav.zst" : ".wav", seen);
-	return seen->versions > 0;
-}
-
 static void check_artifacts_gone(w_world *world, w_verdict *v, uint32_t call)
 {
 	const w_call_note *n = &world->notes.call[call];
@@ -70,6 +61,21 @@ static void check_artifacts_gone(w_world *world, w_verdict *v, uint32_t call)
 		if (seen.versions + seen.markers > 0 || w_disk_file(world->disk, key, &size) != NULL)
 			w_fault_found(v, "P4: %s is there", key);
 	}
+}
+
+/* What may go the one way or the other: which way did it go? */
+static w_owed asked(w_world *world, uint32_t call)
+{
+	rco_receipt *r = NULL;
+	char id[16];
+	w_owed owed;
+
+	(void)snprintf(id, sizeof id, "call-%u", (unsigned)call);
+	if (rco_engine_receipt(world->engine, id, &r) != RCO_OK)
+		return OWED_KEPT;
+	owed = rco_receipt_status(r) == RCO_STATUS_HELD ? OWED_KEPT : OWED_GONE;
+	rco_receipt_free(r);
+	return owed;
 }
 
 static void check_receipt(w_world *world, w_verdict *v, uint32_t call)
@@ -101,7 +107,7 @@ static void check_gone(w_world *world, w_verdict *v, uint32_t call)
 		return;
 	v->erased++;
 	rco__uuid_text(n->recording_id, id);
-	(void)files_of(world, call, &seen);
+	w_count(world, id, world->setup.flags & W_ZST ? ".wav.zst" : ".wav", &seen);
 	if (seen.versions + seen.markers + seen.uploads + seen.parts > 0)
 		w_fault_found(v, "P4: of call-%u there are %zu versions, %zu markers, %zu uploads and %zu parts",
 		              call, seen.versions, seen.markers, seen.uploads, seen.parts);
@@ -229,7 +235,6 @@ static void look_everywhere(w_world *world, w_verdict *v, const w_owed owed[W_CA
 static void judge(w_world *world, w_verdict *v)
 {
 	w_owed owed[W_CALLS];
-	w_store_seen seen;
 	uint32_t c;
 
 	if (!w_settle(world))
@@ -239,7 +244,7 @@ static void judge(w_world *world, w_verdict *v)
 
 		owed[c] = owed_for(world, n);
 		if (owed[c] == OWED_WHOLLY)
-			owed[c] = n->known && files_of(world, c, &seen) ? OWED_KEPT : OWED_GONE;
+			owed[c] = asked(world, c);
 		if (owed[c] == OWED_GONE && n->known)
 			check_receipt(world, v, c);
 		check_unborn(world, v, c);
