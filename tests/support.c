@@ -194,7 +194,7 @@ void t_world_init(t_world *w, uint32_t flags)
 	t_join(w->artifacts, sizeof w->artifacts, w->root, "artifacts");
 	assert_int_equal(mkdir(w->artifacts, 0700), 0);
 	if (flags & T_SHARED)
-		t_tempdir("/dev/shm", w->rings, sizeof w->rings);
+		t_tempdir(t_shm(), w->rings, sizeof w->rings);
 	t_clock_init(&w->clock);
 	t_events_init(&w->events);
 	t_fault_init(&w->fault);

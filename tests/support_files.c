@@ -18,6 +18,13 @@ void t_join(char *out, size_t size, const char *dir, const char *name)
 		abort();
 }
 
+const char *t_shm(void)
+{
+	const char *instead = getenv("T_SHM");
+
+	return instead != NULL && instead[0] != '\0' ? instead : "/dev/shm";
+}
+
 void t_tempdir(const char *under, char *out, size_t size)
 {
 	const char *base = under != NULL ? under : getenv("TMPDIR");

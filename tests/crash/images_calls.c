@@ -69,7 +69,7 @@ static void need_rings_folder(void)
 {
 	if (rings_folder[0] != '\0')
 		return;
-	t_tempdir("/dev/shm", rings_folder, sizeof rings_folder);
+	t_tempdir(t_shm(), rings_folder, sizeof rings_folder);
 	if (atexit(remove_rings_folder) != 0)
 		abort();
 }

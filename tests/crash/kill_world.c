@@ -90,7 +90,7 @@ void k_world_make(k_world *w, const char *under, k_script script, uint64_t seed)
 	w->notes->script = script;
 	w->notes->lives = 1;
 	if (strncmp(w->root, "/dev/shm/", 9) != 0)
-		make_temp("/dev/shm", w->notes->rings, sizeof w->notes->rings);
+		make_temp(t_shm(), w->notes->rings, sizeof w->notes->rings);
 	name_parts(w);
 	if (w->notes->rings[0] == '\0' && mkdir(w->rings, 0700) != 0)
 		k_die("mkdir %s: %s", w->rings, strerror(errno));
