@@ -46,8 +46,8 @@ void __gcov_dump(void);
 
 /* ---- folders and files ---- */
 
-/* Shared memory for folders: /dev/shm, or a folder in there that $T_SHM names, by whoever has to clean up after tests
- * that were killed. */
+/* Shared memory for folders: /dev/shm, or a folder in there that $T_SHM names, by whoever has to clean up after
+ * tests that were killed. */
 const char *t_shm(void);
 /* Make an empty folder below `under` ($TMPDIR or /tmp if NULL); its path goes to out. */
 void t_tempdir(const char *under, char *out, size_t size);

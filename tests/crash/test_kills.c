@@ -29,8 +29,7 @@ static void test_random_kills(void **state)
 
 	(void)state;
 	for (i = 0; i < ROUNDS; i++) {
-		assert_int_equal(k_random_round(t_shm(), (uint64_t)getpid() * 1000 + i, WITHIN_US, &kills, &v),
-		                 0);
+		assert_int_equal(k_random_round(t_shm(), (uint64_t)getpid() * 1000 + i, WITHIN_US, &kills, &v), 0);
 		sum.calls += v.calls;
 		sum.erased += v.erased;
 		sum.frames += v.frames;
