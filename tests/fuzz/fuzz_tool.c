@@ -67,7 +67,7 @@ static void check_same(const rco__message *a, const char *json, size_t size)
 static void one(const uint8_t *data, size_t size)
 {
 	uint32_t dialect = size > 0 ? data[0] % DIALECTS : 0;
-	char *exact = malloc(size > 1 ? size - 1 : 1);
+	char *exact = calloc(size > 1 ? size - 1 : 1, 1);
 	size_t n = size > 1 ? size - 1 : 0;
 	json_t *json;
 	rco__message m;
