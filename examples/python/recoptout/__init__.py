@@ -16,23 +16,34 @@ The package is a binding to ``librecoptout.so.1`` and needs nothing but that lib
 """
 
 from ._version import VERSION as __version__
-from .errors import (
-    BackendError,
-    CallEnded,
-    CallExists,
-    NotAvailable,
-    NotDurable,
-    NotFound,
-    OptedOut,
-    RecoptoutError,
-    WaitTimeout,
-)
-from .agent import Phrasebook, ToolAnswer, claims, languages, sentence
-from .engine import Engine, Pending
-from .events import Event, EventStream
-from .receipt import Receipt, verify_receipt
-from .session import Session
-from .storage import PENDING, BufferBackend, Chunk, DeletionBackend, FileObject, Recording, UploadBackend
+from ._library import missing
+
+if missing is None:
+    from .errors import (
+        BackendError,
+        CallEnded,
+        CallExists,
+        NotAvailable,
+        NotDurable,
+        NotFound,
+        OptedOut,
+        RecoptoutError,
+        WaitTimeout,
+    )
+    from .agent import Phrasebook, ToolAnswer, claims, languages, sentence
+    from .engine import Engine, Pending
+    from .events import Event, EventStream
+    from .receipt import Receipt, verify_receipt
+    from .session import Session
+    from .storage import PENDING, BufferBackend, Chunk, DeletionBackend, FileObject, Recording, UploadBackend
+else:
+
+    def __getattr__(name: str) -> object:
+        """All but the socket's client needs the library: whoever asks for it is told where it was looked for."""
+        if name in __all__:
+            raise missing
+        raise AttributeError(name)
+
 
 __all__ = [
     "BackendError",

@@ -41,12 +41,16 @@ RECEIPT_JSON_MAX = 4096
 CONFIRM_DONE, CONFIRM_GONE, CONFIRM_PRESENT = 1, 2, 3
 
 
+class LibraryMissing(ImportError):
+    """librecoptout is not installed. :mod:`recoptout.control` works without it."""
+
+
 def _load() -> ctypes.CDLL:
     name = os.environ.get("RECOPTOUT_LIBRARY") or ctypes.util.find_library("recoptout") or f"librecoptout.so.{ABI}"
     try:
         return ctypes.CDLL(name)
     except OSError as why:
-        raise ImportError(
+        raise LibraryMissing(
             f"{name} cannot be loaded ({why}). Install librecoptout (make install), or say where it is with "
             "RECOPTOUT_LIBRARY=/path/to/librecoptout.so.1"
         ) from why

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import struct
+import sys
 from typing import Any, Deque, Dict, Iterator, List, Optional, Union
 
 LINE_MAX = 65536
@@ -137,3 +138,40 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_USAGE = """usage: python3 -m recoptout.control SOCKET hello | pending | events [CALL_ID] | status CALL_ID | opt-out CALL_ID
+
+Prints what the engine answers, a line of JSON each. Exit code 1 if it answered an error, 2 if it could not be asked."""
+
+
+def main(arguments: List[str]) -> int:
+    """The command line, for whoever has to look at night."""
+    commands = {"hello": 0, "pending": 0, "events": (0, 1), "status": 1, "opt-out": 1}
+    if len(arguments) < 2 or arguments[1] not in commands:
+        print(_USAGE, file=sys.stderr)
+        return 2
+    path, command, rest = arguments[0], arguments[1], arguments[2:]
+    if len(rest) not in (commands[command] if isinstance(commands[command], tuple) else (commands[command],)):
+        print(_USAGE, file=sys.stderr)
+        return 2
+    try:
+        with Client(path) as client:
+            if command == "events":
+                for event in client.events(*rest):
+                    print(json.dumps(event), flush=True)
+            else:
+                print(json.dumps(client.request(command.replace("-", "_"), call_id=rest[0] if rest else None)))
+    except ControlError as why:
+        print(json.dumps(why.answer))
+        return 1
+    except OSError as why:
+        print(f"{path}: {why}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 """Tool calls, sentences, claims, and the door for other processes."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -113,6 +114,36 @@ def test_control(engine, tmp_path):
     assert not path.exists()
     with pytest.raises(OSError):
         Client(path)
+
+
+def test_control_needs_no_library(engine, tmp_path):
+    tmp_path.chmod(0o700)
+    engine.serve(tmp_path / "sock")
+
+    def ask(*arguments):
+        environment = dict(os.environ, RECOPTOUT_LIBRARY="/nonexistent/librecoptout.so.1")
+        done = subprocess.run(
+            [sys.executable, "-m", "recoptout.control", str(tmp_path / "sock"), *arguments],
+            capture_output=True, text=True, timeout=60, env=environment,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, _ = ask("opt-out", "from a shell")
+    assert code == 0 and json.loads(out)["status"] == "not_recording"
+    assert ask("pending")[0] == 0
+    code, out, _ = ask("status", "nobody")
+    assert code == 1 and json.loads(out)["error"] == "RCO_E_NOT_FOUND"
+    assert ask("dance")[0] == 2 and ask("status")[0] == 2 and ask()[0] == 2
+    engine.close()
+    assert ask("hello")[0] == 2
+
+
+def test_without_the_library_it_is_said_where_it_was_looked_for():
+    environment = dict(os.environ, RECOPTOUT_LIBRARY="/nonexistent/librecoptout.so.1")
+    done = subprocess.run(
+        [sys.executable, "-c", "from recoptout import Engine"], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 1 and "/nonexistent/librecoptout.so.1" in done.stderr
 
 
 EXIT = """
