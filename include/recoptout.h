@@ -775,7 +775,7 @@ RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
  * @param version the store's version id, or NULL for all versions
  * @return #RCO_OK registered (or, after an opt-out, its erasure begun);
  *   #RCO_E_INVALID; #RCO_E_ENDED when the call is stored; #RCO_E_NO_MEMORY;
- *   #RCO_E_IO, #RCO_E_NO_SPACE registered, but a crash could lose it: call again
+ *   #RCO_E_NOT_DURABLE registered, but a crash could lose it: call again
  * @since 0.1.0
  */
 RCO_API int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location,

@@ -229,6 +229,9 @@ void rco__rings_wipe(rco_session *s)
 
 		if (ring == NULL)
 			continue;
+		/* Between the latch and the stop in the gate a frame may still be accepted: then once more. */
+		if (!(rco__gate_load(&ring->gate) & RCO__GATE_STOP))
+			all = 0;
 		/* A thread that is still inside is not to be disturbed; its ring is wiped with the next step. */
 		if (rco__ring_busy(ring))
 			all = 0;

@@ -486,10 +486,10 @@ uint32_t rco__status(const rco_session *session); /* lock held */
 /* Lock held: the wall clock, but never before what the receipt says already. */
 int64_t rco__receipt_now(const rco_session *session);
 int rco__opt_out_latch(rco_session *session, const char *source); /* lock held */
-int rco__tombstone(rco_session *session);      /* no lock: append if need be, sync, publish; RCO_OK when durable */
-int rco__prebirth_apply(rco_session *session); /* P12: an opt-out that waits for this call id */
+int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, publish; RCO_OK when durable */
+void rco__prebirth_apply(rco_session *session); /* reg_lock held: an opt-out that waits for this call id (P12) */
 void rco__prebirth_expire(rco_engine *engine);
-int rco__opt_out_born(rco_session *session, const rco__receipt_data *data); /* lock held: P12 */
+void rco__opt_out_born(rco_session *session, const rco__receipt_data *data); /* lock held: P12 */
 
 /* ---- journal.c: what is written to ledger and calls journal ---- */
 enum {

@@ -512,7 +512,7 @@ int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **re
 }
 
 /* Lock held: the session is born opted out, with the receipt that was given then. */
-int rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
+void rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 {
 	uint8_t recording_id[16];
 
@@ -521,39 +521,42 @@ int rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 	s->receipt = *data;
 	memcpy(s->receipt.recording_id, recording_id, 16);
 	s->receipt.call_id = s->call_id;
+	s->receipt.facts |= s->recovered ? RCO_FACT_RECOVERED : 0u;
 	if (s->hold)
 		s->receipt.facts |= RCO_FACT_HELD;
 	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 	rco__gates_set(s);
 	rco__event_queue(s, RCO_EVENT_OPTED_OUT, 0, 0, "asked by %s before the call was known", data->source);
-	return rco__journal_tombstone(s, 0, &s->tomb_lsn);
+	/* If it cannot be queued, what was durable stays so, and the next process puts the two together again. */
+	(void)rco__journal_tombstone(s, 0, &s->tomb_lsn);
 }
 
-int rco__prebirth_apply(rco_session *s)
+/*
+ * Is this the call that the opt-out waited for? One that an earlier process left
+ * is, if it is younger; and it has no legs, since nobody could add one.
+ */
+static int is_meant(const rco_session *s, const rco__prebirth *p)
+{
+	return !s->recovered || (s->created_us >= p->receipt.requested_us && atomic_load(&s->n_legs) == 0);
+}
+
+/* reg_lock held: whoever finds the call by its id finds it opted out, with the one receipt there is. */
+void rco__prebirth_apply(rco_session *s)
 {
 	rco_engine *engine = s->engine;
-	rco__prebirth *p;
-	int rc;
+	rco__prebirth *p = rco__map_get(&engine->prebirth, s->call_id, strlen(s->call_id));
 
-	(void)pthread_mutex_lock(&engine->reg_lock);
-	p = rco__map_remove(&engine->prebirth, s->call_id, strlen(s->call_id));
-	(void)pthread_mutex_unlock(&engine->reg_lock);
-	if (p == NULL)
-		return RCO_OK;
-	if (p->expires_mono_us > rco__mono_us(&engine->env)) {
-		(void)pthread_mutex_lock(&s->lock);
-		rc = rco__opt_out_born(s, &p->receipt);
-		(void)pthread_mutex_unlock(&s->lock);
-		if (rc != RCO_OK) /* what was durable stays so; the worker writes it again */
-			rco__log(&engine->env, RCO_LOG_WARN, "%s: %s", s->call_id, rco_error_detail());
-	} else {
-		uint64_t lsn;
-
-		(void)rco__journal_mark(engine, &p->receipt, RCO__OPT_EXPIRED, RCO__LEDGER_CLOSES, p->expires_us,
-		                        &lsn);
+	if (p == NULL || (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) || !is_meant(s, p))
+		return;
+	if (p->expires_mono_us <= rco__mono_us(&engine->env)) {
+		prebirth_end(engine, p);
+		return;
 	}
+	(void)rco__map_remove(&engine->prebirth, s->call_id, strlen(s->call_id));
+	(void)pthread_mutex_lock(&s->lock);
+	rco__opt_out_born(s, &p->receipt);
+	(void)pthread_mutex_unlock(&s->lock);
 	rco__release(&engine->env, p);
-	return RCO_OK;
 }
 
 /* Those past their time go; those not yet durable are tried again. */

@@ -38,6 +38,7 @@ int rco__registry_add(rco_session *s)
 		s->registered = 1;
 		if (before != NULL)
 			before->registered = 0;
+		rco__prebirth_apply(s);
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	if (rc == RCO_OK && before != NULL)

@@ -216,8 +216,6 @@ int rco_session_create(rco_engine *engine, const rco_session_options *options, r
 	s->recorder = recorder;
 	s->recorder_user_data = o.recorder_user_data;
 	rc = rco__registry_add(s);
-	if (rc == RCO_OK)
-		rc = rco__prebirth_apply(s);
 	if (rc != RCO_OK) {
 		rco__registry_forget(s);
 		atomic_store(&s->magic, RCO__MAGIC_DEAD);

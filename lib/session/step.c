@@ -17,6 +17,17 @@ static int ended(rco_session *s)
 	return atomic_load(&s->ended) != 0;
 }
 
+/* Whoever ends the call holds the lock until its gates are shut: seen under the lock, no frame comes after it. */
+static int ended_and_shut(rco_session *s)
+{
+	int yes;
+
+	(void)pthread_mutex_lock(&s->lock);
+	yes = s->ended != 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
 static int durable(rco_session *s)
 {
 	int yes;
@@ -182,7 +193,7 @@ static int live(rco_session *s, int64_t now)
 	if (rc != RCO_OK)
 		return rc;
 	atomic_store(&s->attempt, 0);
-	if (!ended(s)) {
+	if (!ended_and_shut(s)) {
 		/* On the beat that all calls share, so that one flush serves them all. */
 		s->retry_us = atomic_load(&s->n_legs) > 0 ? (now / beat + 1) * beat : RCO__NEVER;
 		return RCO_PENDING;
