@@ -100,10 +100,9 @@ static void set_up(void)
 
 	if (base != NULL)
 		return;
-	(void)snprintf(folder, sizeof folder, "%s/rco-rings-XXXXXX",
-	               access("/dev/shm", W_OK) == 0     ? "/dev/shm"
-	               : tmp != NULL && strlen(tmp) < 40 ? tmp
-	                                                 : "/tmp");
+	if (tmp == NULL || strlen(tmp) > 40) /* run.sh says where, and clears up after what libFuzzer ends */
+		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	(void)snprintf(folder, sizeof folder, "%s/rco-rings-XXXXXX", tmp);
 	FUZZ_CHECK(mkdtemp(folder) != NULL && atexit(clean_up) == 0);
 	base = malloc(FILE_SIZE);
 	FUZZ_CHECK(base != NULL && open_pool(&pool, &damaged) == RCO_OK);
