@@ -5,6 +5,8 @@
  */
 #include "../support.h"
 
+#include "../../lib/session/internal.h"
+
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -296,6 +298,15 @@ static void *push_and_get_stuck(void *arg)
 	return NULL;
 }
 
+/* Is anything of the frame in the memory of the rings? */
+static int rings_hold_the_frame(const t_world *w)
+{
+	const uint8_t *audio = w->engine->map.audio, *frame = stuck.pages + stuck.page - 2000;
+	size_t size = (size_t)rco__pool_bytes(w->engine->pool);
+
+	return memmem(audio, size, frame, 64) != NULL || memmem(audio, size, frame + 4000 - 64, 64) != NULL;
+}
+
 static void stuck_while(t_world *w, const char *id, int (*stop)(rco_session *session), int want, int seen_by_push)
 {
 	struct sigaction mine = {.sa_sigaction = hold_the_thread, .sa_flags = SA_SIGINFO}, segv, bus;
@@ -324,6 +335,7 @@ static void stuck_while(t_world *w, const char *id, int (*stop)(rco_session *ses
 	(void)sigaction(SIGSEGV, &segv, NULL);
 	(void)sigaction(SIGBUS, &bus, NULL);
 	assert_int_equal(stuck.rc, seen_by_push);
+	assert_false(rings_hold_the_frame(w));
 	assert_int_equal(rco_session_get_stats(stuck.session, &after), RCO_OK);
 	assert_int_equal(before.accepted_bytes, 10 * T_FRAME);
 	assert_int_equal(after.accepted_bytes, 10 * T_FRAME);
