@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* A ring that no call has any more holds nothing of the one it was of, however that one ended. */
+#include "../support.h"
+
+#include "../../lib/session/internal.h"
+
+enum { FRAMES = 20 };
+
+static uint64_t seed; /* each call's noise is its own */
+
+static int rings_hold(const t_world *w)
+{
+	uint8_t first[64], last[64];
+	const uint8_t *audio = w->engine->map.audio;
+	size_t size = (size_t)rco__pool_bytes(w->engine->pool);
+
+	t_noise(seed, 0, first, sizeof first);
+	t_noise(seed, FRAMES * T_FRAME - sizeof last, last, sizeof last);
+	return memmem(audio, size, first, sizeof first) != NULL || memmem(audio, size, last, sizeof last) != NULL;
+}
+
+static rco_session *begin(t_world *w, const char *id, uint8_t held)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .legal_hold = held};
+	rco_session *s = t_call_with(w, &o);
+
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, 0, ++seed, 0, FRAMES);
+	assert_true(rings_hold(w)); /* or what follows would say nothing */
+	return s;
+}
+
+static void test_a_kept_call(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = begin(&w, "kept", 0);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	rco_session_free(s);
+	t_await(&w, "kept", RCO_EVENT_STORED, 1);
+	assert_false(rings_hold(&w));
+	t_world_destroy(&w);
+}
+
+/* The plaintext goes with the tombstone, and not only when the backends have erased their part. */
+static void test_an_opted_out_call(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	t_fault_set(&w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
+	t_fault_set(&w.fault, T_APPEND, T_HOLD, 0, 0);
+	s = begin(&w, "opted-out", 0);
+	t_settle(&w);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_advance(&w, 1000000);
+	assert_false(rings_hold(&w));
+	rco_session_free(s);
+	t_fault_quiet(&w.fault);
+	t_world_destroy(&w);
+}
+
+/* Durable or not: the ledger's disk is broken. */
+static void test_before_it_is_durable(void **state)
+{
+	rco_session *s;
+	t_world w;
+	t_fs fs;
+
+	(void)state;
+	t_fs_init(&fs, "/ledger/");
+	t_world_init(&w, 0);
+	w.fs = &fs;
+	t_world_open(&w);
+	s = begin(&w, "not-durable", 0);
+	atomic_store(&fs.fail, RCO_E_IO);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	t_settle(&w);
+	assert_false(rings_hold(&w));
+	assert_int_equal(t_status(&w, "not-durable"), RCO_STATUS_STOPPED);
+	atomic_store(&fs.fail, 0);
+	t_await(&w, "not-durable", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+static void test_a_held_call(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = begin(&w, "held", 1);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_settle(&w);
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_VERIFIED, 1);
+	assert_false(rings_hold(&w));
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_kept_call),
+		cmocka_unit_test(test_an_opted_out_call),
+		cmocka_unit_test(test_before_it_is_durable),
+		cmocka_unit_test(test_a_held_call),
+	};
+
+	return cmocka_run_group_tests_name("memory of the rings", tests, NULL, NULL);
+}
