@@ -499,7 +499,7 @@ end:
 		C.wiped = 1 }
 #ifdef MUTANT_key_wiped_early
 	:: d_step { opted(s) && !C.durable && !C.revoked && C.asker != 1 ->
-		C.revoked = 1; assert(C.ls >= L_TOMB) }
+		C.revoked = 1 }
 #endif
 	/* rco__tombstone(), whoever is in it: the one who asked, the notary, the worker. */
 	:: d_step { opted(s) && !C.durable && C.ls >= L_TOMB && C.asker != 1 ->
@@ -950,7 +950,7 @@ end:
 
 #define SAID_WIPED(s) (c[s].wiped && c[s].ring && c[s].dirty && c[s].media == 0)
 #define ON_DISK(s)    (c[s].ls >= L_TOMB || c[s].prm == 3)
-#define EARLY(s)      ((c[s].durable || c[s].told == 2) && !ON_DISK(s))
+#define EARLY(s)      ((c[s].durable || c[s].revoked || c[s].told == 2) && !ON_DISK(s))
 #define UNDONE(s)     (c[s].told == 2 && c[s].life == BORN && c[s].latch != OPTED)
 #define UNASKED(s)    (c[s].latch == OPTED && !c[s].asked)
 

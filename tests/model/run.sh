@@ -12,12 +12,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
 
-# One call with everything that can happen to it; two calls side by side, with fewer steps each and a prompt store.
+# One call with everything that can happen to it; the same without a host's recorder, whose file has the journal synced
+# early, and known from the start; two calls side by side, with fewer steps each and a prompt store.
 one=(-DCALLS=1 -DFRAMES=2 -DFAULTS=2 -DSLOW=1 -DHOSTED=1 -DUNBORN=1)
+plain=(-DCALLS=1 -DFRAMES=2 -DFAULTS=2 -DSLOW=1)
 two=(-DCALLS=2 -DFRAMES=1 -DFRAMES1=1 -DFAULTS=0 -DSLOW=0 -DCOARSE=3)
 
 # Which runs have to find a mutant. All others are for one call.
-declare -A needs_two=([other_call_latched]=1 [sync_counts_the_queue]=1)
+declare -A needs_two=([other_call_latched]=1 [sync_counts_the_queue]=1) needs_plain=([journal_before_ring_back]=1)
 
 fail() {
     echo "FAILED: $*" >&2
@@ -91,6 +93,8 @@ reached() {
 model() {
     build one -O2 -DSAFETY "${one[@]}" -DCRASHES=3
     hold one "one call, 3 crashes, 2 faults" -w22
+    build plain -O2 -DSAFETY "${plain[@]}" -DCRASHES=3
+    hold plain "the same, pushed only" -w22
     build two -O2 -DSAFETY "${two[@]}" -DCRASHES="$1"
     hold two "two calls, $1 crash(es)" -w24
     reached
@@ -117,7 +121,9 @@ mutant() {
 }
 
 spare() {
-    build "s_$1" -O1 -DSAFETY "${one[@]}" "-DSPARE_$1"
+    local flags=("${one[@]}")
+    if [ -n "${needs_plain[$1]:-}" ]; then flags=("${plain[@]}"); fi
+    build "s_$1" -O1 -DSAFETY "${flags[@]}" "-DSPARE_$1"
     hold "s_$1" "$1" -w22
     rm -rf "${work:?}/s_$1"
 }
