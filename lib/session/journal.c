@@ -100,6 +100,21 @@ static void write_receipt(rco__cursor *c, const rco__receipt_data *r)
 	rco__wstr(c, r->source);
 }
 
+/*
+ * What nothing else says as long as no erasure has begun is written twice: a sector that goes bad takes one of the
+ * two, and replay takes an entry that comes again for what it is. Both are of one commit.
+ */
+static int append_twice(rco_engine *engine, uint16_t type, uint16_t flags, const uint8_t id[16],
+                        const void *payload, size_t size, uint64_t *lsn)
+{
+	int rc = rco__ledger_append(engine->ledger, type, flags, id, payload, size, lsn);
+
+	/* Without memory for the second the first has to do. */
+	if (rc == RCO_OK && rco__ledger_append(engine->ledger, type, flags, id, payload, size, lsn) != RCO_OK)
+		rco__error_clear();
+	return rc;
+}
+
 int rco__journal_tombstone(rco_session *s, uint16_t flags, uint64_t *lsn)
 {
 	uint8_t buf[2048];
@@ -121,8 +136,8 @@ int rco__journal_tombstone(rco_session *s, uint16_t flags, uint64_t *lsn)
 	}
 	if (c.failed)
 		return rco__fail(RCO_E_INTERNAL, "a tombstone does not fit");
-	return rco__ledger_append(s->engine->ledger, RCO__OPT_TOMBSTONE, flags, s->receipt.id, buf,
-	                          rco__cursor_used(&c, buf), lsn);
+	return append_twice(s->engine, RCO__OPT_TOMBSTONE, flags, s->receipt.id, buf, rco__cursor_used(&c, buf),
+	                    lsn);
 }
 
 int rco__journal_mark(rco_engine *engine, const rco__receipt_data *receipt, uint16_t type, uint16_t flags,
@@ -146,8 +161,8 @@ int rco__journal_prebirth(rco_engine *engine, const rco__prebirth *prebirth, uin
 	rco__w64(&c, (uint64_t)prebirth->expires_us);
 	if (c.failed)
 		return rco__fail(RCO_E_INTERNAL, "an opt-out does not fit");
-	return rco__ledger_append(engine->ledger, RCO__OPT_PREBIRTH, 0, prebirth->receipt.id, buf,
-	                          rco__cursor_used(&c, buf), lsn);
+	return append_twice(engine, RCO__OPT_PREBIRTH, 0, prebirth->receipt.id, buf, rco__cursor_used(&c, buf),
+	                    lsn);
 }
 
 /* ---- reading back. What does not parse is logged and skipped: its neighbours still count. ---- */

@@ -65,7 +65,7 @@ typedef struct victim {
 	int loses;
 	size_t told; /* runs in which the kept call was not stored whole, which was told */
 	size_t runs;
-	size_t tombstone[2]; /* from where to where in the file; 0: none */
+	size_t tombstone[2]; /* the first of the two: from where to where in the file; 0: none */
 	size_t last_length;  /* where the last record of a segment has its length; 0: none */
 } victim;
 
@@ -82,8 +82,9 @@ static void check(victim *v, world *w, size_t at, int cut)
 	int at_tombstone = at >= v->tombstone[0] && at < v->tombstone[1];
 
 	v->runs++;
-	/* The one record there is of an opt-out that was answered and then had no time to begin erasing. */
-	if (!at_tombstone)
+	/* A ledger cut off before the tombstone, which stands there twice, has nothing of an opt-out that was
+	 * answered and then had no time to begin erasing. */
+	if (!cut || !at_tombstone)
 		assert_false(engine_gone_is_out(w));
 	engine_check_records(w);
 	if (kept)
@@ -134,6 +135,7 @@ static void find_tombstone(victim *v, const uint8_t *data, size_t size)
 		if (memcmp(entry.subject, engine_gone_receipt, 16) == 0) {
 			v->tombstone[0] = scan.at - rco__ledger_entry_bytes(entry.payload_size);
 			v->tombstone[1] = scan.at;
+			break; /* the first of the two */
 		}
 	assert_true(v->tombstone[1] > 0);
 }
