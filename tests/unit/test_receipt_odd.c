@@ -59,6 +59,38 @@ static void a_receipt_ends_as_receipts_end(void **state)
 	assert_int_equal(rco_receipt_to_json((const rco_receipt *)(void *)zeroed, NULL, 0, NULL), RCO_E_HANDLE);
 }
 
+/* Signed by the very key that is asked about, but for a text that names another one. */
+static void a_receipt_names_its_key(void **state)
+{
+	static const char domain[] = "librecoptout-receipt-v1\n";
+	char hex[65], base64[89], body[512], message[600], json[700];
+	uint8_t seed[32] = {7}, key[32], secret[64], signature[64];
+	int n, right;
+
+	(void)state;
+	assert_int_equal(crypto_sign_seed_keypair(key, secret, seed), 0);
+	for (right = 0; right < 2; right++) {
+		(void)sodium_bin2hex(hex, sizeof hex, key, sizeof key);
+		if (!right)
+			hex[0] = hex[0] == '0' ? '1' : '0';
+		n = snprintf(body, sizeof body,
+		             "{\"v\":1,\"receipt\":\"r\",\"call_id\":\"c\",\"source\":\"s\",\"status\":\"erased\","
+		             "\"key\":\"%s\"",
+		             hex);
+		assert_true(n > 0 && n < (int)sizeof body);
+		n = snprintf(message, sizeof message, "%s%s", domain, body);
+		assert_true(n > 0 && n < (int)sizeof message);
+		assert_int_equal(
+			crypto_sign_detached(signature, NULL, (const uint8_t *)message, (size_t)n, secret), 0);
+		(void)sodium_bin2base64(base64, sizeof base64, signature, sizeof signature,
+		                        sodium_base64_VARIANT_ORIGINAL);
+		n = snprintf(json, sizeof json, "%s,\"sig\":\"%s\"}", body, base64);
+		assert_true(n > 0 && n < (int)sizeof json);
+		assert_int_equal(rco_receipt_verify(json, (size_t)n, key, NULL), right ? RCO_OK : RCO_E_SIGNATURE);
+	}
+	assert_int_equal(rco_receipt_verify(json, (size_t)n - 1, key, NULL), RCO_E_CORRUPT);
+}
+
 static int open_key(l_world *w)
 {
 	rco__signer *signer;
@@ -211,9 +243,8 @@ static void without_a_folder_there_is_no_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_receipt_ends_as_receipts_end),
-		TEST(odd_keys_are_set_aside),
-		TEST(without_libsodium_there_is_no_receipt),
+		TEST(a_receipt_ends_as_receipts_end),   TEST(a_receipt_names_its_key),
+		TEST(odd_keys_are_set_aside),           TEST(without_libsodium_there_is_no_receipt),
 		TEST(without_a_folder_there_is_no_key),
 	};
 
