@@ -86,6 +86,30 @@ static void test_held_over_restarts(void **state)
 	t_world_destroy(&w);
 }
 
+/* Stopped and held, it can still be read: its key stays, and it is stored like any other. */
+static void test_it_stays_readable(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_DISK);
+	t_world_open(&w);
+	s = held_call(&w, "held");
+	t_advance(&w, 1000);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_STORED, 1);
+	assert_held(&w, "held");
+	assert_true(t_store_has_noise(&w, "held", "caller", 1, 30));
+	assert_true(t_store_has_noise(&w, "held", "agent", 2, 30));
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_store_audio(&w), 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 /* Set and lifted before the opt-out: as if it had never been there. */
 static void test_lifted_before(void **state)
 {
@@ -159,9 +183,9 @@ static void test_artifacts_are_held(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_held_until_lifted),  cmocka_unit_test(test_held_over_restarts),
-		cmocka_unit_test(test_lifted_before),      cmocka_unit_test(test_hold_of_a_kept_call),
-		cmocka_unit_test(test_artifacts_are_held),
+		cmocka_unit_test(test_held_until_lifted),   cmocka_unit_test(test_held_over_restarts),
+		cmocka_unit_test(test_it_stays_readable),   cmocka_unit_test(test_lifted_before),
+		cmocka_unit_test(test_hold_of_a_kept_call), cmocka_unit_test(test_artifacts_are_held),
 	};
 
 	return cmocka_run_group_tests_name("legal hold", tests, NULL, NULL);
