@@ -65,7 +65,8 @@ static void a_receipt_names_its_key(void **state)
 	static const char domain[] = "librecoptout-receipt-v1\n";
 	char hex[65], base64[89], body[512], message[600], json[700];
 	uint8_t seed[32] = {7}, key[32], secret[64], signature[64];
-	int n, right;
+	size_t length;
+	int n, rc, right;
 
 	(void)state;
 	assert_int_equal(crypto_sign_seed_keypair(key, secret, seed), 0);
@@ -80,8 +81,9 @@ static void a_receipt_names_its_key(void **state)
 		assert_true(n > 0 && n < (int)sizeof body);
 		n = snprintf(message, sizeof message, "%s%s", domain, body);
 		assert_true(n > 0 && n < (int)sizeof message);
-		assert_int_equal(
-			crypto_sign_detached(signature, NULL, (const uint8_t *)message, (size_t)n, secret), 0);
+		length = (size_t)n;
+		rc = crypto_sign_detached(signature, NULL, (const uint8_t *)message, length, secret);
+		assert_int_equal(rc, 0);
 		(void)sodium_bin2base64(base64, sizeof base64, signature, sizeof signature,
 		                        sodium_base64_VARIANT_ORIGINAL);
 		n = snprintf(json, sizeof json, "%s,\"sig\":\"%s\"}", body, base64);
