@@ -45,6 +45,48 @@ void images_broken(images_run *run, const char *format, ...)
 	va_end(args);
 }
 
+static void tell(images_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void tell(images_run *run, const char *format, ...)
+{
+	images_line *line;
+	va_list args;
+
+	if (run->n_lines == run->cap_lines) {
+		run->cap_lines = run->cap_lines > 0 ? run->cap_lines * 2 : 64;
+		run->lines = realloc(run->lines, run->cap_lines * sizeof *run->lines);
+		if (run->lines == NULL)
+			abort();
+	}
+	line = &run->lines[run->n_lines++];
+	line->position = w_disk_position(run->disk);
+	va_start(args, format);
+	(void)vsnprintf(line->text, sizeof line->text, format, args);
+	va_end(args);
+}
+
+/* The disk's story, and between its lines what was done and said. */
+static char *story(images_run *run, size_t to)
+{
+	char *text = NULL, *part;
+	size_t size, i, from = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		abort();
+	for (i = 0; i < run->n_lines && run->lines[i].position <= to; i++) {
+		part = w_disk_story(run->disk, from, run->lines[i].position);
+		(void)fprintf(out, "%s%6zu  -- %s\n", part, run->lines[i].position, run->lines[i].text);
+		from = run->lines[i].position;
+		free(part);
+	}
+	part = w_disk_story(run->disk, from, to);
+	(void)fputs(part, out);
+	free(part);
+	(void)fclose(out);
+	return text;
+}
+
 static int64_t wall(void *run)
 {
 	return ((images_run *)run)->wall_us;
@@ -192,11 +234,14 @@ static void on_event(const rco_event *event, void *user_data)
 	images_duty *d;
 	int i;
 
+	tell(run, "event %s, status %s: %s %s", rco_event_name(event->type), rco_status_name(event->status),
+	     event->call_id, event->message);
 	for (i = 0; i < IMAGES_CALLS && strcmp(event->call_id, images_call_id(i)) != 0; i++)
 		;
 	if (i == IMAGES_CALLS)
 		return;
 	d = &run->duty[i];
+	d->idle |= event->status == RCO_STATUS_NOT_RECORDING;
 	switch (event->type) {
 	case RCO_EVENT_OPTED_OUT:
 		d->asked = 1;
@@ -208,7 +253,6 @@ static void on_event(const rco_event *event, void *user_data)
 	case RCO_EVENT_DURABLE:
 	case RCO_EVENT_ERASED:
 		d->asked = d->durable = 1;
-		d->verified |= event->status == RCO_STATUS_NOT_RECORDING;
 		break;
 	case RCO_EVENT_STORED:
 		d->stored = 1;
@@ -359,11 +403,13 @@ static void opt_out(script *s, int call)
 		rc = rco_opt_out(s->session[call], &o, &receipt);
 	else
 		rc = rco_opt_out_call(s->run->engine, images_call_id(call), &o, &receipt);
-	if (rc == RCO_OK)
-		d->durable = 1;
-	else if (rc == RCO_E_ENDED)
+	tell(s->run, "opt out of %s%s%s: %s", images_call_id(call), o.flags != 0 ? ", not waiting" : "",
+	     s->session[call] == NULL ? ", by id" : "", rco_error_name(rc));
+	d->durable |= rc == RCO_OK;
+	d->latched = rc == RCO_PENDING && s->session[call] != NULL && !s->ended[call];
+	if (rc == RCO_E_ENDED)
 		d->asked = 0;
-	else if (rc != RCO_PENDING)
+	else if (rc != RCO_OK && rc != RCO_PENDING)
 		images_broken(s->run, "opt-out of %s: %s", images_call_id(call), rco_error_detail());
 	rco_receipt_free(receipt);
 	note(s->run, IMAGES_SAID);
@@ -385,7 +431,7 @@ static void begin_call(script *s, int call)
 	s->run->duty[call].created = 1;
 	(void)rco_session_get_stats(s->session[call], &stats);
 	memcpy(s->run->duty[call].recording_id, stats.recording_id, 16);
-	(void)rco_session_start(s->session[call]);
+	tell(s->run, "start of %s: %s", images_call_id(call), rco_error_name(rco_session_start(s->session[call])));
 }
 
 static void one_step(script *s, int call)
@@ -401,9 +447,11 @@ static void one_step(script *s, int call)
 	}
 	if (what < 2 && !s->run->duty[call].asked)
 		opt_out(s, call);
-	else if (what == 2 && !s->ended[call])
+	else if (what == 2 && !s->ended[call]) {
 		s->ended[call] = rco_session_end(s->session[call]) == RCO_OK;
-	else if (what == 3 && !s->ended[call])
+		s->run->duty[call].over = 1;
+		tell(s->run, "end of %s", images_call_id(call));
+	} else if (what == 3 && !s->ended[call])
 		(void)(draw(&s->rng) % 2 != 0 ? rco_session_pause(s->session[call])
 		                              : rco_session_resume(s->session[call]));
 	else if (!s->ended[call]) {
@@ -436,10 +484,26 @@ static void play_script(script *s)
 		now_sure(s->run, before);
 	}
 	for (call = 0; call < calls; call++) {
+		s->run->duty[call].over |= s->session[call] != NULL;
 		rco_session_free(s->session[call]);
 		s->session[call] = NULL;
 	}
 	for (i = (int)(draw(&s->rng) % 8); i > 0; i--)
+		images_advance(s->run, STEP_MS);
+}
+
+/* The call is known, and was opted out before it was. */
+static void play_before_birth(script *s)
+{
+	int i;
+
+	opt_out(s, 0);
+	begin_call(s, 0);
+	for (i = 0; i < 3; i++)
+		images_advance(s->run, STEP_MS);
+	s->run->duty[0].over = 1;
+	rco_session_free(s->session[0]);
+	for (i = 0; i < 6; i++)
 		images_advance(s->run, STEP_MS);
 }
 
@@ -483,6 +547,7 @@ static void release(images_run *run)
 	w_disk_free(run->disk);
 	w_disk_free(run->store);
 	w_disk_free(run->rings);
+	free(run->lines);
 	free(run->marks);
 	free(run->broken);
 	free(run);
@@ -545,7 +610,10 @@ static images_run *play(uint64_t seed)
 		finish(run);
 		return run;
 	}
-	play_script(&s);
+	if (seed == IMAGES_BEFORE_BIRTH)
+		play_before_birth(&s);
+	else
+		play_script(&s);
 	/* A shutdown in order is part of every third scenario. */
 	if (seed % 3 == 0)
 		images_engine_close(run);
@@ -587,6 +655,7 @@ static void duty_after(images_duty duty[IMAGES_CALLS], const images_mark *m, int
 
 	memcpy(duty, m->duty, sizeof m->duty);
 	for (call = 0; call < IMAGES_CALLS && crash == W_CRASH_POWER; call++) {
+		duty[call].latched = 0;
 		for (leg = 0; leg < IMAGES_LEGS; leg++)
 			duty[call].leg[leg].kept = duty[call].leg[leg].sure;
 	}
@@ -662,4 +731,5 @@ const images_subject images_calls = {
 	.image = image_of,
 	.hash = hash_of,
 	.recover = recover,
+	.story = story,
 };

@@ -22,8 +22,12 @@ enum { IMAGES_STORE = W_FOREIGN + 1, IMAGES_SAID = W_FOREIGN + 2 };
 typedef struct images_duty {
 	int created;  /* frames were accepted, or could have been */
 	int asked;    /* an opt-out was begun: it may hold from here on */
+	int latched;  /* the request returned while the call had rings: it holds after a kill, by the STOP in them
+	               */
 	int durable;  /* and was reported as durable: it holds */
 	int verified; /* and its erasure as verified: a later process need not know of it any more */
+	int idle;     /* reported as not recording: nothing had to be erased */
+	int over;     /* the host ended the call, or gave it back */
 	int stored;   /* reported as stored */
 	int recorded; /* its call record was reported as stored */
 	uint8_t recording_id[16];
@@ -42,6 +46,12 @@ typedef struct images_mark {
 	images_duty duty[IMAGES_CALLS];
 } images_mark;
 
+/* A line of the story that is not the disk's. */
+typedef struct images_line {
+	size_t position;
+	char text[88];
+} images_line;
+
 struct images_run {
 	uint64_t seed;
 	w_disk *disk;
@@ -55,8 +65,13 @@ struct images_run {
 	rco_clock clock;
 	rco_engine *engine;
 	struct rco_directory *directory;
-	char *broken; /* the first thing that went wrong while it played */
+	char *broken;              /* the first thing that went wrong while it played */
+	struct images_line *lines; /* what was done and said, with its place in the log */
+	size_t n_lines, cap_lines;
 };
+
+/* Seeds that stand for a script: an opt-out, and then the call that it is for. */
+#define IMAGES_BEFORE_BIRTH (UINT64_C(1) << 40 | 3)
 
 /* The subject. */
 extern const images_subject images_calls;

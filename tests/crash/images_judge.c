@@ -62,6 +62,10 @@ static void take_file(const char *path, const uint8_t *data, size_t size, void *
 		take_record(f, data, size);
 		return;
 	}
+	/* Begun before a power cut that took the journal's line about it: litter, and no word of the call is in
+	 * it. */
+	if (has_suffix(path, ".json.tmp") || (has_suffix(path, ".wav.tmp") && size == 0))
+		return;
 	samples = has_suffix(path, ".wav") ? t_wav_samples(data, size, &n) : NULL;
 	if (samples == NULL || n == 0)
 		images_broken(f->run, "P4, P5: %s, %zu bytes, is left and no recording", path, size);
@@ -94,7 +98,8 @@ static void judge_opted_out(images_run *run, const images_duty *d, const found *
 		images_broken(run, "P3: %s was opted out, durably, and is in the store", images_call_id(call));
 	judge_marker(run, call);
 	if (rco_engine_receipt(run->engine, images_call_id(call), &receipt) != RCO_OK) {
-		if (d->verified)
+		/* The books are closed then, and a later process does not take it up. */
+		if (d->verified || (d->idle && d->over))
 			return;
 		images_broken(run, "P3: nothing is known of the opt-out of %s: %s", images_call_id(call),
 		              rco_error_detail());
@@ -143,7 +148,7 @@ static void judge_call(images_run *run, const images_duty *d, const found *f, in
 	rco_receipt_free(receipt);
 	if (f->records[call] > 1)
 		images_broken(run, "P5: %s has %u call records", images_call_id(call), f->records[call]);
-	if (d->durable) {
+	if (d->durable || d->latched) {
 		judge_opted_out(run, d, f, call);
 	} else if (d->asked) {
 		/* Begun, never reported: it holds or it does not, but wholly. */

@@ -145,6 +145,21 @@ static void test_folders_survive_a_power_cut(void **state)
 	images_calls.release(run);
 }
 
+/* The crash came when the call was in the journal, and its tombstone was still the one from before: forgotten. */
+static void test_an_opt_out_before_birth_is_not_forgotten(void **state)
+{
+	images_campaign c = {.subject = &images_calls,
+	                     .first_seed = IMAGES_BEFORE_BIRTH,
+	                     .max_scenarios = 1,
+	                     .one_in = {1000000, 1000000},
+	                     .out = stdout};
+
+	(void)state;
+	assert_int_equal(images_campaign_run(&c), 0);
+	assert_int_equal(c.counts.scenarios, 1);
+	assert_true(c.counts.recovered > 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +168,7 @@ int main(void)
 		cmocka_unit_test(test_the_same_seed_is_the_same_log),
 		cmocka_unit_test(test_images),
 		cmocka_unit_test(test_folders_survive_a_power_cut),
+		cmocka_unit_test(test_an_opt_out_before_birth_is_not_forgotten),
 	};
 
 	random_from_seed();
