@@ -375,28 +375,6 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
 }
 
-/*
- * An opt-out that came before the call was known, and the crash before the call had a tombstone of its own: it is
- * this call's, with the receipt that was given. A call that is older than the request is another one of that id.
- */
-static int born_opted_out(rco_session *s, const rco__found_call *call)
-{
-	rco_engine *engine = s->engine;
-	const rco__prebirth *p;
-
-	(void)pthread_mutex_lock(&engine->reg_lock);
-	p = rco__map_get(&engine->prebirth, s->call_id, strlen(s->call_id));
-	if (p != NULL && p->receipt.requested_us > s->created_us)
-		p = NULL;
-	(void)pthread_mutex_unlock(&engine->reg_lock);
-	if (p == NULL || rco__prebirth_apply(s) != RCO_OK || atomic_load(&s->latch) != RCO__LATCH_OPTED_OUT)
-		return 0;
-	s->receipt.facts |= RCO_FACT_RECOVERED;
-	if (call->in_buffer || call->in_ring || call->copies != NULL)
-		s->receipt.facts |= RCO_FACT_RECORDED;
-	return 1;
-}
-
 /* Does the journal know all of it that only the rings tell otherwise? */
 static int booked(const rco_session *s, const rco__found_call *call)
 {
@@ -448,7 +426,7 @@ static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
 	s->journaled = (uint32_t)booked(s, call);
 	if (rc == RCO_OK)
 		rc = add_copies(s, call);
-	if (rc == RCO_OK && (call->opt != NULL || !born_opted_out(s, call)) && opted_out)
+	if (rc == RCO_OK && opted_out)
 		set_opt_out(s, call);
 	if (rc == RCO_OK)
 		rc = rco__registry_add(s);

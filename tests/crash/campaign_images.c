@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Crash images without an end, or one again:
- *   campaign_images [--seed S] [--step N] [--for SECONDS] [--count IMAGES] [--scenarios N]
- *   campaign_images --seed S --position P --choice C [--position P --choice C ...]
+ *   campaign_images [--subject calls|world] [--seed S] [--step N] [--for SECONDS] [--count IMAGES] [--scenarios N]
+ *   campaign_images --subject NAME --seed S --position P --choice C [--position P --choice C ...]
  */
-#include "images_random.h"
+#include "../world/chance.h"
+#include "images_calls.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+W_CHANCE_UUID
 
 static int usage(void)
 {
-	(void)fputs("campaign_images [--seed S] [--step N] [--for SECONDS] [--count IMAGES] [--scenarios N]\n"
-	            "campaign_images --seed S --position P --choice C [--position P --choice C ...]\n",
-	            stderr);
+	(void)fputs(
+		"campaign_images [--subject calls|world] [--seed S] [--step N] [--for SECONDS] [--count IMAGES] "
+		"[--scenarios N]\n"
+		"campaign_images --subject NAME --seed S --position P --choice C [--position P --choice C ...]\n",
+		stderr);
 	return 2;
 }
 
@@ -27,6 +34,11 @@ static int option(images_campaign *c, images_path *path, const char *name, const
 		if (path->depth == 0)
 			return 0;
 		return images_choice_parse(value, &path->steps[path->depth - 1].choice);
+	}
+	if (strcmp(name, "--subject") == 0) {
+		c->subjects[0] = strcmp(value, images_world.name) == 0 ? &images_world : &images_calls;
+		c->subjects[1] = NULL;
+		return strcmp(value, c->subjects[0]->name) == 0;
 	}
 	if (*value == '\0' || *end != '\0')
 		return 0;
@@ -49,7 +61,7 @@ static int option(images_campaign *c, images_path *path, const char *name, const
 
 int main(int argc, char **argv)
 {
-	images_campaign campaign = {.subject = &images_calls,
+	images_campaign campaign = {.subjects = {&images_calls, &images_world},
 	                            .first_seed = 1,
 	                            .step_seed = 1,
 	                            .one_in = {IMAGES_ONE_IN, IMAGES_ONE_IN_DEEPER},
@@ -64,9 +76,9 @@ int main(int argc, char **argv)
 		if (i + 1 == argc || !option(&campaign, &path, argv[i], argv[i + 1]))
 			return usage();
 	}
-	random_from_seed();
+	images_begin();
 	if (path.depth > 0)
-		return images_replay(campaign.subject, &path, stdout);
+		return images_replay(campaign.subjects[0], &path, stdout);
 	(void)clock_gettime(CLOCK_MONOTONIC, &from);
 	failed = images_campaign_run(&campaign);
 	(void)clock_gettime(CLOCK_MONOTONIC, &to);

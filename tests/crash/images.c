@@ -163,22 +163,21 @@ static void try_image(images_campaign *c, const bounds *b, images_run *run, imag
 	s->release(image);
 }
 
-/* Of a recovery's position: the kill, and as many power cuts as IMAGES_DEEP_POWER says, drawn. */
-static void thin_out(images_choices *choices, uint64_t seed)
+/* Of a recovery's position: the kills, and as many power cuts as IMAGES_DEEP_POWER says, drawn. */
+static void thin_out(images_choices *choices, size_t kills, uint64_t seed)
 {
 	size_t i, pick;
 	images_choice swap;
 
-	if (choices->n <= 1 + IMAGES_DEEP_POWER)
-		return;
-	for (i = 1; i <= IMAGES_DEEP_POWER; i++) {
+	for (i = kills; i < kills + IMAGES_DEEP_POWER && i + 1 < choices->n; i++) {
 		seed = combine(seed, i);
 		pick = i + (size_t)(seed % (choices->n - i));
 		swap = choices->list[i];
 		choices->list[i] = choices->list[pick];
 		choices->list[pick] = swap;
 	}
-	choices->n = 1 + IMAGES_DEEP_POWER;
+	if (choices->n > kills + IMAGES_DEEP_POWER)
+		choices->n = kills + IMAGES_DEEP_POWER;
 }
 
 /* Which of the requests on their way land: none, all, or some, each as often. */
@@ -209,9 +208,10 @@ static void crash_run(images_campaign *c, const bounds *b, images_run *run, imag
 		if (position > 1 && w_disk_fills_at(disk, position) && w_disk_fills_at(disk, position - 1) &&
 		    w_disk_fills_at(disk, position - 2))
 			continue;
-		images_choices_at(disk, position, path->seed, &choices);
+		images_choices_at(disk, position, c->subject->kills, path->seed, &choices);
 		if (path->depth > 1)
-			thin_out(&choices, combine(path->seed, combine(position, path->steps[0].position)));
+			thin_out(&choices, (size_t)c->subject->kills,
+			         combine(path->seed, combine(position, path->steps[0].position)));
 		c->counts.positions += path->depth == 1;
 		late = c->subject->late != NULL ? c->subject->late(run, position) : 0;
 		for (i = 0; i < choices.n && !over(c, b); i++) {
@@ -237,12 +237,16 @@ uint64_t images_campaign_run(images_campaign *c)
 	c->seen = set_new();
 	c->judged = set_new();
 	while (!over(c, &b) && (c->max_scenarios == 0 || c->counts.scenarios < c->max_scenarios)) {
+		c->subject = c->subjects[c->counts.scenarios % 2];
+		if (c->subject == NULL)
+			c->subject = c->subjects[0];
 		path = (images_path){.seed = seed};
 		run = c->subject->play(seed);
 		c->counts.scenarios++;
 		crash_run(c, &b, run, &path);
 		c->subject->release(run);
-		seed += c->step_seed;
+		if (c->subjects[1] == NULL || c->counts.scenarios % 2 == 0)
+			seed += c->step_seed;
 	}
 	set_free(c->seen);
 	set_free(c->judged);

@@ -43,6 +43,8 @@ typedef struct images_choice {
 
 typedef struct images_subject {
 	const char *name;
+	/* Kinds of kill: with 2 also "kill:1", the rings as they were before the last entry. */
+	int kills;
 	/* Play the scenario of a seed. What went wrong on the way is told by recover() of every image. */
 	images_run *(*play)(uint64_t seed);
 	void (*release)(images_run *run);
@@ -65,7 +67,7 @@ typedef struct images_subject {
 /* ---- choices ---- */
 
 enum {
-	IMAGES_KILL,
+	IMAGES_KILL,   /* arg: which kind */
 	IMAGES_SUBSET, /* arg: bit i is doubt i; n up to 64 */
 	IMAGES_NONE,
 	IMAGES_ALL,
@@ -83,8 +85,8 @@ typedef struct images_choices {
 	size_t n, cap;
 } images_choices;
 
-/* All choices for a position, the kill first. */
-void images_choices_at(const w_disk *disk, size_t position, uint64_t seed, images_choices *out);
+/* All choices for a position, the kills first. */
+void images_choices_at(const w_disk *disk, size_t position, int kills, uint64_t seed, images_choices *out);
 /* The bits of a choice, for w_disk_image(); NULL for a kill. free() them. */
 uint64_t *images_bits(const w_disk *disk, size_t position, images_choice choice, size_t *n_bits);
 /* "kill", "subset:5", "only-op:12+3" (after the plus what is late) and so on, and back (0 if it is none). */
@@ -115,11 +117,12 @@ typedef struct images_counts {
 typedef struct images_set images_set;
 
 typedef struct images_campaign {
-	const images_subject *subject;
-	uint64_t first_seed, step_seed; /* seeds first, first + step ... */
-	uint64_t max_scenarios;         /* 0: no limit */
-	uint64_t max_images;            /* distinct ones; 0: no limit */
-	double max_seconds;             /* 0: no limit */
+	const images_subject *subjects[2]; /* in turns; the second may be NULL */
+	const images_subject *subject;     /* the one whose turn it is */
+	uint64_t first_seed, step_seed;    /* seeds first, first + step ... */
+	uint64_t max_scenarios;            /* 0: no limit */
+	uint64_t max_images;               /* distinct ones; 0: no limit */
+	double max_seconds;                /* 0: no limit */
 	uint32_t one_in[IMAGES_DEPTH -
 	                1]; /* of the images of depth 0, 1: how rare those are whose recovery is crashed */
 	uint64_t max_failures;

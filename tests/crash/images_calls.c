@@ -2,12 +2,15 @@
 #include "../support.h"
 #include "images_calls.h"
 
+#include "../world/chance.h"
+
 #include "../../lib/base/env.h"
 #include "../../lib/session/internal.h"
 #include "../../lib/storage/storage_internal.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +19,6 @@
 
 /* Of FROM_NOTHING scenarios three begin with an empty disk. */
 enum { RINGS_BYTES = 8 * 16384, PATIENCE = 400, FROM_NOTHING = 16, STEP_MS = 200, DUE_CAP = 4000 };
-
-void (*images_reseed)(uint64_t seed);
 
 /* ---- small things ---- */
 
@@ -85,6 +86,14 @@ static char *story(images_run *run, size_t to)
 	free(part);
 	(void)fclose(out);
 	return text;
+}
+
+/* libsodium draws when it starts, and it starts once: that is not to be part of a scenario. */
+void images_begin(void)
+{
+	w_chance_seed(0);
+	if (sodium_init() < 0)
+		abort();
 }
 
 static int64_t wall(void *run)
@@ -568,8 +577,7 @@ static void begin_prepared(images_run *run)
 		first->disk = w_disk_new();
 		first->store = kind ? w_disk_new() : NULL;
 		first->rings = w_disk_new();
-		if (images_reseed != NULL)
-			images_reseed(1);
+		w_chance_seed(1);
 		if (images_engine_open(first) != RCO_OK)
 			images_broken(run, "rco_engine_create: %s", rco_error_detail());
 		images_engine_close(first);
@@ -602,8 +610,7 @@ static images_run *play(uint64_t seed)
 		begin_prepared(run);
 		clear_rings();
 	}
-	if (images_reseed != NULL)
-		images_reseed(seed);
+	w_chance_seed(seed);
 	watch(run);
 	if (images_engine_open(run) != RCO_OK) {
 		images_broken(run, "rco_engine_create: %s", rco_error_detail());
@@ -707,8 +714,7 @@ static char *recover(images_run *run)
 
 	clear_rings();
 	w_disk_each(run->rings, put_ring_file, NULL);
-	if (images_reseed != NULL)
-		images_reseed(w_disk_hash(run->disk) ^ run->seed);
+	w_chance_seed(w_disk_hash(run->disk) ^ run->seed);
 	memcpy(duty, run->duty, sizeof duty);
 	watch(run);
 	if (images_engine_open(run) == RCO_OK)
@@ -725,6 +731,7 @@ static char *recover(images_run *run)
 
 const images_subject images_calls = {
 	.name = "calls",
+	.kills = 1,
 	.play = play,
 	.release = release,
 	.disk = disk_of,

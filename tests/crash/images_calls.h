@@ -73,11 +73,11 @@ struct images_run {
 /* Seeds that stand for a script: an opt-out, and then the call that it is for. */
 #define IMAGES_BEFORE_BIRTH (UINT64_C(1) << 40 | 3)
 
-/* The subject. */
-extern const images_subject images_calls;
+/* The subjects: these calls, and the world of tests/world. */
+extern const images_subject images_calls, images_world;
 
-/* Draws for the library (ids, keys, nonces) begin anew: set by the program, see images_random.h. */
-extern void (*images_reseed)(uint64_t seed);
+/* Once in a program, which says W_CHANCE_UUID (see tests/world/chance.h), before anything is played. */
+void images_begin(void);
 
 /* Noise that belongs to one leg of one call. */
 uint64_t images_noise(uint64_t seed, int call, int leg);

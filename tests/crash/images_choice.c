@@ -79,13 +79,14 @@ static void add_operations(const w_disk *disk, size_t position, size_t doubts, i
 	}
 }
 
-void images_choices_at(const w_disk *disk, size_t position, uint64_t seed, images_choices *out)
+void images_choices_at(const w_disk *disk, size_t position, int kills, uint64_t seed, images_choices *out)
 {
 	size_t doubts = w_disk_doubts(disk, position), i, n;
 	uint64_t draw = scramble(seed ^ ((uint64_t)position << 20));
 
 	out->n = 0;
-	add(out, IMAGES_KILL, 0);
+	for (i = 0; i < (size_t)kills; i++)
+		add(out, IMAGES_KILL, i);
 	if (doubts <= IMAGES_WHOLE) {
 		for (i = 0; i < (size_t)1 << doubts; i++)
 			add(out, IMAGES_SUBSET, i);

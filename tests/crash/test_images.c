@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The quick part of the crash images, and what they found. */
 #include "../support.h"
-#include "images_random.h"
+#include "../world/chance.h"
+#include "images_calls.h"
 
 #include <stdlib.h>
+
+W_CHANCE_UUID
 
 /* ---- choices ---- */
 
@@ -28,16 +31,16 @@ static void test_few_doubts_are_all_tried(void **state)
 
 	(void)state;
 	put_sectors(disk, "/x", IMAGES_WHOLE);
-	images_choices_at(disk, w_disk_position(disk), 1, &choices);
+	images_choices_at(disk, w_disk_position(disk), 1, 1, &choices);
 	assert_int_equal(choices.n, 1 + (1u << IMAGES_WHOLE));
 	w_disk_free(disk);
 	disk = w_disk_new();
 	put_sectors(disk, "/x", IMAGES_WHOLE + 1);
-	images_choices_at(disk, w_disk_position(disk), 1, &choices);
+	images_choices_at(disk, w_disk_position(disk), 1, 1, &choices);
 	/* kill, none, all; the one operation alone and missing; each sector alone and missing; drawn ones */
 	assert_int_equal(choices.n, 3 + 2 + 2 * (IMAGES_WHOLE + 1) + IMAGES_DRAWN);
 	put_sectors(disk, "/y", 2);
-	images_choices_at(disk, w_disk_position(disk), 1, &choices);
+	images_choices_at(disk, w_disk_position(disk), 1, 1, &choices);
 	/* a second operation: alone, missing, and all before it */
 	assert_int_equal(choices.n, 3 + 5 + 2 * (IMAGES_WHOLE + 3) + IMAGES_DRAWN);
 	w_disk_free(disk);
@@ -67,7 +70,7 @@ static void test_choices_are_told_and_read_again(void **state)
 
 	(void)state;
 	put_sectors(disk, "/x", 40);
-	images_choices_at(disk, w_disk_position(disk), 7, &choices);
+	images_choices_at(disk, w_disk_position(disk), 2, 7, &choices);
 	for (i = 0; i < choices.n; i++) {
 		choices.list[i].late = i % 3;
 		images_choice_text(choices.list[i], text);
@@ -105,18 +108,29 @@ static void test_the_same_seed_is_the_same_log(void **state)
 	}
 }
 
-static void test_images(void **state)
+static void try_images(const images_subject *subject, uint64_t first_seed)
 {
-	images_campaign c = {.subject = &images_calls,
-	                     .first_seed = 3,
+	images_campaign c = {.subjects = {subject, NULL},
+	                     .first_seed = first_seed,
 	                     .step_seed = 1,
-	                     .max_images = T_SANITIZED ? 60 : 600,
+	                     .max_images = T_SANITIZED ? 40 : 300,
 	                     .one_in = {40, 10},
 	                     .out = stdout};
 
-	(void)state;
 	assert_int_equal(images_campaign_run(&c), 0);
 	assert_true(c.counts.recovered >= c.max_images);
+}
+
+static void test_images_of_calls(void **state)
+{
+	(void)state;
+	try_images(&images_calls, 3);
+}
+
+static void test_images_of_the_world(void **state)
+{
+	(void)state;
+	try_images(&images_world, 1);
 }
 
 /* ---- found ---- */
@@ -148,7 +162,7 @@ static void test_folders_survive_a_power_cut(void **state)
 /* The crash came when the call was in the journal, and its tombstone was still the one from before: forgotten. */
 static void test_an_opt_out_before_birth_is_not_forgotten(void **state)
 {
-	images_campaign c = {.subject = &images_calls,
+	images_campaign c = {.subjects = {&images_calls, NULL},
 	                     .first_seed = IMAGES_BEFORE_BIRTH,
 	                     .max_scenarios = 1,
 	                     .one_in = {1000000, 1000000},
@@ -166,11 +180,12 @@ int main(void)
 		cmocka_unit_test(test_few_doubts_are_all_tried),
 		cmocka_unit_test(test_choices_are_told_and_read_again),
 		cmocka_unit_test(test_the_same_seed_is_the_same_log),
-		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_images_of_calls),
+		cmocka_unit_test(test_images_of_the_world),
 		cmocka_unit_test(test_folders_survive_a_power_cut),
 		cmocka_unit_test(test_an_opt_out_before_birth_is_not_forgotten),
 	};
 
-	random_from_seed();
+	images_begin();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
