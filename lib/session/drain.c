@@ -241,6 +241,23 @@ void rco__rings_wipe(rco_session *s)
 	s->rings_wiped = (uint32_t)all;
 }
 
+/* What stays of a ring in the books of its leg. */
+static void keep_counts(rco__leg *l, rco__ring *ring)
+{
+	atomic_store(&l->total, rco__gate_index(&ring->gate));
+	atomic_store(&l->frames, atomic_load(&ring->frames));
+	atomic_store(&l->overflowed, atomic_load(&ring->overflowed));
+}
+
+/* The gate is shut for good: who comes now counts nothing. Who is inside may not have counted its frame yet. */
+static int give_back(rco_session *s, rco__leg *l)
+{
+	if (rco__ring_busy(l->leaving))
+		return RCO_PENDING;
+	keep_counts(l, l->leaving);
+	return rco__pool_put(s->engine->pool, l->leaving);
+}
+
 int rco__rings_release(rco_session *s)
 {
 	uint32_t i, n = atomic_load(&s->n_legs);
@@ -252,16 +269,14 @@ int rco__rings_release(rco_session *s)
 
 		if (ring != NULL) {
 			(void)pthread_mutex_lock(&s->lock);
-			atomic_store(&l->total, rco__gate_index(&ring->gate));
-			atomic_store(&l->frames, atomic_load(&ring->frames));
-			atomic_store(&l->overflowed, atomic_load(&ring->overflowed));
+			keep_counts(l, ring);
 			l->leaving = ring;
 			atomic_store(&s->rings[i], 0);
 			(void)pthread_mutex_unlock(&s->lock);
 		}
 		if (l->leaving == NULL)
 			continue;
-		if (rco__pool_put(s->engine->pool, l->leaving) == RCO_OK)
+		if (give_back(s, l) == RCO_OK)
 			l->leaving = NULL;
 		else
 			rc = RCO_PENDING; /* a media thread is still inside */
