@@ -262,6 +262,32 @@ static void test_expires_over_a_restart(void **state)
 	t_world_destroy(&w);
 }
 
+/* Once the call is there, the request is the call's: its evidence does not expire with the waiting for it. */
+static void test_stays_with_the_call(void **state)
+{
+	rco_receipt *before = NULL, *after = NULL;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_DISK);
+	w.cfg.prebirth_ttl_s = 60;
+	t_world_open(&w);
+	assert_int_equal(rco_opt_out_call(w.engine, "a", NULL, &before), RCO_OK);
+	s = create(&w, "a");
+	assert_int_equal(rco_session_start(s), RCO_E_OPTED_OUT);
+	t_world_close(&w);
+	rco_session_free(s);
+	t_clock_advance(&w.clock, 120000);
+	t_world_open(&w);
+	t_settle(&w);
+	assert_int_equal(rco_engine_receipt(w.engine, "a", &after), RCO_OK);
+	assert_string_equal(rco_receipt_id(before), rco_receipt_id(after));
+	rco_receipt_free(before);
+	rco_receipt_free(after);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_expires),
 		cmocka_unit_test(test_asked_again_after_expiry),
 		cmocka_unit_test(test_expires_over_a_restart),
+		cmocka_unit_test(test_stays_with_the_call),
 	};
 
 	return cmocka_run_group_tests_name("P12 before birth", tests, NULL, NULL);

@@ -4,6 +4,9 @@
 
 #include "../../lib/session/internal.h"
 
+#include <signal.h>
+#include <stdlib.h>
+
 enum { FRAMES = 20 };
 
 static uint64_t seed; /* each call's noise is its own */
@@ -112,13 +115,55 @@ static void test_a_held_call(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- a ring that was damaged between two processes ---- */
+
+static void record_and_die(void *arg)
+{
+	t_world *w = arg;
+
+	t_world_open(w);
+	t_push(t_call(w, "killed"), 0, seed, 0, FRAMES);
+	(void)raise(SIGKILL);
+}
+
+static void damage_the_owner(const char *path, void *user_data)
+{
+	size_t size = 0;
+	uint8_t *bytes = t_read_file(path, &size), *label = memmem(bytes, size, "caller", 6);
+
+	if (label != NULL) {
+		label[0] ^= 1;
+		t_write_file(path, bytes, size);
+		++*(int *)user_data;
+	}
+	free(bytes);
+}
+
+/* Nobody can say whose it is, so it goes. */
+static void test_a_damaged_ring(void **state)
+{
+	uint8_t marker[64];
+	int damaged = 0;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_SHARED);
+	t_noise(++seed, 0, marker, sizeof marker);
+	assert_int_equal(t_reap(t_spawn(record_and_die, &w)), -SIGKILL);
+	assert_int_equal(t_tree_holds(w.rings, marker, sizeof marker), 1);
+	t_tree_each(w.rings, damage_the_owner, &damaged);
+	assert_int_equal(damaged, 1);
+	t_world_open(&w);
+	assert_int_equal(t_tree_holds(w.rings, marker, sizeof marker), 0);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_kept_call),
-		cmocka_unit_test(test_an_opted_out_call),
-		cmocka_unit_test(test_before_it_is_durable),
-		cmocka_unit_test(test_a_held_call),
+		cmocka_unit_test(test_a_kept_call),          cmocka_unit_test(test_an_opted_out_call),
+		cmocka_unit_test(test_before_it_is_durable), cmocka_unit_test(test_a_held_call),
+		cmocka_unit_test(test_a_damaged_ring),
 	};
 
 	return cmocka_run_group_tests_name("memory of the rings", tests, NULL, NULL);
