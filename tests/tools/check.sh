@@ -86,6 +86,8 @@ step agents "MCP, tool definitions and Node, with the platforms' own tools" \
     env B=build/gcc RUN_MAKE="${make[*]} CC=gcc WERROR=1" tests/node/run.sh
 step webhook "the webhook with a real HTTP client" \
     env B=build/gcc RUN_MAKE="${make[*]} CC=gcc WERROR=1" tests/e2e/webhook_check.sh
+step simulator "rehearsed calls: scripts, faults, the keyboard" \
+    env B=build/gcc RUN_MAKE="${make[*]} CC=gcc WERROR=1" tests/simulator/run.sh
 step demo "make demo" run_demo
 
 echo
