@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* What a store answers when it is asked about a file, and what is made of it. */
+#include "../support.h"
+
+/* In front of the store: what it says of a file that is looked for. */
+static struct lies {
+	_Atomic int present; /* so often "present" is the answer to verify, whatever is there */
+	uint64_t head_bytes; /* not 0: head says that a file of this size is there */
+} lies;
+
+static int lying_head(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	int rc = t_fault_upload_ops.head(object, op, result, ud);
+
+	if (lies.head_bytes != 0 && object->kind == RCO_KIND_AUDIO) {
+		result->confirmed = RCO_CONFIRM_PRESENT;
+		result->size_bytes = lies.head_bytes;
+	}
+	return rc;
+}
+
+static int lying_verify(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	int rc = t_fault_deletion_ops.verify(object, op, result, ud);
+
+	if (atomic_load(&lies.present) > 0) {
+		(void)atomic_fetch_sub(&lies.present, 1);
+		result->confirmed = RCO_CONFIRM_PRESENT;
+	}
+	return rc;
+}
+
+static void open_world(t_world *w)
+{
+	static rco_upload_ops upload;
+	static rco_deletion_ops deletion;
+
+	memset(&lies, 0, sizeof lies);
+	upload = t_fault_upload_ops;
+	upload.head = lying_head;
+	deletion = t_fault_deletion_ops;
+	deletion.verify = lying_verify;
+	t_world_init(w, 0);
+	w->cfg.upload = &upload;
+	w->cfg.deletion = &deletion;
+	t_world_open(w);
+}
+
+/* Its parts are with the store, and the window is open. */
+static rco_session *uploading(t_world *w)
+{
+	rco_session *s = t_call(w, "call");
+
+	t_push(s, 0, 1, 0, 30);
+	t_push(s, 1, 2, 0, 30);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_settle(w);
+	assert_int_equal(t_fault_audio_calls(&w->fault, T_PUT), 2);
+	return s;
+}
+
+static void assert_stored(t_world *w)
+{
+	t_await(w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(w, "call", "caller", 1, 30));
+	assert_true(t_store_has_noise(w, "call", "agent", 2, 30));
+}
+
+/* The commit was made and its answer lost: the file is looked for, and not sent again. */
+static void test_a_commit_in_doubt(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = uploading(&w);
+	t_fault_set(&w.fault, T_COMMIT, T_FAIL_DONE, 1, RCO_E_IO);
+	assert_stored(&w);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 2);
+	assert_true(t_fault_audio_calls(&w.fault, T_HEAD) > 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* The commit failed, and a file of that name but of another size is there: it is not ours. */
+static void test_another_file_of_that_name(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = uploading(&w);
+	lies.head_bytes = 1;
+	t_fault_set(&w.fault, T_COMMIT, T_FAIL, 1, RCO_E_IO);
+	assert_stored(&w);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 3);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* What cannot be done away with does not keep the others: all in one pass, without waiting. */
+static void test_one_failure_among_two(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = uploading(&w);
+	t_fault_set(&w.fault, T_ABORT, T_FAIL, 1, RCO_E_IO);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_settle(&w);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_ABORT), 2);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASED), 0);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* "Gone" is also asked of the list of uploads and versions. */
+static void test_verified_by_the_list_too(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = uploading(&w);
+	t_fault_set(&w.fault, T_LIST, T_FAIL, 0, RCO_E_IO);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_advance(&w, 5000);
+	t_advance(&w, 60000);
+	assert_true(t_fault_audio_calls(&w.fault, T_LIST) > 0);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_VERIFIED), 0);
+	t_fault_set(&w.fault, T_LIST, T_PASS, 0, 0);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A copy turns up when all was verified: the status goes back, and forward again when it is gone (P7). */
+static void test_a_copy_turns_up(void **state)
+{
+	uint32_t status;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = uploading(&w);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	atomic_store(&lies.present, 1);
+	t_fault_set(&w.fault, T_REMOVE, T_FAIL, 0, RCO_E_IO);
+	t_advance(&w, 3600000);
+	t_advance(&w, 3600000);
+	assert_int_equal(atomic_load(&lies.present), 0);
+	status = t_status(&w, "call");
+	assert_true(status == RCO_STATUS_PENDING || status == RCO_STATUS_FAILED);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_SWEPT), 0);
+	t_fault_set(&w.fault, T_REMOVE, T_PASS, 0, 0);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 2);
+	t_await(&w, "call", RCO_EVENT_SWEPT, 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_commit_in_doubt),     cmocka_unit_test(test_another_file_of_that_name),
+		cmocka_unit_test(test_one_failure_among_two), cmocka_unit_test(test_verified_by_the_list_too),
+		cmocka_unit_test(test_a_copy_turns_up),
+	};
+
+	return cmocka_run_group_tests_name("answers of the store", tests, NULL, NULL);
+}

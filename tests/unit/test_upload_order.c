@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What has to be durable before the next step of an upload, and whose answer it is that comes when an opt-out has
+ * turned the upload into an erasure.
+ */
+#include "../support.h"
+
+static rco_session *ended_call(t_world *w, const char *id)
+{
+	rco_session *s = t_call(w, id);
+
+	t_push(s, 0, 1, 0, 30);
+	t_push(s, 1, 2, 0, 30);
+	t_settle(w);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	return s;
+}
+
+static void assert_stored(t_world *w, const char *id)
+{
+	t_await(w, id, RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(w, id, "caller", 1, 30));
+	assert_true(t_store_has_noise(w, id, "agent", 2, 30));
+}
+
+/* While the journal's disk fails nothing is begun that the next process would not know of. */
+static void test_no_begin_without_intents(void **state)
+{
+	rco_session *s;
+	t_world w;
+	t_fs fs;
+
+	(void)state;
+	t_fs_init(&fs, "/calls/");
+	t_world_init(&w, 0);
+	w.fs = &fs;
+	t_world_open(&w);
+	s = ended_call(&w, "call");
+	atomic_store(&fs.sync_only, 1);
+	atomic_store(&fs.fail, RCO_E_IO);
+	t_advance(&w, 5000);
+	assert_true(t_events_count(&w.events, "call", RCO_EVENT_UPLOAD_RETRY) > 0);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_BEGIN), 0);
+	atomic_store(&fs.fail, 0);
+	assert_stored(&w, "call");
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* Nor does a byte leave before the store's name for the upload is known to the next process. */
+static void test_no_part_without_upload_ids(void **state)
+{
+	rco_session *s;
+	t_world w;
+	t_fs fs;
+
+	(void)state;
+	t_fs_init(&fs, "/calls/");
+	t_world_init(&w, 0);
+	w.fs = &fs;
+	t_world_open(&w);
+	t_fault_set(&w.fault, T_BEGIN, T_HOLD, 0, 0);
+	s = ended_call(&w, "call");
+	t_settle(&w);
+	assert_int_equal(t_fault_held(&w.fault, T_BEGIN), 1);
+	atomic_store(&fs.sync_only, 1);
+	atomic_store(&fs.fail, RCO_E_IO);
+	t_fault_set(&w.fault, T_BEGIN, T_PASS, 0, 0);
+	assert_int_equal(t_fault_release(&w.fault, T_BEGIN), RCO_OK);
+	t_advance(&w, 5000);
+	assert_true(t_events_count(&w.events, "call", RCO_EVENT_UPLOAD_RETRY) > 0);
+	assert_true(t_fault_audio_calls(&w.fault, T_BEGIN) > 0);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_PUT), 0);
+	atomic_store(&fs.fail, 0);
+	assert_stored(&w, "call");
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A backend is at work for the upload: its answer, even one that says "gone", is not one to the erasure. */
+static void opted_out_while(int slot)
+{
+	rco_session *s;
+	t_world w;
+
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	if (slot == T_ABORT) /* of an upload in doubt, which is done away with before it is begun again */
+		t_fault_set(&w.fault, T_BEGIN, T_FAIL_DONE, 1, RCO_E_IO);
+	t_fault_set(&w.fault, slot, T_HOLD, 1, 0);
+	s = ended_call(&w, "call");
+	t_settle(&w);
+	t_advance(&w, 5000);
+	assert_int_equal(t_fault_held(&w.fault, slot), 1);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_settle(&w);
+	assert_int_equal(t_fault_calls(&w.fault, T_ERASE), 0);
+	assert_int_equal(t_fault_release(&w.fault, slot), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASE_RETRY), 0);
+	assert_int_equal(t_fault_calls(&w.fault, T_ERASE), 1);
+	assert_int_equal(rco_memory_audio_bytes(w.memory), 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+static void test_answers_to_the_upload(void **state)
+{
+	static const int slots[] = {T_SEAL, T_BEGIN, T_PUT, T_ABORT};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof slots / sizeof slots[0]; i++)
+		opted_out_while(slots[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_begin_without_intents),
+		cmocka_unit_test(test_no_part_without_upload_ids),
+		cmocka_unit_test(test_answers_to_the_upload),
+	};
+
+	return cmocka_run_group_tests_name("order of an upload", tests, NULL, NULL);
+}
