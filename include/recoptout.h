@@ -755,7 +755,11 @@ RCO_API int rco_session_set_consent(rco_session *session, int granted);
  * Set (1) or lift (0) a legal hold. An opt-out of a held call stops the
  * recording and keeps what was recorded: it is stored when the call ends, with
  * a call record that says so, until the hold is lifted, which starts the
- * erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT.
+ * erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT. It is known
+ * to a later process when this returns #RCO_OK; waits for the journal's disk.
+ * @return #RCO_OK; #RCO_E_OPTED_OUT; #RCO_E_INVALID; #RCO_E_NOT_DURABLE the
+ *   journal cannot be written: a hold to be set is in force until the process
+ *   ends, one to be lifted stays; call again
  * @since 0.1.0
  */
 RCO_API int rco_session_set_legal_hold(rco_session *session, int hold);

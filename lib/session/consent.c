@@ -38,42 +38,77 @@ int rco_session_set_consent(rco_session *session, int granted)
 	return rc;
 }
 
-static int lift_hold(rco_session *s)
+/*
+ * Set a hold, or lift one, of a call that nobody has objected to, so that the next process knows. RCO_E_OPTED_OUT
+ * if somebody has. What cannot be written is in force all the same if it is a hold; one to be lifted then stays.
+ */
+static int book_hold(rco_session *s, uint32_t hold)
 {
-	rco__receipt_data receipt;
-	int64_t now = rco__wall_us(&s->engine->env);
+	uint32_t latch;
 	uint64_t lsn;
-	int latched, rc;
+	int rc = RCO_OK;
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (!s->hold) {
+	latch = atomic_load(&s->latch);
+	if (latch & RCO__LATCH_OPTED_OUT) {
 		(void)pthread_mutex_unlock(&s->lock);
-		return RCO_OK;
+		return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", s->call_id);
 	}
-	latched = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
-	receipt = s->receipt;
+	s->hold = hold;
+	if (!(latch & RCO__LATCH_CLOSED)) /* nothing will be asked of a call that is over */
+		rc = rco__journal_begin(s, &lsn);
 	(void)pthread_mutex_unlock(&s->lock);
-	if (latched) { /* durable first, as with a tombstone */
-		rc = rco__journal_mark(s->engine, &receipt, RCO__OPT_HOLD_LIFTED, 0, now, &lsn);
-		if (rc == RCO_OK)
-			rc = rco__ledger_sync(s->engine->ledger, lsn);
-		if (rc != RCO_OK)
-			return rc;
+	if (rc == RCO_OK && !(latch & RCO__LATCH_CLOSED))
+		rc = rco__ledger_sync(s->engine->calls, lsn);
+	if (rc != RCO_OK && !hold) {
+		(void)pthread_mutex_lock(&s->lock);
+		s->hold = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) == 0;
+		(void)pthread_mutex_unlock(&s->lock);
 	}
+	return rc;
+}
+
+/* Of a call that was opted out: its erasure begins. */
+static int release_held(rco_session *s, const rco__receipt_data *receipt)
+{
+	uint64_t lsn;
+	/* durable first, as with a tombstone */
+	int rc = rco__journal_mark(s->engine, receipt, RCO__OPT_HOLD_LIFTED, 0, rco__wall_us(&s->engine->env),
+	                           &lsn);
+
+	if (rc == RCO_OK)
+		rc = rco__ledger_sync(s->engine->ledger, lsn);
+	if (rc != RCO_OK)
+		return rc;
 	(void)pthread_mutex_lock(&s->lock);
 	s->hold = 0;
-	if (latched) {
-		s->hold_lifted = 1;
-		s->receipt.facts &= ~(uint32_t)RCO_FACT_HELD;
-		s->erase_by_mono_us =
-			rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
-		rco__event_queue(s, RCO_EVENT_HOLD_LIFTED, 0, 0, "the erasure begins");
-	}
+	s->hold_lifted = 1;
+	s->receipt.facts &= ~(uint32_t)RCO_FACT_HELD;
+	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+	rco__event_queue(s, RCO_EVENT_HOLD_LIFTED, 0, 0, "the erasure begins");
 	(void)pthread_mutex_unlock(&s->lock);
-	if (latched && s->engine->buffer.revoke != NULL)
+	if (s->engine->buffer.revoke != NULL)
 		s->engine->buffer.revoke(s->recording_id, s->engine->buffer_ud);
 	rco__session_wake(s);
 	return RCO_OK;
+}
+
+static int lift_hold(rco_session *s)
+{
+	rco__receipt_data receipt;
+	int latched, held, rc;
+
+	do {
+		(void)pthread_mutex_lock(&s->lock);
+		held = s->hold != 0;
+		latched = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
+		receipt = s->receipt;
+		(void)pthread_mutex_unlock(&s->lock);
+		if (!held)
+			return RCO_OK;
+		rc = latched ? release_held(s, &receipt) : book_hold(s, 0);
+	} while (rc == RCO_E_OPTED_OUT); /* asked for in between */
+	return rc;
 }
 
 int rco_session_set_legal_hold(rco_session *session, int hold)
@@ -86,12 +121,11 @@ int rco_session_set_legal_hold(rco_session *session, int hold)
 		return rco__fail(RCO_E_INVALID, "hold is 1 or 0");
 	if (!hold)
 		return lift_hold(session);
+	rc = book_hold(session, 1);
+	if (rc != RCO_E_OPTED_OUT)
+		return rc;
 	(void)pthread_mutex_lock(&session->lock);
-	if (atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT)
-		rc = session->hold ? RCO_OK
-		                   : rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", session->call_id);
-	else
-		session->hold = 1;
+	rc = session->hold ? RCO_OK : rc;
 	(void)pthread_mutex_unlock(&session->lock);
 	return rc;
 }

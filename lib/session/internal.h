@@ -513,7 +513,7 @@ enum {
 	RCO__OPT_CLOSED = 40,
 	RCO__OPT_EXPIRED = 41
 };
-int rco__journal_begin(rco_session *session);
+int rco__journal_begin(rco_session *session, uint64_t *lsn); /* lsn may be NULL */
 int rco__journal_leg(rco_session *session, uint32_t leg);
 int rco__journal_copy(rco_session *session, uint16_t type, const rco__copy *copy, uint64_t *lsn);
 int rco__journal_end(rco_session *session);

@@ -31,7 +31,7 @@ static int append_call(rco_session *s, uint16_t type, uint16_t flags, const rco_
 	                          lsn != NULL ? lsn : &unused);
 }
 
-int rco__journal_begin(rco_session *s)
+int rco__journal_begin(rco_session *s, uint64_t *lsn)
 {
 	uint8_t buf[512];
 	rco__cursor c;
@@ -40,7 +40,8 @@ int rco__journal_begin(rco_session *s)
 	rco__w64(&c, (uint64_t)s->created_us);
 	rco__w64(&c, (uint64_t)s->started_us);
 	rco__wstr(&c, s->call_id);
-	return append_call(s, RCO__CALL_BEGIN, 0, &c, buf, NULL);
+	rco__w8(&c, s->hold != 0);
+	return append_call(s, RCO__CALL_BEGIN, 0, &c, buf, lsn);
 }
 
 int rco__journal_leg(rco_session *s, uint32_t leg)
@@ -209,7 +210,20 @@ static void read_leg(rco__cursor *c, rco__found_call *call)
 	call->booked_legs |= 1u << leg;
 }
 
-/* A call is noted when it is made and again when it starts. */
+/*
+ * A legal hold as the journal last said; entries of before it was written end here. A copy of an entry stands
+ * behind newer ones, and keeps its time.
+ */
+static void read_hold(rco__cursor *c, rco__found_call *call, int64_t said_us)
+{
+	if (c->failed || c->at == c->end || (call->hold_said && said_us < call->hold_said_us))
+		return;
+	call->hold = rco__r8(c) & 1;
+	call->hold_said = 1;
+	call->hold_said_us = said_us;
+}
+
+/* A call is noted when it is made, when it starts, and when a legal hold is set or lifted. */
 static void read_started(rco__cursor *c, rco__found_call *call)
 {
 	int64_t when = rco__time_known(rco__r64(c));
@@ -237,6 +251,7 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 		call->created_us = rco__time_known(rco__r64(&c));
 		read_started(&c, call);
 		rco__rstr(&c, call->call_id, sizeof call->call_id);
+		read_hold(&c, call, entry->time_us);
 		break;
 	case RCO__CALL_LEG:
 		read_leg(&c, call);

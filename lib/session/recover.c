@@ -173,6 +173,8 @@ static void read_meta(rco__found_call *call, const void *meta, size_t size)
 		return; /* written before it was there */
 	memcpy(call->receipt_id, receipt_id, sizeof receipt_id);
 	call->receipt_known = 1;
+	if (!call->hold_said && c.at != c.end)
+		call->hold |= rco__r8(&c) & 1;
 }
 
 static void found_ring(rco__pool *pool, rco__ring *ring, void *user_data)
@@ -421,6 +423,7 @@ static int revive(rco__recovery *r, rco__found_call *call, int opted_out)
 	if (call->receipt_known)
 		memcpy(s->receipt.id, call->receipt_id, sizeof s->receipt.id);
 	s->consent_policy = r->engine->cfg.consent;
+	s->hold = (uint32_t)call->hold;
 	set_times(s, call);
 	rc = add_legs(s, call);
 	s->journaled = (uint32_t)booked(s, call);

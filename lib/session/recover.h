@@ -31,7 +31,10 @@ typedef struct rco__found_call {
 	int receipt_known;
 	uint8_t receipt_id[16]; /* drawn when the session was made */
 	int closed;             /* nothing more to do */
-	int stop_bit;           /* a ring says that it was opted out */
+	int hold;               /* a legal hold is in force ... */
+	int hold_said;          /* ... as the journal says, which counts more than what was known at the start */
+	int64_t hold_said_us;
+	int stop_bit; /* a ring says that it was opted out */
 	int in_buffer;
 	int in_ring;
 	uint64_t damaged_bytes;

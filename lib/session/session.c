@@ -238,6 +238,7 @@ size_t rco__session_meta(rco_session *s, uint8_t out[RCO_META_MAX])
 	rco__wstr(&c, s->call_id);
 	rco__wbytes(&c, s->receipt.id,
 	            sizeof s->receipt.id); /* a stop that is only in the rings keeps its receipt */
+	rco__w8(&c, s->hold != 0);         /* and its hold */
 	return rco__cursor_used(&c, out);
 }
 
@@ -270,7 +271,7 @@ int rco__session_start(rco_session *s)
 	}
 	(void)pthread_cond_broadcast(&s->changed);
 	(void)pthread_mutex_unlock(&s->lock);
-	if (rc == RCO_OK && rco__journal_begin(s) != RCO_OK) /* once more, now with the time */
+	if (rc == RCO_OK && rco__journal_begin(s, NULL) != RCO_OK) /* once more, now with the time */
 		rco__log(&s->engine->env, RCO_LOG_WARN, "%s: its start is not in the journal: %s", s->call_id,
 		         rco_error_detail());
 	rco__session_wake(s);
@@ -357,7 +358,7 @@ void rco__session_end_locked(rco_session *s)
 /* A call that never started is booked later, by a worker: an end alone would be one of an unknown call. */
 static int journal_end(rco_session *session, int started)
 {
-	int rc = started ? RCO_OK : rco__journal_begin(session);
+	int rc = started ? RCO_OK : rco__journal_begin(session, NULL);
 
 	return rc == RCO_OK ? rco__journal_end(session) : rc;
 }

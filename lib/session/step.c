@@ -252,7 +252,7 @@ void rco__session_book(rco_session *s)
 
 	if (s->journaled)
 		return;
-	if (rco__journal_begin(s) != RCO_OK)
+	if (rco__journal_begin(s, NULL) != RCO_OK)
 		return; /* with the next step */
 	for (i = 0; i < n; i++)
 		if (rco__journal_leg(s, i) != RCO_OK)

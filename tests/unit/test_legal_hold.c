@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static rco_session *held_call(t_world *w, const char *id)
 {
@@ -180,12 +181,68 @@ static void test_artifacts_are_held(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- the process ends ---- */
+
+enum { HELD_FROM_THE_START, HELD_LATER, LIFTED, HELD_AND_STOPPED };
+
+struct ending {
+	t_world *world;
+	int how;
+};
+
+static void ends_in_the_middle(void *arg)
+{
+	rco_opt_out_options nonblock = {.struct_size = (uint32_t)sizeof nonblock, .flags = RCO_OPT_OUT_NONBLOCK};
+	struct ending *e = arg;
+	rco_session *s;
+
+	t_world_open(e->world);
+	if (e->how == HELD_LATER) {
+		s = t_call(e->world, "held");
+		t_push(s, 0, 1, 0, 30);
+		assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_OK);
+	} else {
+		s = held_call(e->world, "held");
+	}
+	if (e->how == LIFTED)
+		assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	if (e->how == HELD_AND_STOPPED) /* in the rings, and not yet in the ledger */
+		assert_int_equal(rco_opt_out(s, &nonblock, NULL), RCO_PENDING);
+	_exit(0);
+}
+
+static void test_a_hold_outlives_the_process(void **state)
+{
+	struct ending e;
+	t_world w;
+
+	(void)state;
+	for (e.how = HELD_FROM_THE_START; e.how <= HELD_AND_STOPPED; e.how++) {
+		t_world_init(&w, T_SPOOL | T_DISK | T_SHARED);
+		e.world = &w;
+		assert_int_equal(t_reap(t_spawn(ends_in_the_middle, &e)), 0);
+		t_world_open(&w);
+		if (e.how != HELD_AND_STOPPED)
+			assert_int_equal(rco_opt_out_call(w.engine, "held", NULL, NULL), RCO_OK);
+		t_advance(&w, 120000);
+		if (e.how == LIFTED) {
+			assert_int_equal(t_status(&w, "held"), RCO_STATUS_VERIFIED);
+			assert_int_equal(t_store_audio(&w), 0);
+		} else {
+			assert_held(&w, "held");
+			assert_true(t_store_has_noise(&w, "held", "caller", 1, 30));
+		}
+		t_world_destroy(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_held_until_lifted),   cmocka_unit_test(test_held_over_restarts),
-		cmocka_unit_test(test_it_stays_readable),   cmocka_unit_test(test_lifted_before),
-		cmocka_unit_test(test_hold_of_a_kept_call), cmocka_unit_test(test_artifacts_are_held),
+		cmocka_unit_test(test_held_until_lifted),           cmocka_unit_test(test_held_over_restarts),
+		cmocka_unit_test(test_it_stays_readable),           cmocka_unit_test(test_lifted_before),
+		cmocka_unit_test(test_hold_of_a_kept_call),         cmocka_unit_test(test_artifacts_are_held),
+		cmocka_unit_test(test_a_hold_outlives_the_process),
 	};
 
 	return cmocka_run_group_tests_name("legal hold", tests, NULL, NULL);
