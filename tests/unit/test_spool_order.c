@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* Slots and segments of a spool: whose a slot is while its erasure fails, and what is made of what is there twice.
+ */
+#include "../support_spool.h"
+
+#include "../../lib/storage/spool_internal.h"
+
+/* In front of the file system: syncs that fail, and how many segments were synced. */
+static struct watch {
+	rco__fs table;
+	const rco__fs *below;
+	int fail;
+	int segment[1024];
+	unsigned segment_syncs;
+} watch;
+
+static int w_open(void *ctx, const char *path, int how, int *fd)
+{
+	int rc = watch.below->open(watch.below->ctx, path, how, fd);
+
+	(void)ctx;
+	if (rc == RCO_OK) {
+		assert_true(*fd < 1024);
+		watch.segment[*fd] = strstr(path, ".rcos") != NULL;
+	}
+	return rc;
+}
+
+static int w_sync(void *ctx, int fd)
+{
+	(void)ctx;
+	if (watch.fail)
+		return rco__fail(RCO_E_IO, "injected: sync");
+	watch.segment_syncs += (unsigned)watch.segment[fd];
+	return watch.below->sync(watch.below->ctx, fd);
+}
+
+static void begin(bench *b)
+{
+	memset(&watch, 0, sizeof watch);
+	watch.below = rco__fs_posix();
+	watch.table = *watch.below;
+	watch.table.open = w_open;
+	watch.table.sync = w_sync;
+	b_init(b);
+	b->fs = &watch.table;
+	b_open(b);
+}
+
+/* An erasure that failed keeps its slot: it is wiped once more, and must not be another's by then. */
+static void test_a_slot_is_kept_until_it_is_empty(void **state)
+{
+	uint8_t n;
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	watch.fail = 1;
+	assert_int_equal(b_try_erase(&b, 1), RCO_E_IO);
+	watch.fail = 0;
+	/* once round the slots that there are, and one more */
+	for (n = 2; n <= RCO__SPOOL_SLOT_BLOCK + 1; n++) {
+		b_begin(&b, n);
+		b_noise(&b, n, 0, 0, 160);
+	}
+	b_erase(&b, 1);
+	b_reopen(&b);
+	for (n = 2; n <= RCO__SPOOL_SLOT_BLOCK + 1; n++)
+		b_holds(&b, n, 0, 160);
+	b_destroy(&b);
+}
+
+/* Cannot be, and if it is: when the recording is erased no second key of it may be left. */
+static void test_two_slots_of_one_recording(void **state)
+{
+	static const uint8_t zeros[2 * RCO__SPOOL_SLOT];
+	char path[256];
+	uint8_t *file;
+	size_t size;
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, 160);
+	b_close(&b);
+	t_join(path, sizeof path, b.spool_path, "slots.rcok");
+	file = t_read_file(path, &size);
+	assert_true(size >= 3 * RCO__SPOOL_SLOT);
+	memcpy(file + 2 * RCO__SPOOL_SLOT, file + RCO__SPOOL_SLOT, RCO__SPOOL_SLOT); /* the first is the header */
+	t_write_file(path, file, size);
+	free(file);
+	b_open(&b);
+	b_holds(&b, 1, 0, 160);
+	b_erase(&b, 1);
+	file = t_read_file(path, &size);
+	assert_memory_equal(file + RCO__SPOOL_SLOT, zeros, sizeof zeros);
+	free(file);
+	b_destroy(&b);
+}
+
+/* The process before may have died between writing and syncing: what was found is synced with the next flush. */
+static void test_found_segments_are_synced(void **state)
+{
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, 160);
+	b_reopen(&b);
+	watch.segment_syncs = 0;
+	assert_int_equal(b_try_flush(&b), RCO_OK);
+	assert_int_equal(watch.segment_syncs, 1);
+	b_destroy(&b);
+}
+
+/* As a crash leaves it that hits a compaction at its end: what the copy has already is not needed, and goes. */
+static void test_a_segment_that_is_there_twice(void **state)
+{
+	char first[256], second[256];
+	uint8_t *file;
+	size_t size;
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, 160);
+	b_noise(&b, 1, 0, 160, 160);
+	b_close(&b);
+	assert_int_equal(b_files(b.spool_path, ".rcos", first), 1);
+	file = t_read_file(first, &size);
+	rco__put64(file + 16, rco__get64(file + 16) + 1);
+	rco__put32(file + RCO__SPOOL_SEG_CRC_AT, rco__crc32c(0, file, RCO__SPOOL_SEG_CRC_AT));
+	assert_true(snprintf(second, sizeof second, "%s/%016llx.rcos", b.spool_path,
+	                     (unsigned long long)rco__get64(file + 16)) < (int)sizeof second);
+	t_write_file(second, file, size);
+	free(file);
+	b_open(&b);
+	assert_false(t_exists(second));
+	assert_true(t_exists(first));
+	b_holds(&b, 1, 0, 320);
+	b_destroy(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_slot_is_kept_until_it_is_empty),
+		cmocka_unit_test(test_two_slots_of_one_recording),
+		cmocka_unit_test(test_found_segments_are_synced),
+		cmocka_unit_test(test_a_segment_that_is_there_twice),
+	};
+
+	return cmocka_run_group_tests_name("order of a spool", tests, NULL, NULL);
+}
