@@ -31,7 +31,7 @@ static void usage(FILE *to)
 		    "  --speed N          N times as fast as real time; default 1\n"
 		    "  --json             a JSON object a line, for scripts\n"
 		    "  --fault WHAT       slow-upload, failing-delete, or crash (killed in the middle of the "
-	            "erasure)\n"
+		    "erasure)\n"
 		    "  --picture FILE     draw the call as SVG\n"
 		    "  --folder DIR       keep ledger and recordings there; default: a temporary folder, removed\n"
 		    "  --dialect NAME     whose tool call is rehearsed; default openai-chat\n"
@@ -85,7 +85,7 @@ static int parse(int argc, char **argv, options *o)
 		if (c == 'f')
 			o->fast = 1;
 		else if (c == 's')
-			o->speed = atof(optarg);
+			o->speed = strtod(optarg, NULL); /* what is no number is 0, and refused below */
 		else if (c == 'j')
 			o->json = 1;
 		else if (c == 'x')

@@ -42,9 +42,9 @@ static char *model_message(uint32_t dialect)
 			"{\"toolCall\":{\"functionCalls\":[{\"id\":\"1\",\"name\":\"" RCO_TOOL_NAME
 			"\",\"args\":{}}]}}",
 		[RCO_DIALECT_MCP] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
-	                            "call\",\"params\":{\"name\":\"" RCO_TOOL_NAME "\"}}",
+				    "call\",\"params\":{\"name\":\"" RCO_TOOL_NAME "\"}}",
 		[RCO_DIALECT_VAPI] = "{\"message\":{\"type\":\"tool-calls\",\"call\":{\"id\":\"v\"},"
-	                             "\"toolCallList\":[{\"id\":\"1\","
+				     "\"toolCallList\":[{\"id\":\"1\","
 				     "\"name\":\"" RCO_TOOL_NAME "\"}]}}",
 		[RCO_DIALECT_RETELL] = "{\"name\":\"" RCO_TOOL_NAME "\",\"args\":{},\"call\":{\"call_id\":\"r\"}}",
 	};
