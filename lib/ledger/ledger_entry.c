@@ -131,11 +131,23 @@ void rco__ledger_scan_start(rco__ledger_scan *scan, const uint8_t *buf, size_t s
 	memcpy(scan->chain, chain, RCO__LEDGER_HASH);
 }
 
+/* Most of a file is zeros that were written ahead: they are passed over a block at a time. */
+enum { BLANK = 512 };
+
+static int blank(const uint8_t *at)
+{
+	static const uint8_t zeros[BLANK];
+
+	return memcmp(at, zeros, BLANK) == 0;
+}
+
 /* Bytes from `at` to the last one that is not zero. */
 static size_t tail_bytes(const rco__ledger_scan *scan)
 {
 	size_t end = scan->size;
 
+	while (end - scan->at >= BLANK && blank(scan->buf + end - BLANK))
+		end -= BLANK;
 	while (end > scan->at && scan->buf[end - 1] == 0)
 		end--;
 	return end - scan->at;
@@ -148,6 +160,8 @@ int rco__ledger_scan_next(rco__ledger_scan *scan, rco__ledger_entry *entry)
 
 	/* Zeros do not end the search: a lost block in the middle of a file reads as zeros too. */
 	for (at = scan->at; at < scan->size; at += 8) {
+		while (scan->size - at > BLANK && blank(scan->buf + at))
+			at += BLANK;
 		size = parse_entry(scan, at, entry);
 		if (size > 0)
 			break;
