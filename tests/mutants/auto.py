@@ -3,17 +3,19 @@
 import random
 import re
 
-SESSION = ["unit/test_permission", "promises/test_p14_late_words", "promises/test_p07_truth", "unit/test_session",
-           "unit/test_host_driven", "unit/test_recorder", "unit/test_legal_hold", "promises/test_p12_before_birth",
-           "promises/test_p06_once", "promises/test_p13_toward_privacy", "promises/test_p02_no_commit",
-           "promises/test_p04_nothing_stays", "promises/test_p03_durable"]
-LEDGER = ["unit/test_ledger", "unit/test_ledger_rotation", "unit/test_ledger_damage", "unit/test_ledger_nth"]
-SPOOL = ["unit/test_spool", "unit/test_spool_damage", "unit/test_spool_damage_slots", "unit/test_spool_faults",
-         "unit/test_spool_epochs", "unit/test_spool_index", "unit/test_spool_compact"]
+SESSION = ["unit/test_permission", "unit/test_store_answers", "unit/test_upload_order", "unit/test_recovery_order",
+           "unit/test_ring_memory", "unit/test_session", "unit/test_legal_hold", "unit/test_recorder",
+           "unit/test_host_driven", "promises/test_p12_before_birth", "promises/test_p06_once",
+           "promises/test_p02_no_commit", "promises/test_p14_late_words", "promises/test_p07_truth",
+           "promises/test_p13_toward_privacy", "promises/test_p03_durable", "promises/test_p04_nothing_stays"]
+LEDGER = ["unit/test_ledger_order", "unit/test_ledger", "unit/test_ledger_rotation", "unit/test_ledger_damage",
+          "unit/test_ledger_nth"]
+SPOOL = ["unit/test_spool_order", "unit/test_spool", "unit/test_spool_damage", "unit/test_spool_damage_slots",
+         "unit/test_spool_faults", "unit/test_spool_epochs", "unit/test_spool_index", "unit/test_spool_compact"]
 
 # Where to look, and which tests are likely to notice first.
 FILES = {
-    "lib/media/gate.h": ["promises/test_p02_no_commit", "promises/test_p01_stop"],
+    "lib/media/gate.h": ["unit/test_gate", "promises/test_p02_no_commit", "promises/test_p01_stop"],
     "lib/session/push.c": ["unit/test_push_frames", "promises/test_p02_no_commit", "unit/test_bad_input",
                            "unit/test_frames", "promises/test_p01_stop"],
     "lib/session/opt_out.c": SESSION,

@@ -138,7 +138,9 @@ class Tree:
             shutil.copy2(self.root / self.saved.relative_to(self.folder), self.saved)
         self.saved = None
         for path in self.objects():
-            if path.stat().st_mtime_ns != self.pristine.get(path):
+            if path not in self.pristine:
+                path.unlink()
+            elif path.stat().st_mtime_ns != self.pristine[path]:
                 shutil.copy2(self.root / path.relative_to(self.folder), path)
         for path in (self.folder / "build/tests").glob("*/*"):
             path.unlink()
@@ -279,18 +281,19 @@ class Run:
             self.one(tree, control, mutant)
 
     def go(self):
-        begun = time.monotonic()
+        begun, total = time.monotonic(), len(self.todo)
         threads = [threading.Thread(target=self.worker, args=(i,)) for i in range(self.options.jobs)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         counts = ", ".join(f"{len(self.result[k])} {k}" for k in self.result)
-        print(f"{sum(map(len, self.result.values()))} mutants: {counts}; {time.monotonic() - begun:.0f} s")
+        missing = total - sum(map(len, self.result.values()))  # whatever ended a worker is told above
+        print(f"{total} mutants: {counts}, {missing} not tried; {time.monotonic() - begun:.0f} s")
         for mutant in self.result["survived"]:
             print(f"\nsurvived: {mutant.name} ({mutant.file}, {mutant.promise})")
             print("\n".join(["-" + line for line in mutant.old] + ["+" + line for line in mutant.new]))
-        return 1 if self.result["error"] or self.result["survived"] else 0
+        return 1 if self.result["error"] or self.result["survived"] or missing else 0
 
 
 def arguments():

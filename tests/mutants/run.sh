@@ -19,7 +19,7 @@ for option in "$@"; do
     fi
 done
 read -ra make <<<"${RUN_MAKE:-make -j$(nproc)}"
-sources=(tests/support*.c tests/*/test_*.c tests/world/*.c tests/crash/*.c tests/fuzz/*.c)
+sources=(tests/*/test_*.c)
 objects=("${sources[@]/#/build/obj/}")
-"${make[@]}" -s build/librecoptout.a "${objects[@]/%.c/.o}"
+"${make[@]}" -s build/tests/unit/test_gate build/tests/fuzz/test_corpus "${objects[@]/%.c/.o}" # and what they link
 exec python3 tests/mutants/mutants.py "$@"

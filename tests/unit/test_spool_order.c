@@ -12,6 +12,7 @@ static struct watch {
 	int fail;
 	int segment[1024];
 	unsigned segment_syncs;
+	bench *flush_after; /* the next write to a segment is followed by a flush that fails */
 } watch;
 
 static int w_open(void *ctx, const char *path, int how, int *fd)
@@ -35,6 +36,21 @@ static int w_sync(void *ctx, int fd)
 	return watch.below->sync(watch.below->ctx, fd);
 }
 
+static int w_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+{
+	int rc = watch.below->write(watch.below->ctx, fd, buf, size, offset);
+	bench *b = watch.flush_after;
+
+	(void)ctx;
+	if (b != NULL && watch.segment[fd]) {
+		watch.flush_after = NULL;
+		watch.fail = 1;
+		assert_int_equal(b_try_flush(b), RCO_E_IO);
+		watch.fail = 0;
+	}
+	return rc;
+}
+
 static void begin(bench *b)
 {
 	memset(&watch, 0, sizeof watch);
@@ -42,6 +58,7 @@ static void begin(bench *b)
 	watch.table = *watch.below;
 	watch.table.open = w_open;
 	watch.table.sync = w_sync;
+	watch.table.write = w_write;
 	b_init(b);
 	b->fs = &watch.table;
 	b_open(b);
@@ -116,6 +133,26 @@ static void test_found_segments_are_synced(void **state)
 	b_destroy(&b);
 }
 
+/* A sync that failed while a record was being written took its pages for written, too: a later one that succeeds
+ * says nothing of it. */
+static void test_a_record_on_its_way_as_a_sync_fails(void **state)
+{
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, 160);
+	watch.flush_after = &b;
+	b_noise(&b, 1, 0, 160, 160);
+	assert_null(watch.flush_after);
+	assert_int_equal(b_try_flush(&b), RCO_E_IO);
+	b_noise(&b, 1, 0, 320, 160); /* goes elsewhere */
+	assert_int_equal(b_files(b.spool_path, ".rcos", NULL), 2);
+	assert_int_equal(b_try_flush(&b), RCO_OK);
+	b_destroy(&b);
+}
+
 /* As a crash leaves it that hits a compaction at its end: what the copy has already is not needed, and goes. */
 static void test_a_segment_that_is_there_twice(void **state)
 {
@@ -151,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_a_slot_is_kept_until_it_is_empty),
 		cmocka_unit_test(test_two_slots_of_one_recording),
 		cmocka_unit_test(test_found_segments_are_synced),
+		cmocka_unit_test(test_a_record_on_its_way_as_a_sync_fails),
 		cmocka_unit_test(test_a_segment_that_is_there_twice),
 	};
 

@@ -140,6 +140,25 @@ static void test_verified_by_the_list_too(void **state)
 	t_world_destroy(&w);
 }
 
+/* It is still there at the second look: nothing is called verified before it is gone. */
+static void test_present_at_the_second_look(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = uploading(&w);
+	atomic_store(&lies.present, 1);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_SWEPT, 1);
+	assert_int_equal(atomic_load(&lies.present), 0);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_VERIFIED), 1);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_REMOVE), 3);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 /* A copy turns up when all was verified: the status goes back, and forward again when it is gone (P7). */
 static void test_a_copy_turns_up(void **state)
 {
@@ -170,8 +189,11 @@ static void test_a_copy_turns_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_commit_in_doubt),     cmocka_unit_test(test_another_file_of_that_name),
-		cmocka_unit_test(test_one_failure_among_two), cmocka_unit_test(test_verified_by_the_list_too),
+		cmocka_unit_test(test_a_commit_in_doubt),
+		cmocka_unit_test(test_another_file_of_that_name),
+		cmocka_unit_test(test_one_failure_among_two),
+		cmocka_unit_test(test_verified_by_the_list_too),
+		cmocka_unit_test(test_present_at_the_second_look),
 		cmocka_unit_test(test_a_copy_turns_up),
 	};
 
