@@ -711,11 +711,14 @@ static char *recover(images_run *run)
 {
 	images_duty duty[IMAGES_CALLS];
 	char *broken;
+	int i;
 
 	clear_rings();
 	w_disk_each(run->rings, put_ring_file, NULL);
 	w_chance_seed(w_disk_hash(run->disk) ^ run->seed);
 	memcpy(duty, run->duty, sizeof duty);
+	for (i = 0; i < IMAGES_CALLS; i++)
+		run->duty[i].over |= run->duty[i].created; /* ended by the crash, which matters to the next one */
 	watch(run);
 	if (images_engine_open(run) == RCO_OK)
 		let_recover(run);
