@@ -49,6 +49,8 @@ int rco__fs_folder(const rco__fs *fs, const char *path)
 	if (rc != RCO_OK)
 		return rc;
 	rc = fs->sync_dir(fs->ctx, parent);
+	if (rc == RCO_OK || rc == RCO_E_PERMISSION)
+		rc = fs->sync_dir(fs->ctx, path);
 	return rc == RCO_E_PERMISSION ? RCO_OK : rc;
 }
 

@@ -534,8 +534,8 @@ static void quarantine_syncs_and_reports(void **state)
 	(void)snprintf(q, sizeof q, "%s", in("q"));
 	make_file("seg", "x");
 	assert_int_equal(rco__quarantine(&env, folder, "seg", q, "bad checksum"), RCO_OK);
-	assert_string_equal(f.order, "mdendd");
-	for (i = 1; i <= 6; i++) {
+	assert_string_equal(f.order, "mddendd");
+	for (i = 1; i <= 7; i++) {
 		f = (struct faulty){.fail_at = i};
 		make_file("seg", "x");
 		assert_int_equal(rco__quarantine(&env, folder, "seg", q, "bad checksum"), RCO_E_NO_SPACE);

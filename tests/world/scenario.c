@@ -309,6 +309,9 @@ static void play(w_world *w, const w_act *act)
 	case W_DO_CLOSE:
 		w_close(w);
 		break;
+	case W_DO_KILL:
+		w_kill(w);
+		break;
 	case W_DO_CREATE:
 		do_create(w, call, act->n == 1);
 		break;
@@ -393,6 +396,7 @@ char *w_scenario_text(const w_scenario *s)
 	                                    "object by id, not waiting",
 	                                    "artifact",
 	                                    "lift hold",
+	                                    "kill",
 	                                    "settle"};
 	char *text = NULL;
 	size_t size, i;

@@ -25,6 +25,7 @@ typedef enum w_act_kind {
 	W_DO_OBJECT_ID_NB,
 	W_DO_ARTIFACT, /* the host's recorder made a copy, and registers it */
 	W_DO_LIFT,     /* the legal hold */
+	W_DO_KILL,     /* the process, where it stands */
 	W_DO_SETTLE    /* until nothing is left to do */
 } w_act_kind;
 

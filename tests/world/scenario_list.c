@@ -290,7 +290,7 @@ void w_scenario_make(w_scenario *s, uint64_t seed)
 	for (i = 0; i < acts; i++) {
 		do_something(&m);
 		if (w_likely(&m.random, 4)) {
-			act(&m, W_DO_CLOSE, 0, 0);
+			act(&m, w_likely(&m.random, 50) ? W_DO_CLOSE : W_DO_KILL, 0, 0);
 			act(&m, W_DO_OPEN, 0, 0);
 			memcpy(m.ended, m.created, sizeof m.ended);
 		}

@@ -235,6 +235,47 @@ static void test_a_registered_copy_survives_a_power_cut(void **state)
 	w_world_free(world);
 }
 
+/*
+ * A start fails half way, and what it made there stands under names that are not durable yet. The next start goes
+ * on with it; then the power is cut.
+ */
+static void test_names_of_a_failed_start_become_durable(void **state)
+{
+	const w_scenario s = {
+		"one kept, one not",
+		{.seed = 1},
+		{{W_DO_OPEN, 0, 0},
+	         {W_DO_KILL, 0, 0},
+	         {W_DO_OPEN, 0, 0},
+	         {W_DO_CREATE, 0, 0},
+	         {W_DO_LEG, 0, 0},
+	         {W_DO_START, 0, 0},
+	         {W_DO_PUSH, 0, 2},
+	         {W_DO_CREATE, 1, 0},
+	         {W_DO_LEG, 1, 0},
+	         {W_DO_START, 1, 0},
+	         {W_DO_PUSH, 1, 15},
+	         {W_DO_OBJECT, 0, 0}},
+	};
+	int failed = 0, struck = 1;
+	uint64_t nth;
+
+	(void)state;
+	for (nth = 1; struck && failed < 3; nth += T_SANITIZED ? 7 : 1) {
+		w_world *world = w_world_new(&s.setup);
+		w_moment m = {.crash = W_CRASH_POWER};
+
+		w_disk_fault(w_world_disk(world), 0, nth, W_FAULT_DONE);
+		w_scenario_play_in(world, &s);
+		m.position = w_position(world);
+		failed += judge_moment(world, &s, &m);
+		struck = w_disk_struck(w_world_disk(world), 0) && nth < 250;
+		w_world_free(world);
+	}
+	assert_true(nth > 180);
+	assert_int_equal(failed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_crashes),
 		cmocka_unit_test(test_an_upload_nobody_knows_is_aborted),
 		cmocka_unit_test(test_a_registered_copy_survives_a_power_cut),
+		cmocka_unit_test(test_names_of_a_failed_start_become_durable),
 	};
 
 	return cmocka_run_group_tests_name("world", tests, NULL, NULL);

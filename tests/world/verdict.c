@@ -40,7 +40,7 @@ static w_owed owed_for(const w_world *world, const w_call_note *n)
 		return OWED_GONE;
 	/* The stop bit stands in the rings, which a kill leaves: it was not yet durable, and is honoured. */
 	in_rings = n->leg[0].format != 0 && !n->after && !n->before && !world->notes.power;
-	if (n->opt == W_OPT_STOPPED && (!world->is_image || in_rings))
+	if (n->opt == W_OPT_STOPPED && (!n->forgettable || in_rings))
 		return OWED_GONE;
 	return OWED_WHOLLY;
 }
@@ -131,7 +131,7 @@ static void check_unborn(w_world *world, w_verdict *v, uint32_t call)
 	rco_session *s = NULL;
 	int rc;
 
-	if (n->known || !n->before || !(n->opt == W_OPT_DURABLE || (n->opt == W_OPT_STOPPED && !world->is_image)))
+	if (n->known || !n->before || !(n->opt == W_OPT_DURABLE || (n->opt == W_OPT_STOPPED && !n->forgettable)))
 		return;
 	(void)snprintf(id, sizeof id, "call-%u", (unsigned)call);
 	rc = rco_session_create(world->engine, &o, &s);

@@ -200,6 +200,7 @@ w_world *w_world_new(const w_setup *setup)
 	world->disk = w_disk_new();
 	world->store = w_store_new(world->disk, w_mix(setup->seed + 1), &setup->manners);
 	world->keys = w_keys_new(world->disk, WRAPS_EACH);
+	w_table_make(world);
 	w_disk_before(world->disk, look_beside, world);
 	w_store_watch(world->store, w_watch, world);
 	return world;
@@ -345,7 +346,7 @@ int w_open(w_world *world)
 	if (world->setup.flags & W_BUFFER)
 		rc = w_buffer_open(world, &c);
 	if (rc == RCO_OK)
-		rc = rco__engine_create(&c, w_disk_table(world->disk), &world->engine);
+		rc = rco__engine_create(&c, &world->table, &world->engine);
 	if (rc != RCO_OK) {
 		world->engine = NULL;
 		w_buffer_close(world);
@@ -375,7 +376,8 @@ void w_close(w_world *world)
 	w_buffer_close(world);
 	w_store_forget_client(world->store);
 	world->reopened = 1;
-	w_note(world);
+	if (!world->dead)
+		w_note(world);
 }
 
 void w_expect_faults(w_world *world)
@@ -495,6 +497,7 @@ w_world *w_world_image(w_world *from, const w_moment *m)
 	world->notes.mono_us = world->mono_us;
 	world->notes.power |= m->crash == W_CRASH_POWER;
 	world->is_image = world->reopened = 1;
+	w_forgettable(&world->notes);
 	world->past[0].notes = world->notes;
 	w_rings_look(&from->rings, w_position(from));
 	if (m->rings_before && rings_at > 0)
@@ -502,9 +505,17 @@ w_world *w_world_image(w_world *from, const w_moment *m)
 	if (m->crash == W_CRASH_KILL)
 		w_rings_restore(&world->rings, &from->rings, rings_at);
 	w_chance_seed(w_mix(from->setup.seed + 2) ^ w_mix(m->position));
+	w_table_make(world);
 	w_disk_before(world->disk, look_beside, world);
 	w_store_watch(world->store, w_watch, world);
 	return world;
+}
+
+void w_world_go_on(w_world *image)
+{
+	image->is_image = 0;
+	image->notes.power = 0;
+	image->past[0].notes = image->notes;
 }
 
 uint64_t w_world_hash(w_world *world, int with_notes)

@@ -41,15 +41,16 @@ typedef struct w_call_note {
 	uint32_t known; /* the session was made */
 	uint32_t started;
 	uint32_t ended;
-	uint32_t opt;       /* w_opt */
-	uint32_t before;    /* the request came before the call was known */
-	uint32_t after;     /* it came after hang-up */
-	uint32_t hold;      /* legal hold when it was asked for */
-	uint32_t lifted;    /* 1: being lifted; 2: lifted */
-	uint32_t stored;    /* told by an event */
-	uint32_t recorded;  /* its call record was stored, told by an event */
-	uint32_t status;    /* the highest that an event or a receipt said: ERASED, VERIFIED */
-	uint32_t artifacts; /* registered */
+	uint32_t opt;         /* w_opt */
+	uint32_t before;      /* the request came before the call was known */
+	uint32_t after;       /* it came after hang-up */
+	uint32_t forgettable; /* it was not durable when a process ended */
+	uint32_t hold;        /* legal hold when it was asked for */
+	uint32_t lifted;      /* 1: being lifted; 2: lifted */
+	uint32_t stored;      /* told by an event */
+	uint32_t recorded;    /* its call record was stored, told by an event */
+	uint32_t status;      /* the highest that an event or a receipt said: ERASED, VERIFIED */
+	uint32_t artifacts;   /* registered */
 	uint8_t recording_id[16];
 	char receipt_id[RCO_ID_TEXT + 1];
 	int64_t ended_us; /* monotonic */
@@ -89,6 +90,9 @@ void w_world_free(w_world *world);
 int w_open(w_world *world);
 void w_close(w_world *world);
 
+/* The process is killed where it stands. */
+void w_kill(w_world *world);
+
 /* From now on things are made to fail: that time passes is no longer a promise that audio is flushed. */
 void w_expect_faults(w_world *world);
 
@@ -119,6 +123,8 @@ size_t w_position(const w_world *world);
 /* What a process would find that was started a second after a crash at that moment. It has a log of its own, which
  * begins there, and does not need the old world. */
 w_world *w_world_image(w_world *world, const w_moment *moment);
+/* An image becomes a world like any other: calls are recorded in it, and promised. */
+void w_world_go_on(w_world *image);
 /* Of all that a process would find; with_notes: and of what was promised by then. */
 uint64_t w_world_hash(w_world *world, int with_notes);
 /* Requests on their way at a position: bits of `late` that matter. */

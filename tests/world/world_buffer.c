@@ -173,7 +173,7 @@ int w_buffer_open(w_world *world, rco_engine_config *config)
 
 	if (rc != RCO_OK)
 		return rc;
-	env.fs = w_disk_table(world->disk);
+	env.fs = &world->table;
 	rc = rco__spool_open(&env, &o, &world->spool);
 	config->buffer = &table;
 	config->buffer_user_data = world;

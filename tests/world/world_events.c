@@ -58,6 +58,8 @@ void w_event(const rco_event *event, void *user_data)
 	uint32_t call = w_call_number(event->call_id);
 	w_call_note *n = &world->notes.call[call < W_CALLS ? call : 0];
 
+	if (world->dead)
+		return;
 	if (call == W_CALLS) {
 		if (event->call_id[0] == '\0' && event->type == RCO_EVENT_DURABLE)
 			prebirths_durable(world, event->count);
@@ -78,6 +80,7 @@ void w_event(const rco_event *event, void *user_data)
 	case RCO_EVENT_VERIFIED:
 		if (n->status < event->status)
 			n->status = event->status;
+		n->opt = W_OPT_DURABLE; /* which it includes, had the event been lost */
 		check_gone(world, call, event->status);
 		break;
 	default:
@@ -87,9 +90,9 @@ void w_event(const rco_event *event, void *user_data)
 }
 
 /* A request that was not durable when the process ended may be forgotten. */
-static int gone_for_good(const w_world *world, const w_call_note *n)
+static int gone_for_good(const w_call_note *n)
 {
-	return ((n->opt == W_OPT_STOPPED && !world->reopened) || n->opt == W_OPT_DURABLE) &&
+	return ((n->opt == W_OPT_STOPPED && !n->forgettable) || n->opt == W_OPT_DURABLE) &&
 	       !(n->hold && n->lifted != 2);
 }
 
@@ -105,7 +108,7 @@ void w_watch(const char *slot, const rco_object *object, void *user_data)
 
 	if (call == W_CALLS || object->kind != RCO_KIND_AUDIO || object->store != RCO_STORE_UPLOAD)
 		return;
-	if (gone_for_good(world, n) &&
+	if (gone_for_good(n) &&
 	    (strcmp(slot, "begin") == 0 || strcmp(slot, "put") == 0 || strcmp(slot, "commit") == 0))
 		w_complain(world, "P2: %s of %s after the opt-out of call-%u", slot, object->key, call);
 	if (from < world->notes.opened_us && world->reopened)

@@ -36,6 +36,8 @@ void w_rings_free(w_rings *rings);
 void w_rings_look(w_rings *rings, size_t position);
 /* Put the file there as it was before the entry `position`. */
 void w_rings_restore(w_rings *to, const w_rings *from, size_t position);
+/* Remove the file. */
+void w_rings_clear(w_rings *rings);
 uint64_t w_rings_hash(w_rings *rings, size_t position);
 /* Call fn for the bytes of the file, if there is one. */
 void w_rings_read(w_rings *rings, void (*fn)(const uint8_t *data, size_t size, void *user_data), void *user_data);
@@ -63,6 +65,9 @@ struct w_world {
 	w_store *store;
 	w_keys *keys;
 	w_rings rings;
+	const rco__fs *inner; /* the disk's table, and that which the engine is given */
+	rco__fs table;
+	int dead; /* the process is: what it still does is not done */
 	rco_engine *engine;
 	rco_spool *spool; /* W_BUFFER */
 	rco_session *session[W_CALLS];
@@ -87,6 +92,9 @@ void w_note(w_world *world);
 w_world *w_world_bare(const w_setup *setup);
 /* The n-th strikes? */
 int w_strikes(w_fault faults[2], uint64_t call);
+/* world_kill.c */
+void w_table_make(w_world *world);
+void w_forgettable(w_notes *notes);
 /* world_buffer.c */
 int w_buffer_open(w_world *world, rco_engine_config *config);
 void w_buffer_close(w_world *world);

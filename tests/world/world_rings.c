@@ -218,11 +218,11 @@ void w_rings_restore(w_rings *to, const w_rings *from, size_t position)
 	size_t k;
 	FILE *f;
 
-	memcpy(to->name, from->name, sizeof to->name);
+	memmove(to->name, from->name, sizeof to->name);
 	if (state == NULL || state->n_pages == 0)
 		return;
 	path_of(to, path, sizeof path);
-	f = fopen(path, "wbe");
+	f = fopen(path, "wbe"); /* a new file: removed before, if it was there */
 	if (f == NULL)
 		abort();
 	for (k = 0; k < state->n_pages; k++)
@@ -230,6 +230,16 @@ void w_rings_restore(w_rings *to, const w_rings *from, size_t position)
 			abort();
 	if (fclose(f) != 0)
 		abort();
+}
+
+void w_rings_clear(w_rings *rings)
+{
+	char path[160];
+
+	unmap(rings);
+	path_of(rings, path, sizeof path);
+	if (rings->name[0] != '\0')
+		(void)remove(path);
 }
 
 uint64_t w_rings_hash(w_rings *rings, size_t position)
