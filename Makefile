@@ -99,7 +99,8 @@ LIB_SRC  := $(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
 TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
-HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c tests/crash/kill*.c tests/crash/images*.c tests/race/sched*.c) \
+HELP_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/support*.c tests/crash/kill*.c tests/crash/images*.c \
+	tests/race/sched*.c tests/fault/nth*.c) \
 	$(filter-out $(TEST_SRC),$(wildcard tests/world/*.c)))
 
 # Fuzz targets: each a program with libFuzzer (tests/fuzz/run.sh), and all of them in the test over their corpora.

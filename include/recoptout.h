@@ -448,7 +448,7 @@ typedef struct rco_engine_config {
  *   if one of them is a file;
  *   #RCO_E_SHARED_MEMORY for the rings; #RCO_E_VERSION if the folder was
  *   written by a newer library; #RCO_E_KEY if the key provider fails;
- *   #RCO_E_NO_MEMORY.
+ *   #RCO_E_LIMIT if the system starts no more threads; #RCO_E_NO_MEMORY.
  * @since 0.1.0
  */
 RCO_API int rco_engine_create(const rco_engine_config *config, rco_engine **engine);
