@@ -46,19 +46,23 @@ static int book_hold(rco_session *s, uint32_t hold)
 {
 	uint32_t latch;
 	uint64_t lsn;
-	int rc = RCO_OK;
+	int rc = RCO_OK, booked;
 
 	(void)pthread_mutex_lock(&s->lock);
 	latch = atomic_load(&s->latch);
+	booked = !hold ||
+	         !(latch & RCO__LATCH_CLOSED); /* none is set on a call that is over, but one may be left */
 	if (latch & RCO__LATCH_OPTED_OUT) {
 		(void)pthread_mutex_unlock(&s->lock);
 		return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", s->call_id);
 	}
 	s->hold = hold;
-	if (!(latch & RCO__LATCH_CLOSED)) /* nothing will be asked of a call that is over */
+	if (booked)
 		rc = rco__journal_begin(s, &lsn);
+	if (rc == RCO_OK && booked && atomic_load(&s->phase) == RCO__PHASE_DONE)
+		rc = rco__journal_closed(s); /* which a hold had put off */
 	(void)pthread_mutex_unlock(&s->lock);
-	if (rc == RCO_OK && !(latch & RCO__LATCH_CLOSED))
+	if (rc == RCO_OK && booked)
 		rc = rco__ledger_sync(s->engine->calls, lsn);
 	if (rc != RCO_OK && !hold) {
 		(void)pthread_mutex_lock(&s->lock);

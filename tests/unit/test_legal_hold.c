@@ -236,13 +236,39 @@ static void test_a_hold_outlives_the_process(void **state)
 	}
 }
 
+/* Of a call that was over with nothing recorded a hold is lifted for the next process as well. */
+static void test_lifted_after_the_end(void **state)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "held", .legal_hold = 1};
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_DISK | T_SHARED);
+	t_world_open(&w);
+	s = t_call_with(&w, &o);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_advance(&w, 1000);
+	t_advance(&w, 60000);
+	assert_int_equal(rco_engine_lift_legal_hold(w.engine, "held"), RCO_OK);
+	rco_session_free(s);
+	t_world_close(&w);
+	t_world_open(&w);
+	(void)rco_opt_out_call(w.engine, "held", NULL, NULL);
+	t_advance(&w, 1000);
+	assert_int_not_equal(t_status(&w, "held"), RCO_STATUS_HELD);
+	assert_int_equal(rco_engine_lift_legal_hold(w.engine, "held"), RCO_E_NOT_FOUND);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_held_until_lifted),           cmocka_unit_test(test_held_over_restarts),
 		cmocka_unit_test(test_it_stays_readable),           cmocka_unit_test(test_lifted_before),
 		cmocka_unit_test(test_hold_of_a_kept_call),         cmocka_unit_test(test_artifacts_are_held),
-		cmocka_unit_test(test_a_hold_outlives_the_process),
+		cmocka_unit_test(test_a_hold_outlives_the_process), cmocka_unit_test(test_lifted_after_the_end),
 	};
 
 	return cmocka_run_group_tests_name("legal hold", tests, NULL, NULL);
