@@ -306,7 +306,7 @@ check-mutants: ## seeded defects in copies of the code, each to be noticed by a 
 	@tests/tools/packages.sh check
 	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/mutants/run.sh
 
-check-races: ## interleavings of the gate, litmus tests here and on arm64 (qemu), helgrind over the stress tests
+check-races: ## interleavings of the gate, litmus tests here and for arm64 (qemu), stress tests under TSan
 	@tests/tools/packages.sh races
 	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/race/run.sh
 
