@@ -64,7 +64,6 @@ typedef struct w_pending_fault {
 } w_pending_fault;
 
 struct w_disk {
-	pthread_mutex_t lock; /* recursive: `before` may ask the disk */
 	rco__fs table;
 	w_tree now;
 	w_tree first; /* as it was when the log began; empty until there is a log */
