@@ -299,12 +299,57 @@ static void test_a_hold_is_lifted(void **state)
 	assert_true(place > 80);
 }
 
+static void appear(void)
+{
+	reached = 1;
+	call = t_call(&w, "new");
+}
+
+static uint32_t references_at(unsigned place)
+{
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+	uint32_t references = 0;
+
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	reached = 0;
+	arm(place, appear);
+	assert_int_equal(rco_opt_out_call(w.engine, "new", &o, NULL), RCO_PENDING);
+	at.armed = 0;
+	if (reached) {
+		t_settle(&w);
+		references = atomic_load(&call->refs);
+		assert_int_equal(t_push_one(call, 0, 1), RCO_E_OPTED_OUT);
+		assert_int_equal(rco_session_end(call), RCO_OK);
+		rco_session_free(call);
+		t_await(&w, "new", RCO_EVENT_CALL_RECORD, 1);
+	}
+	t_world_destroy(&w);
+	return references;
+}
+
+/* The call appears while it is objected to by its id: before the request looks for it, or before it looks once
+ * more. */
+static void test_as_the_call_appears(void **state)
+{
+	uint32_t first = references_at(1), references = first;
+	unsigned place;
+
+	(void)state;
+	for (place = 2; references != 0; place++) {
+		references = references_at(place);
+		assert_true(references == 0 || references == first);
+	}
+	print_message("    %u places\n", place - 2);
+	assert_true(place > 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_while_recording),  cmocka_unit_test(test_as_the_window_closes),
 		cmocka_unit_test(test_after_the_window), cmocka_unit_test(test_the_window_does_not_open_again),
-		cmocka_unit_test(test_a_hold_is_lifted),
+		cmocka_unit_test(test_a_hold_is_lifted), cmocka_unit_test(test_as_the_call_appears),
 	};
 
 	/* Hundreds of worlds: nothing here is about the disk. */

@@ -153,6 +153,36 @@ static void test_a_record_on_its_way_as_a_sync_fails(void **state)
 	b_destroy(&b);
 }
 
+/* Records behind a damaged one cannot be reached; their segment stays with their call, and goes with it. */
+static void test_damage_goes_with_its_call(void **state)
+{
+	char path[256];
+	uint8_t *file;
+	size_t size;
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	b_begin(&b, 2);
+	b_noise(&b, 1, 0, 0, 160);
+	b_noise(&b, 1, 0, 160, 160);
+	b_noise(&b, 1, 0, 320, 160);
+	b_noise(&b, 2, 0, 0, 160);
+	b_close(&b);
+	assert_int_equal(b_files(b.spool_path, ".rcos", path), 1);
+	file = t_read_file(path, &size);
+	file[RCO__SPOOL_SEG_HEADER + RCO__SPOOL_REC_HEADER] ^= 1;
+	t_write_file(path, file, size);
+	free(file);
+	b_open(&b);
+	b_erase(&b, 2);
+	assert_true(t_exists(path));
+	b_erase(&b, 1);
+	assert_false(t_exists(path));
+	b_destroy(&b);
+}
+
 /* As a crash leaves it that hits a compaction at its end: what the copy has already is not needed, and goes. */
 static void test_a_segment_that_is_there_twice(void **state)
 {
@@ -189,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_two_slots_of_one_recording),
 		cmocka_unit_test(test_found_segments_are_synced),
 		cmocka_unit_test(test_a_record_on_its_way_as_a_sync_fails),
+		cmocka_unit_test(test_damage_goes_with_its_call),
 		cmocka_unit_test(test_a_segment_that_is_there_twice),
 	};
 
