@@ -95,7 +95,7 @@ PC      := $(B)/recoptout.pc
 HEADERS := $(wildcard include/*.h include/*/*.h)
 
 LIB_SRC  := $(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c lib/session/*.c \
-	lib/agent/*.c lib/control/*.c)
+	lib/agent/*.c lib/control/*.c lib/sip/*.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
 TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)

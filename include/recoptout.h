@@ -124,7 +124,8 @@ enum {
 	RCO_STRUCT_PENDING = 24,
 	RCO_STRUCT_TOOL_OPTIONS = 25,
 	RCO_STRUCT_TOOL_REQUEST = 26,
-	RCO_STRUCT_CONTROL_OPTIONS = 27
+	RCO_STRUCT_CONTROL_OPTIONS = 27,
+	RCO_STRUCT_RECORDPREF_POLICY = 28
 };
 
 /**
@@ -137,7 +138,7 @@ RCO_API uint32_t rco_abi_sizeof(uint32_t struct_id);
 /**
  * 1 if the loaded library has the named feature, else 0. Names of 0.1.0:
  * "spool", "directory", "memory", "wav", "wav.zst", "stereo", "shared-rings",
- * "legal-hold", "receipt-ed25519", "agent", "control".
+ * "legal-hold", "receipt-ed25519", "agent", "control", "sip".
  * @since 0.1.0
  */
 RCO_API int rco_has_feature(const char *name);

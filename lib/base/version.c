@@ -2,6 +2,7 @@
 /* What the library says of itself: its version, sizes, features and the names of its enums. */
 #include <recoptout.h>
 #include <recoptout/control.h>
+#include <recoptout/sip.h>
 #include <recoptout/storage.h>
 
 #include <sodium.h>
@@ -56,6 +57,7 @@ uint32_t rco_abi_sizeof(uint32_t struct_id)
 		[RCO_STRUCT_TOOL_OPTIONS] = sizeof(rco_tool_options),
 		[RCO_STRUCT_TOOL_REQUEST] = sizeof(rco_tool_request),
 		[RCO_STRUCT_CONTROL_OPTIONS] = sizeof(rco_control_options),
+		[RCO_STRUCT_RECORDPREF_POLICY] = sizeof(rco_recordpref_policy),
 	};
 
 	return struct_id < COUNT(sizes) ? sizes[struct_id] : 0;
@@ -65,7 +67,7 @@ int rco_has_feature(const char *name)
 {
 	static const char *const features[] = {"spool",           "directory", "memory",       "wav",
 	                                       "wav.zst",         "stereo",    "shared-rings", "legal-hold",
-	                                       "receipt-ed25519", "agent",     "control"};
+	                                       "receipt-ed25519", "agent",     "control",      "sip"};
 	size_t i;
 
 	if (name == NULL)

@@ -152,9 +152,10 @@ struct rco_session {
 	uint32_t start_asked;
 	uint32_t starting; /* the recorder's start is being asked: a second start is refused */
 	uint32_t paused;
-	_Atomic uint32_t ended; /* written with the lock held */
-	_Atomic uint32_t freed; /* the host gave the handle back */
-	_Atomic uint32_t hold;  /* written with the lock held */
+	uint32_t paused_for_peer; /* by rco__session_pause_for_peer(), which may resume it */
+	_Atomic uint32_t ended;   /* written with the lock held */
+	_Atomic uint32_t freed;   /* the host gave the handle back */
+	_Atomic uint32_t hold;    /* written with the lock held */
 	uint32_t hold_lifted;
 	int64_t created_us, ended_us;
 	_Atomic int64_t started_us; /* written with the lock held */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A call: its life from the host's side. What workers do about it is in step.c and its neighbours. */
 #include "internal.h"
+#include "tell.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -304,6 +305,39 @@ int rco_session_start(rco_session *session)
 	return rc == RCO_OK && now ? rco__session_start(session) : rc;
 }
 
+/* Lock held. Before the start only the peer's preference is kept. */
+static int may_pause(const rco_session *s, int for_peer)
+{
+	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT)
+		return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", s->call_id);
+	if (s->ended)
+		return rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
+	if (s->started_us == 0 && !for_peer)
+		return rco__fail(RCO_E_NOT_STARTED, "call %s is not being recorded", s->call_id);
+	if (s->recorder.start != NULL && s->recorder.pause == NULL)
+		return rco__fail(RCO_E_OPS, "the recorder of call %s cannot pause", s->call_id);
+	return RCO_OK;
+}
+
+/* Lock held. */
+static int pause_change(rco_session *s, uint32_t paused)
+{
+	if (s->paused == paused)
+		return 0;
+	s->paused = paused;
+	rco__gates_set(s);
+	rco__event_queue(s, paused ? RCO_EVENT_PAUSED : RCO_EVENT_RESUMED, 0, 0, "%s", "");
+	return 1;
+}
+
+static int pause_settle(rco_session *session)
+{
+	int rc = rco__recorder_settle(session);
+
+	rco__session_wake(session);
+	return rc == RCO_PENDING ? RCO_OK : rc;
+}
+
 static int set_paused(rco_session *session, uint32_t paused)
 {
 	int rc = rco__session_check(session);
@@ -311,25 +345,13 @@ static int set_paused(rco_session *session, uint32_t paused)
 	if (rc != RCO_OK)
 		return rc;
 	(void)pthread_mutex_lock(&session->lock);
-	if (atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT)
-		rc = rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", session->call_id);
-	else if (session->ended)
-		rc = rco__fail(RCO_E_ENDED, "call %s has ended", session->call_id);
-	else if (session->started_us == 0)
-		rc = rco__fail(RCO_E_NOT_STARTED, "call %s is not being recorded", session->call_id);
-	else if (session->recorder.start != NULL && session->recorder.pause == NULL)
-		rc = rco__fail(RCO_E_OPS, "the recorder of call %s cannot pause", session->call_id);
-	else if (session->paused != paused) {
-		session->paused = paused;
-		rco__gates_set(session);
-		rco__event_queue(session, paused ? RCO_EVENT_PAUSED : RCO_EVENT_RESUMED, 0, 0, "%s", "");
+	rc = may_pause(session, 0);
+	if (rc == RCO_OK) {
+		session->paused_for_peer = 0;
+		(void)pause_change(session, paused);
 	}
 	(void)pthread_mutex_unlock(&session->lock);
-	if (rc != RCO_OK)
-		return rc;
-	rc = rco__recorder_settle(session);
-	rco__session_wake(session);
-	return rc == RCO_PENDING ? RCO_OK : rc;
+	return rc == RCO_OK ? pause_settle(session) : rc;
 }
 
 int rco_session_pause(rco_session *session)
@@ -340,6 +362,23 @@ int rco_session_pause(rco_session *session)
 int rco_session_resume(rco_session *session)
 {
 	return set_paused(session, 0);
+}
+
+int rco__session_pause_for_peer(rco_session *session, uint32_t paused, int *changed)
+{
+	int rc = rco__session_check(session);
+
+	*changed = 0;
+	if (rc != RCO_OK)
+		return rc;
+	(void)pthread_mutex_lock(&session->lock);
+	rc = may_pause(session, 1);
+	if (rc == RCO_OK && (paused || session->paused_for_peer)) {
+		*changed = pause_change(session, paused);
+		session->paused_for_peer = paused && (*changed || session->paused_for_peer);
+	}
+	(void)pthread_mutex_unlock(&session->lock);
+	return rc == RCO_OK && *changed ? pause_settle(session) : rc;
 }
 
 void rco__session_end_locked(rco_session *s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a session and an engine tell about themselves. */
 #include "internal.h"
+#include "tell.h"
 
 #include <string.h>
 
@@ -44,6 +45,33 @@ uint32_t rco__session_state(rco_session *s)
 	if (s->started_us == 0)
 		return RCO_STATE_IDLE;
 	return s->paused ? RCO_STATE_PAUSED : RCO_STATE_RECORDING;
+}
+
+/* Lock held. */
+static rco__recording recording(const rco_session *s)
+{
+	int stopped = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) || s->ended;
+
+	if (s->recorder.start != NULL) {
+		if (rco__recorder_stopped(s))
+			return RCO__RECORDING_NOT;
+		return s->rec_paused && !stopped ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
+	}
+	if (stopped || s->started_us == 0 || s->consent == 2)
+		return RCO__RECORDING_NOT;
+	return s->paused ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
+}
+
+int rco__session_recording(rco_session *session, rco__recording *is)
+{
+	int rc = rco__session_check(session);
+
+	if (rc != RCO_OK)
+		return rc;
+	(void)pthread_mutex_lock(&session->lock);
+	*is = recording(session);
+	(void)pthread_mutex_unlock(&session->lock);
+	return RCO_OK;
 }
 
 int rco_session_get_stats(rco_session *session, rco_session_stats *stats)

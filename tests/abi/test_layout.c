@@ -14,6 +14,7 @@
 
 #include <recoptout.h>
 #include <recoptout/control.h>
+#include <recoptout/sip.h>
 #include <recoptout/storage.h>
 
 /* X(struct, member, offset, size), without a gap: the numbers of a machine with 64-bit pointers. */
@@ -339,6 +340,14 @@
 	X(rco_control_options, book, 40, 8)                                                                       \
 	X(rco_control_options, reserved, 48, 8)
 
+#define V1_RECORDPREF_POLICY(X)                                                                                   \
+	X(rco_recordpref_policy, struct_size, 0, 4)                                                               \
+	X(rco_recordpref_policy, flags, 4, 4)                                                                     \
+	X(rco_recordpref_policy, off, 8, 4)                                                                       \
+	X(rco_recordpref_policy, reserved0, 12, 4)                                                                \
+	X(rco_recordpref_policy, source, 16, 8)                                                                   \
+	X(rco_recordpref_policy, reserved1, 24, 8)
+
 #define V1_STRUCTS(X)                                                                                             \
 	X(RCO_STRUCT_ENGINE_CONFIG, 1, rco_engine_config, 248, V1_ENGINE_CONFIG)                                  \
 	X(RCO_STRUCT_SESSION_OPTIONS, 2, rco_session_options, 56, V1_SESSION_OPTIONS)                             \
@@ -365,7 +374,8 @@
 	X(RCO_STRUCT_PENDING, 24, rco_pending, 48, V1_PENDING)                                                    \
 	X(RCO_STRUCT_TOOL_OPTIONS, 25, rco_tool_options, 48, V1_TOOL_OPTIONS)                                     \
 	X(RCO_STRUCT_TOOL_REQUEST, 26, rco_tool_request, 88, V1_TOOL_REQUEST)                                     \
-	X(RCO_STRUCT_CONTROL_OPTIONS, 27, rco_control_options, 56, V1_CONTROL_OPTIONS)
+	X(RCO_STRUCT_CONTROL_OPTIONS, 27, rco_control_options, 56, V1_CONTROL_OPTIONS)                            \
+	X(RCO_STRUCT_RECORDPREF_POLICY, 28, rco_recordpref_policy, 32, V1_RECORDPREF_POLICY)
 
 /* Passed in arrays, so it has no head and never grows. */
 #define V1_FROZEN(X) X(RCO_STRUCT_FRAME, 23, rco_frame, 32, V1_FRAME)
@@ -599,7 +609,31 @@ V1_FRAME(AT)
 	X(RCO_CLAIM_STOPPED, 1)                                                                                   \
 	X(RCO_CLAIM_ERASED, 2)                                                                                    \
 	X(RCO_LISTENERS_MAX, 16)                                                                                  \
-	X(RCO_CONTROL_LINE_MAX, 65536)
+	X(RCO_CONTROL_LINE_MAX, 65536)                                                                            \
+	X(RCO_RECORDPREF_ABSENT, 0)                                                                               \
+	X(RCO_RECORDPREF_NONE, 1)                                                                                 \
+	X(RCO_RECORDPREF_ON, 2)                                                                                   \
+	X(RCO_RECORDPREF_PAUSE, 3)                                                                                \
+	X(RCO_RECORDPREF_OFF, 4)                                                                                  \
+	X(RCO_RECORD_ABSENT, 0)                                                                                   \
+	X(RCO_RECORD_OFF, 1)                                                                                      \
+	X(RCO_RECORD_PAUSED, 2)                                                                                   \
+	X(RCO_RECORD_ON, 3)                                                                                       \
+	X(RCO_SDP_MAX, 65536)                                                                                     \
+	X(RCO_SDP_AUDIO, -1)                                                                                      \
+	X(RCO_SDP_SESSION, -2)                                                                                    \
+	X(RCO_OFF_DEFAULT, 0)                                                                                     \
+	X(RCO_OFF_IGNORED, 1)                                                                                     \
+	X(RCO_OFF_STOPS, 2)                                                                                       \
+	X(RCO_OFF_ERASES, 3)                                                                                      \
+	X(RCO_RECORDPREF_NONBLOCK, 1)                                                                             \
+	X(RCO_RECORDPREF_IGNORE_PAUSE, 2)                                                                         \
+	X(RCO_RECORDPREF_IGNORE_ON, 4)                                                                            \
+	X(RCO_RECORDPREF_DID_NOTHING, 0)                                                                          \
+	X(RCO_RECORDPREF_DID_PAUSE, 1)                                                                            \
+	X(RCO_RECORDPREF_DID_RESUME, 2)                                                                           \
+	X(RCO_RECORDPREF_DID_OPT_OUT, 3)                                                                          \
+	X(RCO_RECORD_LINE_MAX, 20)
 
 #define NUMBER(name, number) _Static_assert((name) == (number), #name " has another number");
 

@@ -33,6 +33,7 @@ ROOMS = [  # the first that matches; the second member says whether each branch 
     ("media", False, r"lib/media/.*"),
     ("agent", False, r"lib/agent/.*"),
     ("control", False, r"lib/control/.*"),
+    ("sip", False, r"lib/sip/.*"),
     ("base", False, r"lib/base/.*"),
 ]
 

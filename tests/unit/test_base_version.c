@@ -21,7 +21,7 @@ static void sizes_are_those_of_the_structs(void **state)
 	uint32_t id;
 
 	(void)state;
-	for (id = RCO_STRUCT_ENGINE_CONFIG; id <= RCO_STRUCT_CONTROL_OPTIONS; id++) {
+	for (id = RCO_STRUCT_ENGINE_CONFIG; id <= RCO_STRUCT_RECORDPREF_POLICY; id++) {
 		assert_true(rco_abi_sizeof(id) >= 16);
 		assert_int_equal(rco_abi_sizeof(id) % 8, 0);
 	}
@@ -31,7 +31,7 @@ static void sizes_are_those_of_the_structs(void **state)
 	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_SCANNED), sizeof(rco_scanned));
 	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_KEY_FOLDER_OPTIONS), sizeof(rco_key_folder_options));
 	assert_int_equal(rco_abi_sizeof(0), 0);
-	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_CONTROL_OPTIONS + 1), 0);
+	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_RECORDPREF_POLICY + 1), 0);
 	assert_int_equal(rco_abi_sizeof(UINT32_MAX), 0);
 }
 
@@ -39,7 +39,7 @@ static void features_are_those_of_the_header(void **state)
 {
 	static const char *const known[] = {"spool",           "directory", "memory",       "wav",
 	                                    "wav.zst",         "stereo",    "shared-rings", "legal-hold",
-	                                    "receipt-ed25519", "agent",     "control"};
+	                                    "receipt-ed25519", "agent",     "control",      "sip"};
 	size_t i;
 
 	(void)state;
