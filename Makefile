@@ -172,6 +172,7 @@ $(SHARED): $(LIB_OBJ) $(MAP)
 
 # What an example needs beside the library.
 $(B)/examples/webhook: EX_LIBS := -lmicrohttpd
+$(B)/examples/sip_recorder: EX_LIBS := -lrem -lre
 
 $(EXAMPLES): $(SHARED)
 	$(say) LD $@
