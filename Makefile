@@ -132,7 +132,7 @@ lib: $(STATIC) $(SHARED) $(PC) ## build the library (the default)
 all: lib examples ## build the library and the examples
 
 .PHONY: all lib tests unit examples demo bench bench-plots check check-abi check-lint check-install \
-	check-readme check-python check-agents check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
+	check-readme check-python check-agents check-telephony check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
 	coverage format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY: $(ALL_OBJ)
@@ -257,6 +257,10 @@ check-agents: ## MCP server, tool definitions and handlers, with the platforms' 
 	@tests/tools/packages.sh check
 	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' B='$(B)' tests/node/run.sh
 	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' B='$(B)' tests/e2e/webhook_check.sh
+
+check-telephony: ## real SIP calls with recorded speech, beside real recorders; at most ten minutes
+	@tests/tools/packages.sh telephony
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' B='$(B)' tests/telephony/run.sh
 
 check-readme: lib ## compile and run the C program of README.md as printed
 	@B='$(B)' RUN_MAKE='$(MAKE)' tests/e2e/readme_check.sh

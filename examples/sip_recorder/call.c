@@ -215,5 +215,6 @@ void call_invited(server *s, const struct sip_msg *msg)
 		mem_deref(c);
 		return;
 	}
+	say(s, "%s: rings", c->id);
 	tmr_start(&c->ring, s->o.ring_ms, rung, c);
 }

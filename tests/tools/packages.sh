@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that are missing: packages.sh demo | check | bench | peers | kills | model | races | coverage
+# Installs the Debian packages that are missing: packages.sh demo | check | bench | peers | kills | model | races | coverage | telephony
 # Without the right to install it names them all in one line and fails. When nothing is missing it says nothing.
 set -euo pipefail
 
@@ -13,6 +13,7 @@ kills=("${check[@]}" strace)
 model=(spin gcc libc6-dev)
 races=("${check[@]}" valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 coverage=("${check[@]}" gcovr)
+telephony=("${check[@]}" rtpengine-daemon janus sip-tester baresip-core tshark pocketsphinx pocketsphinx-en-us flite)
 
 # Recorders that the bench compares with if they are there. Installing them may start their services.
 peers=(rtpengine-daemon janus)
@@ -26,8 +27,9 @@ kills) wanted=("${kills[@]}") ;;
 model) wanted=("${model[@]}") ;;
 races) wanted=("${races[@]}") ;;
 coverage) wanted=("${coverage[@]}") ;;
+telephony) wanted=("${telephony[@]}") ;;
 *)
-    echo "usage: packages.sh demo|check|bench|peers|kills|model|races|coverage" >&2
+    echo "usage: packages.sh demo|check|bench|peers|kills|model|races|coverage|telephony" >&2
     exit 2
     ;;
 esac
