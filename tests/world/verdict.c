@@ -122,10 +122,22 @@ static void check_gone(w_world *world, w_verdict *v, uint32_t call)
 
 /* ---- before birth ---- */
 
+/* The judging itself is crashed too: from here on the call is known, and whoever judges next has to know that. */
+static void note_born(w_world *world, w_call_note *n, rco_session *s)
+{
+	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
+
+	if (rco_session_get_stats(s, &st) != RCO_OK)
+		abort();
+	memcpy(n->recording_id, st.recording_id, sizeof n->recording_id);
+	n->known = 1;
+	w_note(world);
+}
+
 /* P12: an opt-out that waits for its call. */
 static void check_unborn(w_world *world, w_verdict *v, uint32_t call)
 {
-	const w_call_note *n = &world->notes.call[call];
+	w_call_note *n = &world->notes.call[call];
 	char id[16];
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id};
 	rco_session *s = NULL;
@@ -135,8 +147,10 @@ static void check_unborn(w_world *world, w_verdict *v, uint32_t call)
 		return;
 	(void)snprintf(id, sizeof id, "call-%u", (unsigned)call);
 	rc = rco_session_create(world->engine, &o, &s);
-	if (rc == RCO_OK)
+	if (rc == RCO_OK) {
+		note_born(world, n, s);
 		rc = rco_session_start(s);
+	}
 	if (rc != RCO_E_OPTED_OUT)
 		w_fault_found(v, "P12: call-%u was opted out before it was known, and its start is answered %s",
 		              call, rco_error_name(rc));
