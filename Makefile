@@ -131,7 +131,7 @@ JOBS      = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPU))
 lib: $(STATIC) $(SHARED) $(PC) ## build the library (the default)
 all: lib examples ## build the library and the examples
 
-.PHONY: all lib tests unit examples demo bench bench-plots check check-abi check-lint check-install \
+.PHONY: all lib tests unit examples demo show bench bench-plots check check-abi check-lint check-install \
 	check-readme check-python check-agents check-telephony check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
 	coverage format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
@@ -173,6 +173,8 @@ $(SHARED): $(LIB_OBJ) $(MAP)
 # What an example needs beside the library.
 $(B)/examples/webhook: EX_LIBS := -lmicrohttpd
 $(B)/examples/sip_recorder: EX_LIBS := -lrem -lre
+$(B)/examples/ear: EX_LIBS := -lpocketsphinx -lsphinxbase
+$(B)/obj/examples/ear/%.o: CPPFLAGS += $(shell $(PKG_CONFIG) --cflags pocketsphinx 2>/dev/null | sed "s/-I/-isystem /g")
 
 $(EXAMPLES): $(SHARED)
 	$(say) LD $@
@@ -275,6 +277,11 @@ demo: ## recordings of human speech, some opted out; proves what is kept and wha
 	@tests/tools/packages.sh demo
 	+@$(MAKE) --no-print-directory -s $(JOBS) $(B)/examples/demo
 	@$(B)/examples/demo
+
+show: ## a caller says "stop the recording", and that is heard: a SIP call with a timeline
+	@tests/tools/packages.sh telephony
+	+@$(MAKE) --no-print-directory -s $(JOBS) $(B)/examples/sip_recorder $(B)/examples/ear
+	@B='$(B)' PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/telephony/show.py
 
 bench: ## measure everything beside its peers, about 15 minutes (ONLY="push growth" for some groups)
 	@tests/tools/packages.sh bench

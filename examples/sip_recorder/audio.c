@@ -51,6 +51,8 @@ static void heard(uint32_t gap, const uint8_t *data, size_t size, void *arg)
 
 	record_gap(p, gap);
 	record(p, p->leg, data, size);
+	if (p == &p->call->caller)
+		ear_hear(p->call, data, size, p->law);
 	memcpy(copy, data, size);
 	if (to != NULL) {
 		sound_convert(copy, size, p->law, to->law);

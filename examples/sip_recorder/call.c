@@ -14,6 +14,7 @@ static void destroy(void *arg)
 	reorder_flush(&c->caller.in);
 	if (c->human != NULL)
 		reorder_flush(&c->human->in);
+	ear_close(c);
 	party_close(&c->caller);
 	c->human = mem_deref(c->human);
 	if (c->session != NULL) {
@@ -140,6 +141,7 @@ static int pick_up(call *c, bool offer)
 	int err;
 
 	start_recording(c);
+	ear_open(c);
 	err = party_describe(&c->caller, &description, offer);
 	if (err == 0)
 		err = answer_now(c, description);
@@ -167,6 +169,7 @@ static call *allocate(server *s, const struct sip_msg *msg)
 		return NULL;
 	c->server = s;
 	c->agent_leg = NO_LEG;
+	c->ear = -1;
 	tmr_init(&c->ring);
 	list_append(&s->calls, &c->le, c);
 	if (pl_strdup(&c->id, &msg->callid) != 0 || party_open(&c->caller, c) != 0)

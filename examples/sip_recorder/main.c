@@ -30,6 +30,8 @@ static const char usage[] =
 	"  --agent FILE            WAV that the server says over and over (it repeats what it hears)\n"
 	"  --transfer-to URI       whom a caller is connected with ...\n"
 	"  --transfer-dtmf KEYS    ... by these keys (*1)\n"
+	"  --ear COMMAND           started for each call, with its Call-ID: hears the caller on stdin "
+        "(examples/ear)\n"
 	"  --ring-ms N             ring so long before answering (0)\n"
 	"  --window-ms N           an objection counts so long after hang-up (10000)\n"
 	"  --linger-ms N           at the end, wait at most so long for what is to be stored (0)\n"
@@ -75,6 +77,7 @@ enum {
 	O_AGENT,
 	O_TRANSFER_TO,
 	O_TRANSFER_DTMF,
+	O_EAR,
 	O_RING,
 	O_WINDOW,
 	O_LINGER,
@@ -96,6 +99,7 @@ static const struct option known[] = {{"listen", 1, NULL, O_LISTEN},
                                       {"agent", 1, NULL, O_AGENT},
                                       {"transfer-to", 1, NULL, O_TRANSFER_TO},
                                       {"transfer-dtmf", 1, NULL, O_TRANSFER_DTMF},
+                                      {"ear", 1, NULL, O_EAR},
                                       {"ring-ms", 1, NULL, O_RING},
                                       {"window-ms", 1, NULL, O_WINDOW},
                                       {"linger-ms", 1, NULL, O_LINGER},
@@ -181,6 +185,9 @@ static int take(options *o, int which, const char *value)
 		return 1;
 	case O_TRANSFER_DTMF:
 		return keys(value, &o->transfer_dtmf);
+	case O_EAR:
+		o->ear = value;
+		return 1;
 	case O_RING:
 		return number(value, 60000, &o->ring_ms);
 	case O_WINDOW:
@@ -291,6 +298,7 @@ int main(int argc, char **argv)
 
 	if (early != 0)
 		return early - 1;
+	(void)signal(SIGPIPE, SIG_IGN); /* an ear that has heard enough */
 	err = libre_init();
 	if (err == 0)
 		err = fd_setsize(8192);

@@ -16,7 +16,7 @@ enum { DIGITS_MAX = 15, NO_LEG = 0xffff };
 typedef struct options {
 	const char *listen, *state, *output, *control;
 	const char *announcement, *confirmation, *agent;
-	const char *dtmf, *transfer_dtmf, *transfer_to;
+	const char *dtmf, *transfer_dtmf, *transfer_to, *ear;
 	uint32_t recordpref_off; /* RCO_OFF_... */
 	uint32_t window_ms, ring_ms, max_calls, linger_ms;
 	uint16_t rtp_min, rtp_max;
@@ -75,6 +75,7 @@ typedef struct call {
 	const sound *playing;
 	size_t played;
 	struct tmr ring;
+	int ear; /* audio goes there; -1: nobody listens */
 } call;
 
 /* ---- main.c ---- */
@@ -109,6 +110,12 @@ int audio_open(party *p);
 void audio_known(party *p); /* the description was decoded: where to, and how */
 void audio_send(party *p, const uint8_t *data, size_t size);
 void audio_tick(call *c); /* 20 ms have passed */
+
+/* ---- ear.c: a program that listens ---- */
+void ear_open(call *c);
+void ear_hear(call *c, const uint8_t *data, size_t size, int law);
+void ear_close(call *c);
+void ear_reap(void);
 
 /* ---- transfer.c ---- */
 void transfer_begin(call *c);

@@ -45,6 +45,7 @@ static void tick(void *arg)
 		tick_all(s);
 		s->frames_ms += TICK_MS;
 	}
+	ear_reap();
 	if (s->frames_ms <= now) /* too late: what was not said is not said faster now */
 		s->frames_ms = now + TICK_MS;
 	tmr_start(&s->frames, s->frames_ms - now, tick, s);

@@ -6,7 +6,8 @@ set -euo pipefail
 
 demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-dev zstd asterisk-core-sounds-en-wav)
 check=("${demo[@]}" g++ clang libclang-rt-14-dev clang-format libcmocka-dev binutils file python3 codespell shellcheck
-    libmicrohttpd-dev libre-dev librem-dev curl python3-pytest python3-venv python3-pip python3-setuptools python3-wheel spin)
+    libmicrohttpd-dev libre-dev librem-dev libpocketsphinx-dev curl
+    python3-pytest python3-venv python3-pip python3-setuptools python3-wheel spin)
 bench=("${demo[@]}" libsndfile1-dev libflac-dev libwavpack-dev flac wavpack pocketsphinx-testdata)
 
 kills=("${check[@]}" strace)
