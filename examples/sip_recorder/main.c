@@ -31,7 +31,7 @@ static const char usage[] =
 	"  --transfer-to URI       whom a caller is connected with ...\n"
 	"  --transfer-dtmf KEYS    ... by these keys (*1)\n"
 	"  --ear COMMAND           started for each call, with its Call-ID: hears the caller on stdin "
-        "(examples/ear)\n"
+	"(examples/ear)\n"
 	"  --ring-ms N             ring so long before answering (0)\n"
 	"  --window-ms N           an objection counts so long after hang-up (10000)\n"
 	"  --linger-ms N           at the end, wait at most so long for what is to be stored (0)\n"

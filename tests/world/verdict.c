@@ -63,6 +63,15 @@ static void check_artifacts_gone(w_world *world, w_verdict *v, uint32_t call)
 	}
 }
 
+/* Asked when a restart had forgotten the stored call, past its window: it waits for a later one of that id (P12).
+ */
+static int is_for_another(const w_world *world, uint32_t call, const rco_receipt *r)
+{
+	const w_call_note *n = &world->notes.call[call];
+
+	return (rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) && n->known && !n->before;
+}
+
 /* What may go the one way or the other: which way did it go? */
 static w_owed asked(w_world *world, uint32_t call)
 {
@@ -73,7 +82,7 @@ static w_owed asked(w_world *world, uint32_t call)
 	(void)snprintf(id, sizeof id, "call-%u", (unsigned)call);
 	if (rco_engine_receipt(world->engine, id, &r) != RCO_OK)
 		return OWED_KEPT;
-	owed = rco_receipt_status(r) == RCO_STATUS_HELD ? OWED_KEPT : OWED_GONE;
+	owed = rco_receipt_status(r) == RCO_STATUS_HELD || is_for_another(world, call, r) ? OWED_KEPT : OWED_GONE;
 	rco_receipt_free(r);
 	return owed;
 }
