@@ -173,6 +173,7 @@ $(SHARED): $(LIB_OBJ) $(MAP)
 # What an example needs beside the library.
 $(B)/examples/webhook: EX_LIBS := -lmicrohttpd
 $(B)/examples/sip_recorder: EX_LIBS := -lrem -lre
+$(B)/examples/recorders: EX_LIBS := -lcurl
 $(B)/examples/ear: EX_LIBS := -lpocketsphinx -lsphinxbase
 $(B)/obj/examples/ear/%.o: CPPFLAGS += $(shell $(PKG_CONFIG) --cflags pocketsphinx 2>/dev/null | sed "s/-I/-isystem /g")
 

@@ -43,13 +43,15 @@ class Server:
         self.output.mkdir(exist_ok=True)
         os.chmod(self.folder, 0o700)
 
-    def start(self):
+    def command_line(self):
         base = 20000 + free_port() % 200 * 50
         self.rtp = range(base, base + 2001)
-        command = [str(BUILD / "examples/sip_recorder"), "--state", str(self.state), "--output", str(self.output),
-                   "--control", str(self.socket), "--listen", f"127.0.0.1:{self.port}", "--rtp-ports",
-                   f"{self.rtp[0]}-{self.rtp[-1]}", *self.options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return [str(BUILD / "examples/sip_recorder"), "--state", str(self.state), "--output", str(self.output),
+                "--control", str(self.socket), "--listen", f"127.0.0.1:{self.port}", "--rtp-ports",
+                f"{self.rtp[0]}-{self.rtp[-1]}", *self.options]
+
+    def start(self):
+        self.process = subprocess.Popen(self.command_line(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self.reader.start()
         self.says("answers at")
