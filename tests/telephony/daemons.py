@@ -164,4 +164,5 @@ class Janus:
         answer = self.message(self.handle, request="enable_recording", room=room, secret="s", record=True,
                               record_file=file, record_dir=str(self.dir))
         assert answer["plugindata"]["data"]["audiobridge"] == "success", answer
+        wait_for("the file", lambda: list(self.dir.glob(file + "*")))
         return [talker]
