@@ -292,19 +292,22 @@ static uint64_t adopt_rings(rco__pool *pool)
 	return damaged;
 }
 
-/* Units of an existing file, 0 if it is not one of ours or damaged. */
-static uint32_t probe_existing(int fd)
+/* `*units` of an existing file, 0 if it is not one of ours or damaged. One that cannot be read now is neither: it
+ * may hold the last audio of calls, and is left as it is. */
+static int probe_existing(const rco__pool *pool, int fd, uint32_t *units)
 {
 	struct pool_header h;
 	struct stat st;
+	ssize_t got = pread(fd, &h, sizeof h, 0);
 
-	if (pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || fstat(fd, &st) != 0)
-		return 0;
-	if (h.magic != POOL_MAGIC || h.version != POOL_VERSION || h.ring_size != sizeof(rco__ring) ||
-	    h.owner_size != sizeof(rco__ring_owner) || h.crc != header_crc(&h) || h.units == 0 || st.st_size < 0 ||
-	    (uint64_t)st.st_size != (uint64_t)pool_size(h.units))
-		return 0;
-	return h.units;
+	*units = 0;
+	if (got < 0 || fstat(fd, &st) != 0)
+		return rco__fail(RCO_E_SHARED_MEMORY, "cannot read %s: %s", pool->path, strerror(errno));
+	if (got == (ssize_t)sizeof h && h.magic == POOL_MAGIC && h.version == POOL_VERSION &&
+	    h.ring_size == sizeof(rco__ring) && h.owner_size == sizeof(rco__ring_owner) &&
+	    h.crc == header_crc(&h) && st.st_size == (off_t)pool_size(h.units))
+		*units = h.units;
+	return RCO_OK;
 }
 
 static void wipe_file(int fd)
@@ -397,7 +400,11 @@ static int open_file(rco__pool *pool, uint64_t *damaged)
 	int rc;
 
 	if (fd >= 0) {
-		units = probe_existing(fd);
+		rc = probe_existing(pool, fd, &units);
+		if (rc != RCO_OK) {
+			(void)close(fd);
+			return rc;
+		}
 		if (units == 0) {
 			rco__log(&pool->env, RCO_LOG_ERROR, "%s is damaged or foreign: wiped and replaced",
 			         pool->path);

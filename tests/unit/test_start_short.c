@@ -5,6 +5,10 @@
  */
 #include "../support.h"
 
+#if !T_SANITIZED
+#include "../fault/calls.h"
+#endif
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,18 +57,45 @@ static const rco_allocator allocator = {.struct_size = (uint32_t)sizeof allocato
                                         .resize = a_resize,
                                         .release = a_release};
 
+/* ---- system calls ---- */
+
+#if T_SANITIZED /* which have wrappers of their own */
+static void arm(uint64_t nth)
+{
+	(void)nth;
+}
+
+static uint64_t system_calls(void)
+{
+	return 0;
+}
+#else
+static void arm(uint64_t nth)
+{
+	n_system_calls.arm(0, nth);
+}
+
+static uint64_t system_calls(void)
+{
+	return n_system_calls.count();
+}
+#endif
+
 /* ---- what is left behind ---- */
 
 static void world_on_disk(t_world *w)
 {
+	rco_directory_options o = {.struct_size = (uint32_t)sizeof o};
+
 	t_world_init(w, T_SPOOL | T_DISK | T_SHARED);
 	w->cfg.upload = NULL;
 	w->cfg.deletion = NULL;
-	w->cfg.output_dir = w->out;
+	w->cfg.output_dir = o.path = w->out;
 	w->cfg.allocator = &allocator;
 	memset(&memory, 0, sizeof memory);
 	t_fs_init(&fs, "");
 	w->fs = &fs;
+	assert_int_equal(rco_directory_create(&o, &w->directory), RCO_OK); /* not the start that is looked at */
 }
 
 static rco_session *talking(t_world *w, const char *call_id, uint64_t seed, int hold)
@@ -120,17 +151,23 @@ static void live_and_die(void *arg)
 
 /* ---- a start that may fail ---- */
 
+enum what {
+	ALLOCATION,
+	DISK,  /* a change to a file, and all after it */
+	SYSTEM /* a system call beside those */
+};
+
 struct attempt {
 	t_world *world;
 	uint64_t fail_at;
-	int disk; /* the change to a file that fails, and all after it; else an allocation */
+	enum what what;
 	int report;
 };
 
 /* What the parent learns of it. */
 struct outcome {
 	int rc;
-	uint64_t reached; /* allocations or changes there were */
+	uint64_t reached; /* so many of these there were */
 };
 
 static void start(void *arg)
@@ -139,23 +176,27 @@ static void start(void *arg)
 	struct outcome o;
 
 	memory.count = 0;
-	memory.fail_at = a->disk ? 0 : a->fail_at;
+	memory.fail_at = a->what == ALLOCATION ? a->fail_at : 0;
 	atomic_store(&fs.changes, 0);
-	if (a->disk) {
+	if (a->what == DISK) {
 		atomic_store(&fs.fail_after, (uint32_t)a->fail_at - 1);
 		atomic_store(&fs.fail, RCO_E_IO);
 	}
+	arm(a->what == SYSTEM ? a->fail_at : 0);
 	o.rc = t_world_try_open(a->world);
-	o.reached = a->disk ? atomic_load(&fs.changes) + atomic_load(&fs.failed) : memory.count;
+	o.reached = a->what == DISK     ? atomic_load(&fs.changes) + atomic_load(&fs.failed)
+	            : a->what == SYSTEM ? system_calls()
+	                                : memory.count;
+	arm(0);
 	if (write(a->report, &o, sizeof o) != (ssize_t)sizeof o)
 		_exit(3);
 	T_LAST_WORDS();
 	(void)kill(getpid(), SIGKILL); /* also where it succeeded: nothing is done about any call */
 }
 
-static struct outcome try_start(t_world *w, uint64_t fail_at, int disk)
+static struct outcome try_start(t_world *w, uint64_t fail_at, enum what what)
 {
-	struct attempt a = {.world = w, .fail_at = fail_at, .disk = disk};
+	struct attempt a = {.world = w, .fail_at = fail_at, .what = what};
 	struct outcome o = {.rc = 1};
 	int ends[2];
 
@@ -214,7 +255,7 @@ static void check_all(t_world *w)
 	t_world_close(w);
 }
 
-static void each_fails(int disk)
+static void each_fails(enum what what)
 {
 	uint64_t n, failed = 0;
 	struct outcome o;
@@ -223,16 +264,17 @@ static void each_fails(int disk)
 	world_on_disk(&w);
 	assert_int_equal(t_reap(t_spawn(live_and_die, &w)), -SIGKILL);
 	for (n = 1;; n++) {
-		o = try_start(&w, n, disk);
+		o = try_start(&w, n, what);
 		if (o.reached < n)
 			break;
 		if (o.rc == RCO_OK)
 			continue; /* it can do without, or tries again later */
 		failed++;
-		assert_int_equal(o.rc, disk ? RCO_E_IO : RCO_E_NO_MEMORY);
+		if (what != SYSTEM)
+			assert_int_equal(o.rc, what == DISK ? RCO_E_IO : RCO_E_NO_MEMORY);
 	}
 	assert_int_equal(o.rc, RCO_OK);
-	assert_true(failed > 5);
+	assert_true(failed > 5 || (T_SANITIZED && what == SYSTEM));
 	check_all(&w);
 	t_world_destroy(&w);
 }
@@ -240,13 +282,19 @@ static void each_fails(int disk)
 static void test_each_allocation_fails(void **state)
 {
 	(void)state;
-	each_fails(0);
+	each_fails(ALLOCATION);
 }
 
 static void test_the_disk_fails_from_each_change_on(void **state)
 {
 	(void)state;
-	each_fails(1);
+	each_fails(DISK);
+}
+
+static void test_each_system_call_fails(void **state)
+{
+	(void)state;
+	each_fails(SYSTEM);
 }
 
 int main(void)
@@ -254,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation_fails),
 		cmocka_unit_test(test_the_disk_fails_from_each_change_on),
+		cmocka_unit_test(test_each_system_call_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
