@@ -7,10 +7,12 @@
  *   start CALL-ID [ng=ID]      the id that rtpengine knows the call by, if it is not CALL-ID
  *
  * rtpengine writes DIR/pcaps/ID-HEX.pcap, ID percent-encoded, and a description in DIR/tmp, which it moves to
- * DIR/metadata when it stops. That move is the confirmation: "ok" alone also comes for a call that it does not
- * know. Unlinking the pcap does not stop it: the unlinked file grows on. So files are named to the library, which
+ * DIR/metadata when it stops. That move is the confirmation, not its "ok". An rtpengine that was killed leaves the
+ * description in DIR/tmp for good: if the one that answers now does not know the call, and the pcap does not grow
+ * for half a second, nobody writes it. DIR/tmp that cannot be read says nothing.
+ * Unlinking the pcap does not stop it: the unlinked file grows on. So files are named to the library, which
  * erases them once the stop is confirmed. Not seen: what a recording daemon (--recording-method=proc) does with
- * its own copies.
+ * its own copies, and a call that `start` named by a wrong id.
  */
 #include "adapter.h"
 
@@ -18,11 +20,14 @@
 #include "net.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,16 +67,19 @@ static int is_of(const char *name, const char *id)
 	return p[0] == '-' && strspn(p + 1, "0123456789abcdef") == 16 && p[17] == '.';
 }
 
-static size_t each(const char *dir, const char *folder, const char *id, rec_file_fn *found, void *arg)
+/* How many files of the call a folder has; -1 if it cannot be read. */
+static int each(const char *dir, const char *folder, const char *id, rec_file_fn *found, void *arg)
 {
 	char path[PATH_ROOM];
 	struct dirent *entry;
-	size_t n = 0;
+	int n = 0;
 	DIR *d;
 
 	(void)snprintf(path, sizeof path, "%s/%s", dir, folder);
 	d = opendir(path);
-	while (d != NULL && (entry = readdir(d)) != NULL) {
+	if (d == NULL)
+		return -1;
+	while ((errno = 0, entry = readdir(d)) != NULL) {
 		if (!is_of(entry->d_name, id))
 			continue;
 		n++;
@@ -79,20 +87,51 @@ static size_t each(const char *dir, const char *folder, const char *id, rec_file
 		    (size_t)snprintf(path, sizeof path, "%s/%s/%s", dir, folder, entry->d_name) < sizeof path)
 			found(path, arg);
 	}
-	if (d != NULL)
-		(void)closedir(d);
+	if (errno != 0)
+		n = -1;
+	(void)closedir(d);
 	return n;
 }
 
-/* One request; repeated with the same cookie, which rtpengine answers from its memory. 0, or -1 without an answer.
- */
+static void add_size(const char *path, void *arg)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		*(off_t *)arg += st.st_size;
+}
+
+static off_t pcap_bytes(const rec_settings *s, const char *id)
+{
+	off_t sum = 0;
+
+	(void)each(s->dir, "pcaps", id, add_size, &sum);
+	return sum;
+}
+
+static void pause_ms(long ms)
+{
+	struct timespec pause = {.tv_nsec = ms * 1000000};
+
+	(void)nanosleep(&pause, NULL);
+}
+
+/* One request; repeated with the same cookie, which rtpengine answers from its memory. So a cookie must not come
+ * again, not from the next process either. 0, or -1 without an answer. */
 static int ask(const rec_settings *s, const char *body, size_t size, char *answer, size_t room, size_t *length)
 {
 	char packet[1024], cookie[40];
-	int fd = net_open(s->at, SOCK_DGRAM, s->timeout_ms), tries, rc = -1;
-	size_t n = (size_t)snprintf(cookie, sizeof cookie, "%08lx%08lx ", random(), random());
+	uint64_t unique;
+	int fd, tries, rc = -1;
+	size_t n;
 
-	if (fd < 0 || n + size > sizeof packet)
+	if (getrandom(&unique, sizeof unique, 0) != (ssize_t)sizeof unique)
+		return -1;
+	n = (size_t)snprintf(cookie, sizeof cookie, "%016llx ", (unsigned long long)unique);
+	if (n + size > sizeof packet)
+		return -1;
+	fd = net_open(s->at, SOCK_DGRAM, s->timeout_ms);
+	if (fd < 0)
 		return -1;
 	memcpy(packet, cookie, n);
 	memcpy(packet + n, body, size);
@@ -113,40 +152,62 @@ static int ask(const rec_settings *s, const char *body, size_t size, char *answe
 	return rc;
 }
 
-static rec_outcome stop(const rec_settings *s, const rec_call *call, char why[WHY_MAX])
+/* Tells rtpengine to stop. 1: it knows the call; 0: it does not; -1: no answer of rtpengine's, and `why` says so.
+ */
+static int tell(const rec_settings *s, const char *id, char why[WHY_MAX])
 {
 	char body[600] = "d", answer[16384];
 	size_t size = 1, length, n;
-	const char *result;
-	int tries;
+	const char *text;
 
-	size = bencode_add(body, sizeof body - 1, size, "call-id", id_of(call));
+	size = bencode_add(body, sizeof body - 1, size, "call-id", id);
 	size = bencode_add(body, sizeof body - 1, size, "command", "stop recording");
 	if (size == 0) {
 		(void)snprintf(why, WHY_MAX, "the call id is too long for the ng protocol");
-		return RECORDER_UNSURE;
+		return -1;
 	}
 	body[size++] = 'e';
 	if (ask(s, body, size, answer, sizeof answer, &length) != 0) {
 		(void)snprintf(why, WHY_MAX,
 		               "rtpengine at %s does not answer; does it listen there (--listen-ng)?", s->at);
-		return RECORDER_UNSURE;
+		return -1;
 	}
-	result = bencode_string(answer, length, "result", &n);
-	if (result == NULL) {
+	text = bencode_string(answer, length, "result", &n);
+	if (text != NULL && n == 2 && memcmp(text, "ok", 2) == 0)
+		return 1;
+	text = bencode_string(answer, length, "error-reason", &n);
+	if (text != NULL && n == strlen("Unknown call-id") && memcmp(text, "Unknown call-id", n) == 0)
+		return 0;
+	if (text != NULL)
+		(void)snprintf(why, WHY_MAX, "rtpengine refuses to stop: %.*s", (int)(n < 100 ? n : 100), text);
+	else
 		(void)snprintf(why, WHY_MAX, "the answer of %s is none of rtpengine's", s->at);
-		return RECORDER_UNSURE;
-	}
-	/* The move of the description follows the answer closely. */
-	for (tries = 0; tries < 50; tries++) {
-		struct timespec pause = {.tv_nsec = 20000000};
+	return -1;
+}
 
-		if (each(s->dir, "tmp", id_of(call), NULL, NULL) == 0)
+static rec_outcome stop(const rec_settings *s, const rec_call *call, char why[WHY_MAX])
+{
+	const char *id = id_of(call);
+	int known = tell(s, id, why), tries, left = 0;
+	off_t before = pcap_bytes(s, id);
+
+	if (known < 0)
+		return RECORDER_UNSURE;
+	/* The move of the description follows the answer closely. */
+	for (tries = 0; tries < 25; tries++) {
+		left = each(s->dir, "tmp", id, NULL, NULL);
+		if (left == 0)
 			return RECORDER_STOPPED;
-		(void)nanosleep(&pause, NULL);
+		pause_ms(20);
 	}
-	(void)snprintf(why, WHY_MAX, "rtpengine said \"%.*s\", and %s/tmp says that it goes on",
-	               (int)(n < 40 ? n : 40), result, s->dir);
+	if (left < 0)
+		(void)snprintf(why, WHY_MAX, "%s/tmp cannot be read; is --dir rtpengine's --recording-dir?",
+		               s->dir);
+	else if (known == 0 && pcap_bytes(s, id) == before)
+		return RECORDER_STOPPED;
+	else
+		(void)snprintf(why, WHY_MAX, "rtpengine %s, and %s says that it goes on",
+		               known ? "said ok" : "does not know the call", s->dir);
 	return RECORDER_UNSURE;
 }
 

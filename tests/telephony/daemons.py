@@ -18,7 +18,7 @@ from sipp import free_port
 @contextlib.contextmanager
 def running(command, folder, name):
     with open(pathlib.Path(folder) / f"{name}.log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         yield process
     finally:

@@ -2,6 +2,7 @@
 """Opt-out beside recorders that others wrote: real rtpengine, real Janus; Asterisk and FreeSWITCH by their documented exchanges."""
 
 import base64
+import contextlib
 import http.server
 import pathlib
 import socket
@@ -86,6 +87,59 @@ def test_rtpengine_that_does_not_answer(tmp_path, said):
         gateway.say("end mute")
 
 
+def test_a_folder_that_is_not_the_one_of_rtpengine(tmp_path, rtpengine, said):
+    """P13: that no description is seen is no confirmation where none would be seen."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", elsewhere) as gateway:
+        talkers = rtpengine.call("else", said)
+        assert gateway.say("start else")["ok"]
+        assert gateway.say("opt-out else")["status"] == "requested"
+        assert "cannot be read" in gateway.log.read_text()
+        for talker in talkers:
+            talker.stop()
+
+
+def test_rtpengine_that_was_killed_while_it_recorded(tmp_path, said):
+    """It left its description in tmp/, as if it went on. The next one does not know the call: nobody writes it."""
+    engine = Rtpengine(tmp_path)
+    with Gateway(tmp_path, "rtpengine", "--at", engine.at, "--dir", engine.dir) as gateway:
+        with running(engine.command, tmp_path, "rtpengine") as process:
+            talkers = engine.call("orphan", said)
+            assert gateway.say("start orphan")["ok"]
+            wait_for("audio", lambda: size_of(pcaps(engine, "orphan")) > 4096)
+            process.kill()
+            process.wait()
+        assert [p for p in pcaps(engine, "orphan") if "/tmp/rtpengine-meta" in p]
+        assert gateway.say("opt-out orphan")["status"] == "requested"
+        assert pcaps(engine, "orphan"), "nothing is erased before it is known that nobody writes it"
+        with running(engine.command, tmp_path, "rtpengine"):
+            gateway.verified("orphan")
+            assert pcaps(engine, "orphan") == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_no_cookie_comes_twice(tmp_path):
+    """A server answers a cookie that it has seen from its memory, and does nothing: not after a new start either."""
+    runs = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        for name in ("first", "second"):
+            with Gateway(tmp_path, "rtpengine", "--at", f"127.0.0.1:{server.getsockname()[1]}", "--dir", tmp_path) as gateway:
+                assert gateway.say(f"start {name}")["ok"]
+                assert gateway.say(f"opt-out {name}")["status"] == "requested"
+            server.setblocking(False)
+            cookies = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    cookies.append(server.recv(4096).split(b" ")[0])
+            runs.append(cookies)
+    assert all(len(cookies) >= 2 for cookies in runs), "it is said again, for a datagram may be lost"
+    assert runs[0][0] == runs[0][1], "with the same cookie, for an answer may be lost"
+    assert not set(runs[0]) & set(runs[1])
+
+
 def test_a_file_that_appears_after_the_stop(tmp_path, rtpengine, said):
     with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir) as gateway:
         gateway.say("start late/1@x ng=late/1@x")
@@ -150,6 +204,7 @@ def test_janus_is_stopped_and_its_file_is_erased(tmp_path, janus, said):
 def test_janus_refuses_a_wrong_secret(tmp_path, janus, said):
     with Gateway(tmp_path, "janus", "--at", janus.at, "--dir", janus.dir) as gateway:
         talkers = janus.call(3, "wrong.wav", said)
+        wait_for("its file", lambda: files_below(janus.dir))
         gateway.say("start wrong room=3 file=wrong.wav secret=x")
         assert gateway.say("opt-out wrong")["status"] == "requested"
         assert files_below(janus.dir), "nothing is erased while it is recorded"
