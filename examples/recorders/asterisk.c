@@ -6,12 +6,14 @@
  * URL (http://127.0.0.1:8088/ari) start CALL-ID channel=CHANNEL file=NAME  MixMonitor(NAME), stopped through AMI;
  * --at HOST:PORT (127.0.0.1:5038)
  *
- * ARI: DELETE /recordings/live/NAME stops and discards; 404 says that no such recording is going on; a stored one
- * is erased by DELETE /recordings/stored/NAME and looked for by GET, wherever the files are. AMI: StopMixMonitor;
- * "No such channel" says that the channel, and with it its MixMonitor, is gone; the file is DIR/NAME on this
- * machine. Sources: Asterisk's REST documentation (recordings) and the manager actions of res_mixmonitor. Asterisk
- * is not in Debian 12: tested against these exchanges, not against a server. Not seen: copies made by MixMonitor's
- * own command (its third argument), and by r() and t() files unless they are named as calls of their own.
+ * ARI: DELETE /recordings/live/NAME stops and discards; 404 "Recording not found" says that none of that name is
+ * going on; a stored one is erased by DELETE /recordings/stored/NAME and looked for by GET, wherever the files
+ * are. AMI: StopMixMonitor stops one MixMonitor of the channel, and answers "Could not stop monitoring channel"
+ * when none is left, which is the confirmation; "No such channel" says that the channel, and with it its
+ * MixMonitors, is gone; the file is DIR/NAME on this machine. Sources: Asterisk's REST documentation (recordings)
+ * and the manager actions of res_mixmonitor. Asterisk is not in Debian 12: tested against these exchanges, not
+ * against a server. Not seen: copies made by MixMonitor's own command (its third argument), and by r() and t()
+ * files unless they are named as calls of their own.
  */
 #include "adapter.h"
 
@@ -20,6 +22,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Not a status: a 404 that says nothing of a recording. */
+enum { NO_ARI = -404, MONITORS_MAX = 16 };
 
 static int is_ari(const rec_settings *s)
 {
@@ -35,13 +40,22 @@ static int is_plain(const char *name)
 	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") == strlen(name);
 }
 
+/* The status; 404 only if ARI itself says that there is no such recording: a wrong path below it is 404, too. */
 static long recording(const rec_settings *s, const char *method, const char *kind, const char *name)
 {
 	char url[PATH_ROOM];
+	json_t *answer = NULL;
+	const char *message;
+	long status;
 
 	if ((size_t)snprintf(url, sizeof url, "%s/recordings/%s/%s", s->at, kind, name) >= sizeof url)
 		return 0;
-	return net_http(method, url, s->user, s->password, NULL, s->timeout_ms, NULL);
+	status = net_http(method, url, s->user, s->password, NULL, s->timeout_ms, &answer);
+	message = json_string_value(json_object_get(answer, "message"));
+	if (status == 404 && (message == NULL || strcmp(message, "Recording not found") != 0))
+		status = NO_ARI;
+	json_decref(answer);
+	return status;
 }
 
 static rec_outcome ari_stop(const rec_settings *s, const char *name, char why[WHY_MAX])
@@ -51,9 +65,10 @@ static rec_outcome ari_stop(const rec_settings *s, const char *name, char why[WH
 	if (status == 204 || status == 200 || status == 404)
 		return RECORDER_STOPPED;
 	(void)snprintf(why, WHY_MAX,
-	               status == 0     ? "ARI at %s does not answer (%ld); is http.conf enabled?"
-	               : status == 401 ? "ARI at %s refuses user and password (%ld)"
-	                               : "ARI at %s answers the stop with %ld",
+	               status == 0        ? "ARI at %s does not answer (%ld); is http.conf enabled?"
+	               : status == NO_ARI ? "%s is not the URL of ARI (%ld); does it end with /ari?"
+	               : status == 401    ? "ARI at %s refuses user and password (%ld)"
+	                                  : "ARI at %s answers the stop with %ld",
 	               s->at, status);
 	return RECORDER_UNSURE;
 }
@@ -84,11 +99,13 @@ static rec_presence ari_verify(const rec_settings *s, const char *location, char
 /* ---- AMI ---- */
 
 /* Until the response to our action: events may come between. Its words go to `response` and `message`. */
-static int ami_answer(net_text *t, const char *action, char response[32], char message[WHY_MAX])
+static int ami_answer(net_text *t, int number, char response[32], char message[WHY_MAX])
 {
+	char action[16];
 	int ours = 0;
 	const char *line;
 
+	(void)snprintf(action, sizeof action, "a%d", number);
 	response[0] = message[0] = '\0';
 	while ((line = net_text_line(t)) != NULL) {
 		if (line[0] == '\0' && ours)
@@ -105,14 +122,38 @@ static int ami_answer(net_text *t, const char *action, char response[32], char m
 	return -1;
 }
 
+/* Each request stops one MixMonitor of the channel, until none is left. */
+static rec_outcome ami_stop_all(net_text *t, const rec_settings *s, const char *channel, char why[WHY_MAX])
+{
+	char response[32], message[WHY_MAX];
+	int n;
+
+	for (n = 0; n < MONITORS_MAX; n++) {
+		if (net_text_say(t, "Action: StopMixMonitor\r\nActionID: a%d\r\nChannel: %s\r\n\r\n", n,
+		                 channel) != 0 ||
+		    ami_answer(t, n, response, message) != 0) {
+			(void)snprintf(why, WHY_MAX, "AMI at %s does not answer the stop", s->at);
+			return RECORDER_UNSURE;
+		}
+		if (strcmp(response, "Success") == 0)
+			continue;
+		if (strcmp(message, "No such channel") == 0 ||
+		    strcmp(message, "Could not stop monitoring channel") == 0)
+			return RECORDER_STOPPED;
+		break;
+	}
+	(void)snprintf(why, WHY_MAX, "AMI does not stop: %.200s", message);
+	return RECORDER_UNSURE;
+}
+
 static rec_outcome ami_talk(net_text *t, const rec_settings *s, const char *channel, char why[WHY_MAX])
 {
 	char response[32], message[WHY_MAX];
 
 	if (net_text_line(t) == NULL || /* its greeting */
-	    net_text_say(t, "Action: Login\r\nActionID: in\r\nUsername: %s\r\nSecret: %s\r\nEvents: off\r\n\r\n",
+	    net_text_say(t, "Action: Login\r\nActionID: a-1\r\nUsername: %s\r\nSecret: %s\r\nEvents: off\r\n\r\n",
 	                 s->user, s->password) != 0 ||
-	    ami_answer(t, "in", response, message) != 0) {
+	    ami_answer(t, -1, response, message) != 0) {
 		(void)snprintf(why, WHY_MAX, "AMI at %s does not answer", s->at);
 		return RECORDER_UNSURE;
 	}
@@ -120,15 +161,7 @@ static rec_outcome ami_talk(net_text *t, const rec_settings *s, const char *chan
 		(void)snprintf(why, WHY_MAX, "AMI at %s refuses the login: %.150s", s->at, message);
 		return RECORDER_UNSURE;
 	}
-	if (net_text_say(t, "Action: StopMixMonitor\r\nActionID: stop\r\nChannel: %s\r\n\r\n", channel) != 0 ||
-	    ami_answer(t, "stop", response, message) != 0) {
-		(void)snprintf(why, WHY_MAX, "AMI at %s does not answer the stop", s->at);
-		return RECORDER_UNSURE;
-	}
-	if (strcmp(response, "Success") == 0 || strstr(message, "No such channel") != NULL)
-		return RECORDER_STOPPED;
-	(void)snprintf(why, WHY_MAX, "AMI does not stop: %.200s", message);
-	return RECORDER_UNSURE;
+	return ami_stop_all(t, s, channel, why);
 }
 
 static rec_outcome ami_stop(const rec_settings *s, const char *channel, char why[WHY_MAX])
@@ -184,7 +217,7 @@ static const char *check_call(const rec_settings *s, const rec_call *call)
 		return name == NULL || !is_plain(name) ? "name=NAME, letters, digits, -._~" : NULL;
 	if (rec_value(call, "channel") == NULL || file == NULL)
 		return "channel=CHANNEL and file=NAME";
-	return strstr(file, "..") != NULL || file[0] == '/' ? "file=NAME below --dir" : NULL;
+	return strstr(file, "..") != NULL || file[0] == '/' || file[0] == '\0' ? "file=NAME below --dir" : NULL;
 }
 
 const rec_adapter rec_asterisk = {

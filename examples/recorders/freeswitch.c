@@ -93,8 +93,7 @@ static rec_outcome talk(net_text *t, const rec_settings *s, const char *uuid, ch
 		(void)snprintf(why, WHY_MAX, "FreeSWITCH does not say whether it still records");
 		return RECORDER_UNSURE;
 	}
-	if (is_gone(body) || (strstr(body, "<media-bugs>") != NULL && strstr(body, "session_record") == NULL) ||
-	    strstr(body, "No bugs") != NULL)
+	if (is_gone(body) || (strstr(body, "</media-bugs>") != NULL && strstr(body, "session_record") == NULL))
 		return RECORDER_STOPPED;
 	(void)snprintf(why, WHY_MAX, "FreeSWITCH still records channel %.64s", uuid);
 	return RECORDER_UNSURE;
@@ -136,7 +135,7 @@ static const char *check_call(const rec_settings *s, const rec_call *call)
 	(void)s;
 	if (uuid == NULL || strlen(uuid) != 36 || strspn(uuid, "0123456789abcdefABCDEF-") != 36 || file == NULL)
 		return "uuid=UUID and file=NAME";
-	return strstr(file, "..") != NULL || file[0] == '/' ? "file=NAME below --dir" : NULL;
+	return strstr(file, "..") != NULL || file[0] == '/' || file[0] == '\0' ? "file=NAME below --dir" : NULL;
 }
 
 const rec_adapter rec_freeswitch = {.name = "freeswitch",

@@ -129,7 +129,8 @@ static const char *check_call(const rec_settings *s, const rec_call *call)
 	(void)s;
 	if (rec_value(call, "room") == NULL || file == NULL)
 		return "room=NUMBER and file=NAME";
-	return strchr(file, '/') != NULL ? "file=NAME without a folder" : NULL;
+	return file[0] == '\0' || file[0] == '.' || strchr(file, '/') != NULL ? "file=NAME without a folder"
+	                                                                      : NULL;
 }
 
 const rec_adapter rec_janus = {

@@ -192,6 +192,7 @@ long net_http(const char *method, const char *url, const char *user, const char 
 		(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 		(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 		(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+		(void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* what a proxy answers confirms nothing */
 		(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 		(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 		(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);

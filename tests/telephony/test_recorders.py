@@ -228,6 +228,8 @@ class Ari(http.server.BaseHTTPRequestHandler):
         if Ari.refuse > 0 and self.command == "DELETE":
             Ari.refuse -= 1
             return 500
+        if not self.path.startswith("/ari/recordings/"):
+            return 404
         kind, name = self.path.rsplit("/", 2)[1:]
         names = {"live": Ari.live, "stored": Ari.stored}[kind]
         if name not in names:
@@ -239,7 +241,8 @@ class Ari(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         status = self.do()
-        body = b"{}" if status == 200 else b""
+        what = "Recording" if self.path.startswith("/ari/recordings/") else "Resource"
+        body = b"{}" if status == 200 else b'{"message": "%s not found"}' % what.encode() if status == 404 else b""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -279,10 +282,23 @@ def test_ari(tmp_path):
     server.shutdown()
 
 
+def test_a_url_that_is_not_the_one_of_ari(tmp_path):
+    """404 comes from any web server; it is no word on a recording."""
+    server, at = serve(http.server.ThreadingHTTPServer, Ari)
+    Ari.live, Ari.stored, Ari.refuse = {"going.on"}, set(), 0
+    gateway = Gateway(tmp_path, "asterisk", "--at", f"http://{at}/elsewhere", "--user", "agent", "--password-file", "X")
+    gateway.command[-1] = str(gateway.secret("word"))
+    with gateway:
+        assert gateway.say("start a name=going.on")["ok"]
+        assert gateway.say("opt-out a")["status"] == "requested"
+        assert "is not the URL of ARI" in gateway.log.read_text()
+    server.shutdown()
+
+
 class Ami(socketserver.StreamRequestHandler):
     """Login and StopMixMonitor of the manager interface, with an event in between."""
 
-    channels, refuse = set(), ""
+    channels, refuse = {}, ""  # how many MixMonitors each has
 
     def action(self):
         lines = {}
@@ -305,16 +321,18 @@ class Ami(socketserver.StreamRequestHandler):
                 self.reply(action, "Success" if good else "Error", "Authentication accepted" if good else "failed")
             elif Ami.refuse:
                 self.reply(action, "Error", Ami.refuse)
+            elif Ami.channels.get(action["Channel"], 0) > 0:
+                Ami.channels[action["Channel"]] -= 1
+                self.reply(action, "Success", "")
             elif action["Channel"] in Ami.channels:
-                Ami.channels.discard(action["Channel"])
-                self.reply(action, "Success", "MixMonitor is stopped")
+                self.reply(action, "Error", "Could not stop monitoring channel")
             else:
                 self.reply(action, "Error", "No such channel")
 
 
 def test_ami(tmp_path):
     server, at = serve(socketserver.ThreadingTCPServer, Ami)
-    Ami.channels, Ami.refuse = {"PJSIP/100-00000001"}, "Permission denied"
+    Ami.channels, Ami.refuse = {"PJSIP/100-00000001": 2}, "Permission denied"
     monitor = tmp_path / "monitor"
     monitor.mkdir()
     gateway = Gateway(tmp_path, "asterisk", "--at", at, "--dir", monitor, "--user", "agent", "--password-file", "X")
@@ -325,11 +343,12 @@ def test_ami(tmp_path):
         assert gateway.say("start a channel=PJSIP/100-00000001 file=a.wav")["ok"]
         assert gateway.say("start b channel=PJSIP/100-00000002 file=b.wav")["ok"]
         assert not gateway.say("start c channel=x file=../c.wav")["ok"]
+        assert not gateway.say("start c channel=x file=")["ok"]
         assert gateway.say("opt-out a")["status"] == "requested"
         assert (monitor / "a.wav").exists(), "not erased while it is written"
         Ami.refuse = ""
         gateway.verified("a")
-        assert not Ami.channels and files_below(monitor) == [str(monitor / "b.wav")]
+        assert not any(Ami.channels.values()) and files_below(monitor) == [str(monitor / "b.wav")]
         assert gateway.say("opt-out b")["error"] == "RCO_OK"  # its channel is gone, and so is its MixMonitor
         gateway.verified("b")
         assert files_below(monitor) == []
