@@ -31,7 +31,7 @@ static const char *take_string(reader *r, size_t *length)
 }
 
 /* Past one value; 0 if it is none. */
-static int skip(reader *r)
+static int skip_value(reader *r)
 {
 	int depth = 0;
 	size_t n;
@@ -73,7 +73,7 @@ const char *bencode_string(const char *data, size_t size, const char *key, size_
 			return NULL;
 		if (n == strlen(key) && memcmp(name, key, n) == 0)
 			return take_string(&r, length);
-		if (!skip(&r))
+		if (!skip_value(&r))
 			return NULL;
 	}
 	return NULL;
