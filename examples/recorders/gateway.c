@@ -6,6 +6,7 @@
 #include <recoptout/storage.h>
 
 #include <jansson.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LOOK_MS = 500 };
 
 typedef struct names {
 	struct names *next;
@@ -25,11 +28,12 @@ typedef struct entry {
 	gateway *g;
 	rec_call call;
 	rco_session *session;
-	names *known; /* files that the library was told of */
+	names *known; /* files that the library was told of; under the lock */
 	_Atomic int opted_out;
 	_Atomic int stopped; /* until then the library may ask again, with this entry in hand */
 	int to_stop;         /* it was opted out before it was known: nobody but us stops it */
-	time_t ended;
+	time_t ended;        /* under the lock, as `ending` */
+	int ending;          /* somebody is inside rco_session_end() with it */
 } entry;
 
 struct gateway {
@@ -37,9 +41,14 @@ struct gateway {
 	rco_engine *engine;
 	rco_control *control;
 	int wake;
-	pthread_mutex_t lock; /* the list; entries are removed by gateway_look() only */
+	pthread_mutex_t lock; /* the list; entries are removed by the watcher only */
 	entry *calls;
+	pthread_t watcher; /* a recorder that does not answer keeps it waiting, and nobody else */
+	int watches;
+	_Atomic int closing;
 };
+
+static void found(const char *path, void *arg);
 
 static void note(const char *call_id, const char *what, const char *why)
 {
@@ -78,6 +87,9 @@ static int recorder_stop(const char *call_id, uint64_t op, rco_result *result, v
 		note(call_id, "the recorder has not stopped, and is asked again", why);
 		return RCO_E_UNCONFIRMED;
 	}
+	/* What has its last name only now is to be known before the stop is, for nothing is erased for good
+	 * without it. */
+	e->g->o.adapter->files(&e->g->o.settings, &e->call, found, e);
 	result->confirmed = RCO_CONFIRM_DONE;
 	atomic_store(&e->stopped, 1);
 	return RCO_OK;
@@ -126,6 +138,14 @@ static const rco_deletion_ops deletion = {
 
 /* ---- events ---- */
 
+static void wake(gateway *g)
+{
+	uint64_t one = 1;
+
+	if (write(g->wake, &one, sizeof one) != (ssize_t)sizeof one)
+		return; /* it is looked each half second all the same */
+}
+
 static entry *find(gateway *g, const char *call_id)
 {
 	entry *e = g->calls;
@@ -138,7 +158,6 @@ static entry *find(gateway *g, const char *call_id)
 static void happened(const rco_event *event, void *user_data)
 {
 	gateway *g = user_data;
-	uint64_t one = 1;
 	entry *e;
 
 	if (event->type == RCO_EVENT_ESCALATED || event->type == RCO_EVENT_VERIFIED ||
@@ -151,8 +170,7 @@ static void happened(const rco_event *event, void *user_data)
 	if (e != NULL)
 		atomic_store(&e->opted_out, 1);
 	(void)pthread_mutex_unlock(&g->lock);
-	if (write(g->wake, &one, sizeof one) != (ssize_t)sizeof one)
-		return; /* it is looked each half second all the same */
+	wake(g);
 }
 
 static void logged(uint32_t level, const char *message, size_t length, void *user_data)
@@ -165,29 +183,41 @@ static void logged(uint32_t level, const char *message, size_t length, void *use
 
 /* ---- files ---- */
 
+static int is_known(entry *e, const char *path)
+{
+	names *n;
+
+	(void)pthread_mutex_lock(&e->g->lock);
+	n = e->known;
+	while (n != NULL && strcmp(n->path, path) != 0)
+		n = n->next;
+	(void)pthread_mutex_unlock(&e->g->lock);
+	return n != NULL;
+}
+
 /* The library is told of each file once; after an objection each time, for then it should not be there. */
 static void found(const char *path, void *arg)
 {
 	entry *e = arg;
-	names *n = e->known;
+	int known = is_known(e, path), rc;
 	size_t size = strlen(path) + 1;
-	int rc;
+	names *n;
 
-	while (n != NULL && strcmp(n->path, path) != 0)
-		n = n->next;
-	if (n != NULL && !atomic_load(&e->opted_out))
+	if (known && !atomic_load(&e->opted_out))
 		return;
 	rc = rco_engine_register_artifact(e->g->engine, e->call.id, RCO_KIND_AUDIO, path, NULL);
 	if (rc != RCO_OK && rc != RCO_E_ENDED && rc != RCO_E_NOT_FOUND)
 		note(e->call.id, path, rco_error_detail());
-	if (rc != RCO_OK || n != NULL)
+	if (rc != RCO_OK || known)
 		return;
 	n = malloc(sizeof *n + size);
 	if (n == NULL)
 		return; /* told once more next time */
 	memcpy(n->path, path, size);
+	(void)pthread_mutex_lock(&e->g->lock);
 	n->next = e->known;
 	e->known = n;
+	(void)pthread_mutex_unlock(&e->g->lock);
 }
 
 static void forget(entry *e)
@@ -216,32 +246,45 @@ static void look_at(entry *e)
 	o->adapter->files(&o->settings, &e->call, found, e);
 }
 
-void gateway_look(gateway *g)
+/* The one after `e`, which is taken out of the list if nothing can come of it any more. */
+static entry *next_of(gateway *g, entry *e, time_t now)
 {
-	entry **at = &g->calls;
-	time_t now = time(NULL);
-	uint64_t news;
+	entry *next, **at = &g->calls;
+	int over;
 
-	if (read(g->wake, &news, sizeof news) < 0)
-		news = 0; /* nothing new: it is the half second */
-	while (*at != NULL) {
-		entry *e = *at;
-
-		look_at(e);
-		if (e->ended == 0 || !atomic_load(&e->stopped) || now - e->ended < (time_t)g->o.watch_s) {
-			at = &e->next;
-			continue;
-		}
-		(void)pthread_mutex_lock(&g->lock);
-		*at = e->next;
-		(void)pthread_mutex_unlock(&g->lock);
+	(void)pthread_mutex_lock(&g->lock);
+	next = e->next;
+	over = e->ended != 0 && !e->ending && atomic_load(&e->stopped) && now - e->ended >= (time_t)g->o.watch_s;
+	while (over && *at != e)
+		at = &(*at)->next;
+	if (over)
+		*at = next;
+	(void)pthread_mutex_unlock(&g->lock);
+	if (over)
 		forget(e);
-	}
+	return next;
 }
 
-int gateway_fd(const gateway *g)
+static void *watch(void *arg)
 {
-	return g->wake;
+	gateway *g = arg;
+	struct pollfd p = {.fd = g->wake, .events = POLLIN};
+
+	while (!atomic_load(&g->closing)) {
+		uint64_t news;
+		entry *e;
+
+		if (poll(&p, 1, LOOK_MS) > 0 && read(g->wake, &news, sizeof news) < 0)
+			news = 0; /* nothing new: it is the half second */
+		(void)pthread_mutex_lock(&g->lock);
+		e = g->calls;
+		(void)pthread_mutex_unlock(&g->lock);
+		while (e != NULL && !atomic_load(&g->closing)) {
+			look_at(e);
+			e = next_of(g, e, time(NULL));
+		}
+	}
+	return NULL;
 }
 
 /* ---- the door ---- */
@@ -327,7 +370,7 @@ static void do_start(gateway *g, const char *call_id, char **rest, char *answer,
 	e->next = g->calls;
 	g->calls = e;
 	(void)pthread_mutex_unlock(&g->lock);
-	look_at(e);
+	wake(g);
 	answer_code(answer, room, RCO_OK, "");
 }
 
@@ -350,11 +393,22 @@ static void do_opt_out(gateway *g, const char *call_id, char *answer, size_t roo
 
 static void do_end(gateway *g, const char *call_id, char *answer, size_t room)
 {
-	entry *e = find(g, call_id); /* the newest of that id */
-	int rc = e != NULL ? rco_session_end(e->session) : RCO_E_NOT_FOUND;
+	int rc = RCO_E_NOT_FOUND;
+	entry *e;
 
-	if (e != NULL && e->ended == 0)
-		e->ended = time(NULL);
+	(void)pthread_mutex_lock(&g->lock);
+	e = find(g, call_id); /* the newest of that id */
+	if (e != NULL)
+		e->ending = 1;
+	(void)pthread_mutex_unlock(&g->lock);
+	if (e != NULL) {
+		rc = rco_session_end(e->session);
+		(void)pthread_mutex_lock(&g->lock);
+		e->ending = 0;
+		if (e->ended == 0)
+			e->ended = time(NULL);
+		(void)pthread_mutex_unlock(&g->lock);
+	}
 	answer_code(answer, room, rc, rc == RCO_E_NOT_FOUND ? "no start of this call has come" : "");
 }
 
@@ -410,8 +464,12 @@ gateway *gateway_open(const gateway_options *options)
 	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (g->wake >= 0 && pthread_mutex_init(&g->lock, NULL) == 0)
 		rc = open_engine(g);
-	if (rc == RCO_OK)
+	if (rc == RCO_OK && pthread_create(&g->watcher, NULL, watch, g) != 0)
+		rc = RCO_E_NO_MEMORY;
+	if (rc == RCO_OK) {
+		g->watches = 1;
 		return g;
+	}
 	(void)fprintf(stderr, "recorders: %s: %s\n", rco_strerror(rc), rco_error_detail());
 	gateway_close(g);
 	return NULL;
@@ -421,6 +479,10 @@ gateway *gateway_open(const gateway_options *options)
  * gateway. */
 void gateway_close(gateway *g)
 {
+	atomic_store(&g->closing, 1);
+	wake(g);
+	if (g->watches)
+		(void)pthread_join(g->watcher, NULL);
 	rco_control_close(g->control);
 	rco_engine_free(g->engine);
 	while (g->calls != NULL) {

@@ -22,8 +22,4 @@ void gateway_close(gateway *g);
 /* A line of the door, and its answer: one line of JSON. */
 void gateway_line(gateway *g, char *line, char *answer, size_t room);
 
-/* Becomes readable when look() has something to do; look() also wants to be called each half second. */
-int gateway_fd(const gateway *g);
-void gateway_look(gateway *g);
-
 #endif

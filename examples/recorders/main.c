@@ -223,18 +223,15 @@ static void serve(gateway *g, int fd)
 
 static void run(gateway *g, int door)
 {
-	struct pollfd p[2] = {{.fd = door, .events = POLLIN}, {.fd = gateway_fd(g), .events = POLLIN}};
+	struct pollfd p = {.fd = door, .events = POLLIN};
 
 	while (!ends) {
-		if (poll(p, 2, TICK_MS) > 0 && (p[0].revents & POLLIN)) {
-			int fd = accept4(door, NULL, NULL, SOCK_CLOEXEC);
+		int fd = poll(&p, 1, TICK_MS) > 0 ? accept4(door, NULL, NULL, SOCK_CLOEXEC) : -1;
 
-			if (fd >= 0) {
-				serve(g, fd);
-				(void)close(fd);
-			}
+		if (fd >= 0) {
+			serve(g, fd);
+			(void)close(fd);
 		}
-		gateway_look(g);
 	}
 }
 

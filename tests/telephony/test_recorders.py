@@ -295,6 +295,19 @@ def test_a_url_that_is_not_the_one_of_ari(tmp_path):
     server.shutdown()
 
 
+def test_a_recorder_that_hangs_keeps_nobody_at_the_door_waiting(tmp_path):
+    """It takes connections, and says nothing; each look at its files lasts until the time is over."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as mute:
+        gateway = Gateway(tmp_path, "asterisk", "--at", f"http://127.0.0.1:{mute.getsockname()[1]}/ari", "--user", "agent",
+                          "--password-file", "X", settings=("--timeout-ms", "4000"))
+        gateway.command[-1] = str(gateway.secret("word"))
+        with gateway:
+            for i in range(30):
+                assert gateway.say(f"start c{i} name=n{i}")["ok"]
+            assert gateway.say("opt-out c1")["status"] == "requested"
+            assert gateway.say("end nobody")["error"] == "RCO_E_NOT_FOUND"
+
+
 class Ami(socketserver.StreamRequestHandler):
     """Login and StopMixMonitor of the manager interface, with an event in between."""
 
@@ -360,7 +373,7 @@ def test_ami(tmp_path):
 class Esl(socketserver.StreamRequestHandler):
     """The event socket: auth, uuid_record, uuid_buglist."""
 
-    recording, keeps_on, said = set(), 0, []
+    recording, keeps_on, said, closes = set(), 0, [], None
 
     def reply(self, kind, body="", text=""):
         head = f"Content-Type: {kind}\n" + (f"Reply-Text: {text}\n" if text else "")
@@ -370,6 +383,8 @@ class Esl(socketserver.StreamRequestHandler):
         if uuid not in Esl.recording:
             return f"-ERR No such channel {uuid}!\n"
         if command == "uuid_record":
+            if Esl.closes:
+                Esl.closes.write_bytes(b"audio")  # under its last name
             return "+OK Success\n"
         if Esl.keeps_on > 0:
             Esl.keeps_on -= 1
@@ -409,6 +424,25 @@ def test_freeswitch(tmp_path):
         assert gateway.say("opt-out b")["error"] == "RCO_OK"
         gateway.verified("b")
         assert files_below(recordings) == []
+    server.shutdown()
+
+
+def test_what_has_its_name_only_when_it_stops_is_gone_when_it_is_said(tmp_path):
+    """P13: "verified" is not said of a call while a file of it, of a name that came late, is still there."""
+    server, at = serve(socketserver.ThreadingTCPServer, Esl)
+    uuid = "0a1b2c3d-0000-4000-8000-000000000003"
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    Esl.recording, Esl.keeps_on, Esl.said, Esl.closes = {uuid}, 0, [], recordings / "x.wav"
+    gateway = Gateway(tmp_path, "freeswitch", "--at", at, "--dir", recordings, "--password-file", "X")
+    gateway.command[-1] = str(gateway.secret("ClueCon"))
+    with gateway, gateway.client() as client:
+        assert gateway.say(f"start x uuid={uuid} file=x.wav")["ok"]
+        assert gateway.say("opt-out x")["error"] == "RCO_OK"
+        while client.status("x")["status"] != "verified":
+            pass
+        assert files_below(recordings) == []
+        Esl.closes = None
     server.shutdown()
 
 
