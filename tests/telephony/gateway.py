@@ -31,7 +31,11 @@ class Gateway:
 
     def __exit__(self, kind, *_):
         self.process.terminate()
-        code = self.process.wait(30)
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         if kind is not None:
             print(self.log.read_text())
         elif code != 0:
