@@ -22,7 +22,7 @@ static uint32_t pref(const char *sdp, size_t size, int32_t media)
 
 static char *copy(const uint8_t *data, size_t size, const char *more)
 {
-	char *c = malloc(size + strlen(more) + 1);
+	char *c = calloc(size + strlen(more) + 1, 1);
 
 	FUZZ_CHECK(c != NULL);
 	memcpy(c, data, size);
