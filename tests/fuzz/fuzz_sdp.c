@@ -56,7 +56,7 @@ static void check_strictest(const char *sdp, size_t size)
 static void one(const uint8_t *data, size_t size)
 {
 	static const char off[] = "\r\nm=audio 9 RTP/AVP 0\r\na=recordpref:off\r\n";
-	char *exact = malloc(size > 0 ? size : 1), *more;
+	char *exact = calloc(size > 0 ? size : 1, 1), *more;
 	uint32_t state;
 
 	FUZZ_CHECK(exact != NULL);
