@@ -11,7 +11,9 @@ static int start(rco__shard *shard);
 /*
  * A backend or callback of the host ended the thread it was called on
  * (pthread_exit(), or an exception of another language). Its calls must not stay
- * without anybody to stop, store or erase them.
+ * without anybody to stop, store or erase them. This thread is nobody's to join
+ * once another one has its place; without one, or while the engine is being
+ * freed, rco__workers_stop() joins it.
  */
 static void ended(void *arg)
 {
@@ -23,10 +25,11 @@ static void ended(void *arg)
 	rco__engine_event(engine, RCO_EVENT_WORKER_ENDED, RCO_E_CALLBACK, 0,
 	                  "a backend or callback ended a thread of the engine; another one goes on");
 	(void)pthread_mutex_lock(&engine->idle_lock);
-	(void)pthread_detach(pthread_self());
-	shard->running = 0;
-	if (!atomic_load(&engine->closing))
+	if (!atomic_load(&engine->closing)) {
 		rc = start(shard);
+		if (rc == RCO_OK)
+			(void)pthread_detach(pthread_self());
+	}
 	(void)pthread_mutex_unlock(&engine->idle_lock);
 	if (rc != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_ERROR, "its calls wait for a restart: %s", rco_error_detail());
@@ -45,18 +48,21 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* idle_lock held. Signals are the host's: none is delivered to a thread that it does not know. */
+/* idle_lock held. Signals are the host's: none is delivered to a thread that it does not know. If it fails the
+ * shard has the thread that it had. */
 static int start(rco__shard *shard)
 {
 	sigset_t all, before;
+	pthread_t thread;
 	int err;
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&shard->thread, NULL, worker, shard);
+	err = pthread_create(&thread, NULL, worker, shard);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
 		return rco__fail(RCO_E_LIMIT, "cannot start a worker thread: %s", strerror(err));
+	shard->thread = thread;
 	shard->running = 1;
 	return RCO_OK;
 }

@@ -112,12 +112,42 @@ static void others_go_on(void **state)
 	assert_int_equal(t_events_count(&w->events, NULL, RCO_EVENT_WORKER_ENDED), 3);
 }
 
+/* However the end of a thread and that of the engine meet, each thread is joined once or not at all, and nothing
+ * is lost. */
+static void while_the_engine_is_freed(void **state)
+{
+	static const int slots[] = {T_BEGIN, T_PUT, T_COMMIT};
+	static t_world w;
+	char id[16];
+	size_t i;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS | T_SPOOL | T_DISK | T_SHARED);
+	t_world_open(&w);
+	for (i = 0; i < 30; i++) {
+		rco_session *s;
+
+		(void)snprintf(id, sizeof id, "call-%zu", i);
+		t_fault_set(&w.fault, slots[i % 3], T_END_THREAD, 1 + (uint32_t)i % 4, 0);
+		s = t_call(&w, id);
+		t_push(s, 0, i, 0, 20);
+		end(s);
+		t_world_close(&w);
+		t_fault_set(&w.fault, slots[i % 3], T_PASS, 0, 0);
+		t_world_open(&w);
+		t_await(&w, id, RCO_EVENT_STORED, 1);
+		assert_true(t_store_has_noise(&w, id, "caller", i, 20));
+	}
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(in_every_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(again_and_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_go_on, setup, teardown),
+		cmocka_unit_test(while_the_engine_is_freed),
 	};
 
 	return cmocka_run_group_tests_name("worker_ends", tests, NULL, NULL);
