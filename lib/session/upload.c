@@ -257,6 +257,13 @@ static int begin_files(rco_session *s)
 	return rc;
 }
 
+/* What is on its way is not followed by more: a store that answers at once would else be sent all the rest (P4).
+ */
+static int objected(rco_session *s)
+{
+	return (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0 && !atomic_load(&s->hold);
+}
+
 static int send_file(rco_session *s, rco__copy *c)
 {
 	int last = 0, rc;
@@ -273,6 +280,9 @@ static int send_file(rco_session *s, rco__copy *c)
 		rco_result result;
 		size_t size;
 
+		if (s->step == 0 && objected(s))
+			return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out while it was being sent",
+			                 s->call_id);
 		if (s->step == 0) {
 			rc = rco__export_fill(s, &part, &size, &last);
 			if (rc != RCO_OK)

@@ -114,11 +114,44 @@ static void test_answers_to_the_upload(void **state)
 		opted_out_while(slots[i]);
 }
 
+/* P4: a store that is at work on a part when the caller objects is sent no further one, even where the buffer
+ * cannot make its audio unreadable meanwhile. */
+static void test_no_part_after_an_objection(void **state)
+{
+	rco_buffer_ops ops = t_fault_buffer_ops;
+	uint64_t parts;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS);
+	ops.revoke = NULL;
+	w.cfg.buffer = &ops;
+	w.cfg.upload_part_bytes = 1000;
+	w.cfg.window_ms = 60000;
+	t_world_open(&w);
+	s = t_call(&w, "long");
+	t_push(s, 0, 1, 0, 30);
+	t_wait_buffered(s);
+	t_fault_set(&w.fault, T_PUT, T_BLOCK, 1, 0);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	assert_true(t_fault_wait_blocked(&w.fault));
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	parts = t_fault_audio_calls(&w.fault, T_PUT);
+	t_fault_unblock(&w.fault);
+	t_await(&w, "long", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_PUT), parts);
+	assert_int_equal(t_store_audio(&w), 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_begin_without_intents),
 		cmocka_unit_test(test_no_part_without_upload_ids),
+		cmocka_unit_test(test_no_part_after_an_objection),
 		cmocka_unit_test(test_answers_to_the_upload),
 	};
 
