@@ -90,8 +90,9 @@ def make_environment():
 
 
 class Tree:
-    def __init__(self, root, folder):
+    def __init__(self, root, folder, shm, running):
         self.root, self.folder, self.saved = root, folder, None
+        self.shm, self.running = shm, running
         self.tmp = folder / "tmp"
         self.tmp.mkdir(parents=True)
         for part in PARTS:
@@ -148,20 +149,19 @@ class Tree:
     def run(self, test, limit_s):
         """("", seconds) if the test passed, else (what failed, seconds), and its output."""
         begun = time.monotonic()
-        shm = tempfile.mkdtemp(prefix="rco-mutant-", dir="/dev/shm")
+        shm = tempfile.mkdtemp(dir=self.shm)
         environment = dict(os.environ, TMPDIR=str(self.tmp), T_SHM=shm)
         with open(self.tmp / "log", "w+b") as log:
             process = subprocess.Popen([f"build/tests/{test}"], cwd=self.folder, env=environment, stdout=log,
                                        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+            self.running.add(process.pid)
             try:
                 code = process.wait(timeout=limit_s)
             except subprocess.TimeoutExpired:
                 code = None
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            end_group(process.pid)
             process.wait()
+            self.running.discard(process.pid)
             log.seek(0)
             output = log.read().decode(errors="replace")
         seconds = time.monotonic() - begun
@@ -169,6 +169,14 @@ class Tree:
         for left in self.tmp.iterdir():
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
         return verdict(code, output), seconds, output
+
+
+def end_group(pid):
+    """A test with all that it started."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def copy_any(source, to):
@@ -216,7 +224,7 @@ class Control:
 
 
 class Run:
-    def __init__(self, mutants, options, root, work):
+    def __init__(self, mutants, options, root, work, shm):
         self.todo = list(mutants)
         self.options, self.root, self.work = options, work / "as-it-is", work
         for part in PARTS:
@@ -226,6 +234,7 @@ class Run:
         self.lock = threading.Lock()
         self.result = {"killed": [], "equivalent": [], "survived": [], "error": []}
         self.seen = {}  # what Control knows
+        self.shm, self.running = shm, set()
         self.all_tests = [str(p.relative_to("tests"))[:-2] for p in sorted(pathlib.Path("tests").glob("*/test_*.c"))]
 
     def tell(self, kind, mutant, text, seconds):
@@ -271,8 +280,9 @@ class Run:
             tree.restore()
 
     def worker(self, number):
-        tree = Tree(self.root, self.work / str(number))
-        control = Control(Tree(self.root, self.work / f"{number}-control"), self.seen)
+        tree, other = (Tree(self.root, self.work / name, self.shm, self.running)
+                       for name in (str(number), f"{number}-control"))
+        control = Control(other, self.seen)
         while True:
             with self.lock:
                 if not self.todo:
@@ -282,11 +292,16 @@ class Run:
 
     def go(self):
         begun, total = time.monotonic(), len(self.todo)
-        threads = [threading.Thread(target=self.worker, args=(i,)) for i in range(self.options.jobs)]
+        threads = [threading.Thread(target=self.worker, args=(i,), daemon=True) for i in range(self.options.jobs)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:  # also if the run is ended from outside
+            self.todo = []
+            for pid in list(self.running):
+                end_group(pid)
         counts = ", ".join(f"{len(self.result[k])} {k}" for k in self.result)
         missing = total - sum(map(len, self.result.values()))  # whatever ended a worker is told above
         print(f"{total} mutants: {counts}, {missing} not tried; {time.monotonic() - begun:.0f} s")
@@ -332,8 +347,10 @@ def main():
             if options.show:
                 print("\n".join(["    -" + line for line in m.old] + ["    +" + line for line in m.new]))
         return 0
-    with tempfile.TemporaryDirectory(prefix="rco-mutants-") as work:
-        return Run(mutants, options, root, pathlib.Path(work)).go()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="rco-mutants-", ignore_cleanup_errors=True) as work, \
+            tempfile.TemporaryDirectory(prefix="rco-mutants-", dir="/dev/shm") as shm:
+        return Run(mutants, options, root, pathlib.Path(work), shm).go()
 
 
 if __name__ == "__main__":
