@@ -65,6 +65,19 @@ def free_port(kind=socket.SOCK_DGRAM):
         return s.getsockname()[1]
 
 
+def free_media():
+    """A port for RTP, and the one two above it, which sipp takes for video; below the ports of the server."""
+    while True:
+        port = 10000 + free_port() % 2400 * 4
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b:
+                a.bind(("127.0.0.1", port))
+                b.bind(("127.0.0.1", port + 2))
+                return port
+        except OSError:
+            continue
+
+
 def _text(message):
     return "<![CDATA[\n" + message.replace("\r", "") + "\n]]>"
 
@@ -139,7 +152,7 @@ class Sipp:
     def __init__(self, folder, port, scenario=None, cid="call-%u@test", calls=1, at_once=1, rate=50, more=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
-        self.port, self.media = free_port(), 10000 + free_port() % 2400 * 4  # below the ports of the server
+        self.port, self.media = free_port(), free_media()
         command = ["sipp", f"127.0.0.1:{port}", "-i", "127.0.0.1", "-p", str(self.port), "-mp", str(self.media),
                    "-m", str(calls), "-l", str(at_once), "-r", str(rate), "-nostdin", "-cid_str", cid,
                    "-timeout", "90", "-timeout_error", "-trace_err", "-error_file", "errors.log", *more]
@@ -153,12 +166,17 @@ class Sipp:
     def done(self, timeout=100):
         code = self.process.wait(timeout)
         self.log.close()
+        assert code == 0, f"sipp ended with {code}: {self.told()}"
+
+    def told(self):
+        """What it complained of, or its last screen."""
         errors = self.folder / "errors.log"
-        assert code == 0, f"sipp ended with {code}: " + (errors.read_text(errors="replace")[-3000:] if errors.exists()
-                                                         else (self.folder / "sipp.log").read_text(errors="replace")[-3000:])
+        return (errors if errors.exists() else self.folder / "sipp.log").read_text(errors="replace")[-3000:]
 
     def stop(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        elif self.process.returncode != 0:
+            print(f"sipp had ended with {self.process.returncode}: {self.told()}")
         self.log.close()
