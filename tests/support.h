@@ -202,6 +202,18 @@ int t_fault_release(t_fault *fault, int slot);
 int t_fault_wait_blocked(t_fault *fault);
 void t_fault_unblock(t_fault *fault);
 
+/* ---- memory that fails ---- */
+
+/* What t_allocator, an allocator for a config, is to do. */
+typedef struct t_memory_state {
+	_Atomic uint64_t count; /* allocations so far */
+	uint64_t fail_at;       /* this one fails, counted from 1; 0: none */
+	int fail_all;
+} t_memory_state;
+
+extern t_memory_state t_memory;
+extern const rco_allocator t_allocator;
+
 /* ---- a file system that fails ---- */
 
 typedef struct t_fs {

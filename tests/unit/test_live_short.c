@@ -8,46 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct {
-	_Atomic uint64_t count;
-	uint64_t fail_at; /* from 1; 0: never */
-} memory;
-
-static int fails(void)
-{
-	return atomic_fetch_add(&memory.count, 1) + 1 == memory.fail_at;
-}
-
-static void *a_alloc(size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : malloc(size);
-}
-
-static void *a_zalloc(size_t count, size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : calloc(count, size);
-}
-
-static void *a_resize(void *ptr, size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : realloc(ptr, size);
-}
-
-static void a_release(void *ptr, void *user_data)
-{
-	(void)user_data;
-	free(ptr);
-}
-
-static const rco_allocator allocator = {.struct_size = (uint32_t)sizeof allocator,
-                                        .alloc = a_alloc,
-                                        .zalloc = a_zalloc,
-                                        .resize = a_resize,
-                                        .release = a_release};
-
 /* What fails for want of memory is asked for again, once: that has to do. */
 #define ASK(call)                                                                                                 \
 	do {                                                                                                      \
@@ -155,7 +115,7 @@ static void check(t_world *w)
 		assert_non_null(record);
 		free(record);
 	}
-	memory.fail_at = 0;
+	t_memory.fail_at = 0;
 	assert_int_equal(rco_session_create(w->engine, &o, &s), RCO_OK);
 	assert_int_equal(rco_session_start(s), RCO_E_OPTED_OUT);
 	rco_session_free(s);
@@ -170,19 +130,19 @@ static void each_fails(uint32_t flags, uint32_t format)
 	for (n = 0; n <= last; n++) {
 		t_world w;
 
-		memory.fail_at = 0;
+		t_memory.fail_at = 0;
 		t_world_init(&w, flags);
-		w.cfg.allocator = &allocator;
+		w.cfg.allocator = &t_allocator;
 		w.cfg.export_format = format;
 		t_fs_init(&fs, "");
 		atomic_store(&fs.quick, 1);
 		w.fs = &fs;
 		t_world_open(&w);
-		atomic_store(&memory.count, 0);
-		memory.fail_at = n;
+		atomic_store(&t_memory.count, 0);
+		t_memory.fail_at = n;
 		life(&w);
 		if (n == 0) /* the first time nothing fails: so many there are */
-			last = atomic_load(&memory.count);
+			last = atomic_load(&t_memory.count);
 		check(&w);
 		if (format == RCO_EXPORT_WAV) {
 			assert_true(t_store_has_noise(&w, "kept", "agent", 11, 30));

@@ -20,62 +20,22 @@
 
 static t_world w;
 
-/* ---- memory that fails once ---- */
-
-static uint64_t allocations, fail_at;
-static int fail_all;
-
-static int fails(void)
-{
-	return ++allocations == fail_at || fail_all;
-}
-
-static void *a_alloc(size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : malloc(size);
-}
-
-static void *a_zalloc(size_t count, size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : calloc(count, size);
-}
-
-static void *a_resize(void *ptr, size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : realloc(ptr, size);
-}
-
-static void a_release(void *ptr, void *user_data)
-{
-	(void)user_data;
-	free(ptr);
-}
-
-static const rco_allocator allocator = {.struct_size = (uint32_t)sizeof allocator,
-                                        .alloc = a_alloc,
-                                        .zalloc = a_zalloc,
-                                        .resize = a_resize,
-                                        .release = a_release};
-
 /* Every start that is short of memory at some place fails, until there is enough. */
 static void start_until_it_works(void)
 {
 	int rc;
 
-	for (fail_at = 1;; fail_at++) {
-		allocations = 0;
+	for (t_memory.fail_at = 1;; t_memory.fail_at++) {
+		atomic_store(&t_memory.count, 0);
 		rc = t_world_try_open(&w);
-		if (rc == RCO_OK && allocations < fail_at)
+		if (rc == RCO_OK && atomic_load(&t_memory.count) < t_memory.fail_at)
 			break;
 		if (rc == RCO_OK)
 			t_world_close(&w);
 		else
 			assert_int_equal(rc, RCO_E_NO_MEMORY);
 	}
-	fail_at = 0;
+	t_memory.fail_at = 0;
 }
 
 /* ---- rings that are left ---- */
@@ -144,8 +104,8 @@ static void done_with(rco__pool *pool)
 static void open_world(uint32_t flags)
 {
 	t_world_init(&w, flags);
-	w.cfg.allocator = &allocator;
-	fail_at = 0;
+	w.cfg.allocator = &t_allocator;
+	t_memory.fail_at = 0;
 	t_world_open(&w);
 }
 
@@ -412,14 +372,14 @@ static void test_two_that_wait_for_one_call(void **state)
 
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
-	w.cfg.allocator = &allocator;
+	w.cfg.allocator = &t_allocator;
 	w.cfg.prebirth_ttl_s = 1000;
 	t_world_open(&w);
 	assert_int_equal(rco_opt_out_call(w.engine, "late", NULL, NULL), RCO_OK);
-	fail_all = 1;
+	t_memory.fail_all = 1;
 	atomic_fetch_add(&w.clock.mono_us, INT64_C(1100000000));
 	t_settle(&w);
-	fail_all = 0;
+	t_memory.fail_all = 0;
 	atomic_fetch_sub(&w.clock.wall_us, INT64_C(500000000));
 	assert_int_equal(rco_opt_out_call(w.engine, "late", NULL, NULL), RCO_OK);
 	t_world_close(&w);
@@ -464,8 +424,8 @@ static void test_without_the_journal_of_calls(void **state)
 
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK | T_SHARED);
-	w.cfg.allocator = &allocator;
-	fail_at = 0;
+	w.cfg.allocator = &t_allocator;
+	t_memory.fail_at = 0;
 	assert_int_equal(t_reap(t_spawn(leave_calls, NULL)), -SIGKILL);
 	t_join(calls, sizeof calls, w.state, "calls");
 	t_rmtree(calls);

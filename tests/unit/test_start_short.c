@@ -16,47 +16,6 @@
 
 static t_fs fs; /* large, so not on the stack */
 
-/* ---- memory that fails once ---- */
-
-static struct {
-	uint64_t count, fail_at; /* from 1; 0: never */
-} memory;
-
-static int fails(void)
-{
-	return ++memory.count == memory.fail_at;
-}
-
-static void *a_alloc(size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : malloc(size);
-}
-
-static void *a_zalloc(size_t count, size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : calloc(count, size);
-}
-
-static void *a_resize(void *ptr, size_t size, void *user_data)
-{
-	(void)user_data;
-	return fails() ? NULL : realloc(ptr, size);
-}
-
-static void a_release(void *ptr, void *user_data)
-{
-	(void)user_data;
-	free(ptr);
-}
-
-static const rco_allocator allocator = {.struct_size = (uint32_t)sizeof allocator,
-                                        .alloc = a_alloc,
-                                        .zalloc = a_zalloc,
-                                        .resize = a_resize,
-                                        .release = a_release};
-
 /* ---- system calls ---- */
 
 #if T_SANITIZED /* which have wrappers of their own */
@@ -91,8 +50,8 @@ static void world_on_disk(t_world *w)
 	w->cfg.upload = NULL;
 	w->cfg.deletion = NULL;
 	w->cfg.output_dir = o.path = w->out;
-	w->cfg.allocator = &allocator;
-	memset(&memory, 0, sizeof memory);
+	w->cfg.allocator = &t_allocator;
+	t_memory.fail_at = 0;
 	t_fs_init(&fs, "");
 	w->fs = &fs;
 	assert_int_equal(rco_directory_create(&o, &w->directory), RCO_OK); /* not the start that is looked at */
@@ -175,8 +134,8 @@ static void start(void *arg)
 	struct attempt *a = arg;
 	struct outcome o;
 
-	memory.count = 0;
-	memory.fail_at = a->what == ALLOCATION ? a->fail_at : 0;
+	atomic_store(&t_memory.count, 0);
+	t_memory.fail_at = a->what == ALLOCATION ? a->fail_at : 0;
 	atomic_store(&fs.changes, 0);
 	if (a->what == DISK) {
 		atomic_store(&fs.fail_after, (uint32_t)a->fail_at - 1);
@@ -186,7 +145,7 @@ static void start(void *arg)
 	o.rc = t_world_try_open(a->world);
 	o.reached = a->what == DISK     ? atomic_load(&fs.changes) + atomic_load(&fs.failed)
 	            : a->what == SYSTEM ? system_calls()
-	                                : memory.count;
+	                                : atomic_load(&t_memory.count);
 	arm(0);
 	if (write(a->report, &o, sizeof o) != (ssize_t)sizeof o)
 		_exit(3);
