@@ -53,18 +53,18 @@ static const char *action_name(uint32_t action)
 	return names[action <= RCO_RECORDER_RESUME ? action : 0];
 }
 
-/* Lock held. */
-static void stop_confirmed(rco_session *s)
+/* Lock held: the recorder said that it does not record. */
+static void not_recording(rco_session *s, rco__recorder_state state, const char *why)
 {
 	int64_t now = rco__receipt_now(s);
 
-	s->rec_state = RCO__REC_OFF;
+	s->rec_state = state;
 	s->rec_failures = 0;
-	if (!(atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) || (s->receipt.facts & RCO_FACT_STOPPED))
+	if (!(atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT))
 		return;
 	s->receipt.stopped_us = now;
 	s->receipt.facts |= RCO_FACT_STOPPED;
-	rco__event_queue(s, RCO_EVENT_STOPPED, 0, 0, "the recorder confirmed its stop");
+	rco__event_queue(s, RCO_EVENT_STOPPED, 0, 0, "%s", why);
 	if (s->tomb_lsn != 0) {
 		uint64_t lsn;
 
@@ -83,14 +83,15 @@ static int answered(rco_session *s, uint32_t action, int code, const rco_result 
 			s->rec_state = RCO__REC_ON;
 			s->rec_paused = 0;
 		} else if (action == RCO_RECORDER_STOP) {
-			stop_confirmed(s);
+			not_recording(s, RCO__REC_OFF, "the recorder confirmed its stop");
 		} else {
 			s->rec_paused = action == RCO_RECORDER_PAUSE;
 		}
 		return RCO_OK;
 	}
 	if (action == RCO_RECORDER_START && code != RCO_OK && code != RCO_E_TIMEOUT)
-		s->rec_state = RCO__REC_NONE; /* it refused; without a clear answer it may be recording */
+		/* without a clear answer it may be recording */
+		not_recording(s, RCO__REC_NONE, "the recorder had refused to start");
 	if (action == RCO_RECORDER_STOP) {
 		uint64_t wait = s->engine->cfg.retry_min_ms;
 
