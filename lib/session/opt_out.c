@@ -396,10 +396,11 @@ static int prebirth_sync(rco_engine *engine, const char *call_id, uint64_t lsn, 
 	data->durable_us = later(rco__wall_us(&engine->env), data->requested_us);
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
-	if (p != NULL && memcmp(p->receipt.id, data->id, 16) == 0 && !(p->receipt.facts & RCO_FACT_DURABLE)) {
-		p->receipt.facts |= RCO_FACT_DURABLE;
-		p->receipt.durable_us = data->durable_us;
-	} else if (p != NULL) {
+	if (p != NULL && memcmp(p->receipt.id, data->id, 16) == 0) { /* else the call came, or the time passed */
+		if (!(p->receipt.facts & RCO_FACT_DURABLE)) {
+			p->receipt.facts |= RCO_FACT_DURABLE;
+			p->receipt.durable_us = data->durable_us;
+		}
 		data->durable_us = p->receipt.durable_us;
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
