@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* Engines in odd places: paths that are too long, keys and evidence elsewhere, backends that refuse to be attached,
+ * files of the state that are damaged, books that cannot be written. */
+#include "../support.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static t_fs fs; /* large, so not on the stack */
+static t_world w;
+
+/* ---- places ---- */
+
+static void test_paths_too_long(void **state)
+{
+	char path[1200];
+
+	(void)state;
+	t_world_init(&w, T_SPOOL);
+	(void)snprintf(path, sizeof path, "%s/%0*d", w.root, 1018 - (int)strlen(w.root), 0);
+	w.cfg.state_dir = path;
+	assert_int_equal(t_world_try_open(&w), RCO_E_LIMIT);
+	w.cfg.state_dir = w.state;
+	t_world_open(&w);
+	t_world_destroy(&w);
+}
+
+static void test_keys_elsewhere(void **state)
+{
+	char keys[256], usual[256];
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL);
+	t_join(keys, sizeof keys, w.root, "elsewhere");
+	t_join(usual, sizeof usual, w.state, "keys");
+	w.cfg.key_dir = keys;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 10);
+	t_world_close(&w); /* as a restart finds it */
+	rco_session_free(s);
+	assert_true(t_tree_holds(keys, NULL, 0) > 0);
+	assert_false(t_exists(usual));
+	t_world_open(&w);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(&w, "call", "caller", 1, 10));
+	t_world_destroy(&w);
+}
+
+static void test_evidence_ends(void **state)
+{
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, 0);
+	w.cfg.evidence_retention_s = 3600;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 10);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+	t_advance(&w, 120000);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_VERIFIED); /* its time has not come */
+	t_world_destroy(&w);
+}
+
+/* ---- backends ---- */
+
+static int refuse(rco_engine *engine, void *ud)
+{
+	(void)engine, (void)ud;
+	return RCO_E_IO;
+}
+
+static void test_backends_that_refuse(void **state)
+{
+	rco_buffer_ops buffer = t_fault_buffer_ops;
+	rco_upload_ops upload = t_fault_upload_ops;
+	rco_deletion_ops deletion = t_fault_deletion_ops;
+
+	(void)state;
+	t_world_init(&w, 0);
+	buffer.attach = refuse;
+	upload.attach = refuse;
+	deletion.attach = refuse;
+	w.cfg.buffer = &buffer;
+	assert_int_equal(t_world_try_open(&w), RCO_E_IO);
+	w.cfg.buffer = &t_fault_buffer_ops;
+	w.cfg.upload = &upload;
+	assert_int_equal(t_world_try_open(&w), RCO_E_IO);
+	w.cfg.upload = &t_fault_upload_ops;
+	w.cfg.deletion = &deletion;
+	assert_int_equal(t_world_try_open(&w), RCO_E_IO);
+	deletion.attach = NULL;
+	t_world_open(&w);
+	t_world_destroy(&w);
+}
+
+/* ---- damaged state ---- */
+
+static void test_an_id_that_cannot_be_set_aside(void **state)
+{
+	char path[256];
+
+	(void)state;
+	t_world_init(&w, T_SHARED);
+	t_world_open(&w);
+	t_world_close(&w);
+	t_join(path, sizeof path, w.state, "id");
+	t_write_file(path, "this is not an identity at all......", 36);
+	t_fs_init(&fs, "/id");
+	w.fs = &fs;
+	atomic_store(&fs.fail, RCO_E_IO);
+	assert_true(t_world_try_open(&w) < 0);
+	atomic_store(&fs.fail, 0);
+	t_world_open(&w);
+	assert_int_equal(t_events_count(&w.events, NULL, RCO_EVENT_QUARANTINED), 0);
+	t_settle(&w);
+	assert_int_equal(t_events_count(&w.events, NULL, RCO_EVENT_QUARANTINED), 1);
+	t_world_destroy(&w);
+}
+
+/* ---- books ---- */
+
+/* What ends while the journal cannot be written is written when it can be; nothing is lost by it. */
+static void test_a_journal_that_fails_for_a_while(void **state)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "empty"};
+	rco_session *s, *empty = NULL;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_SHARED);
+	t_fs_init(&fs, "/calls/");
+	w.fs = &fs;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	assert_int_equal(rco_session_create(w.engine, &o, &empty), RCO_OK);
+	t_push(s, 0, 1, 0, 10);
+	atomic_store(&fs.fail, RCO_E_NO_SPACE);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	assert_int_equal(rco_session_end(empty), RCO_OK);
+	t_advance(&w, 20000);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_STORED), 0);
+	atomic_store(&fs.fail, 0);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(&w, "call", "caller", 1, 10));
+	rco_session_free(s);
+	rco_session_free(empty);
+	t_world_destroy(&w);
+}
+
+/* The engine is freed while the buffer takes nothing and the journal cannot be written: the rings keep it. */
+static void test_freed_while_nothing_can_be_written(void **state)
+{
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_SHARED);
+	t_fs_init(&fs, "");
+	w.fs = &fs;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_advance(&w, 300);
+	t_push(s, 0, 1, 0, 10);
+	atomic_store(&fs.fail, RCO_E_IO);
+	t_world_close(&w);
+	rco_session_free(s);
+	atomic_store(&fs.fail, 0);
+	t_world_open(&w);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(&w, "call", "caller", 1, 10));
+	t_world_destroy(&w);
+}
+
+/* ---- the call record ---- */
+
+static int allocations, fail_at;
+
+static void *json_alloc(size_t size)
+{
+	return ++allocations == fail_at ? NULL : malloc(size);
+}
+
+/* Short of memory in any place of it, a call record is whole or not there. */
+static void test_a_call_record_for_which_memory_does_not_suffice(void **state)
+{
+	char whole[8192], buf[8192];
+	json_malloc_t m;
+	json_free_t f;
+	rco_session *s, *out;
+	size_t len;
+	int i;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	out = t_call(&w, "out");
+	t_push(out, 0, 1, 0, 10);
+	assert_int_equal(rco_opt_out(out, NULL, NULL), RCO_OK);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 10);
+	t_push(s, 1, 1, 0, 10);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	json_get_alloc_funcs(&m, &f);
+	for (i = 0; i < 2; i++) {
+		rco_session *one = i == 0 ? s : out;
+		int rc;
+
+		assert_int_equal(rco_session_call_record(one, whole, sizeof whole, &len), RCO_OK);
+		json_set_alloc_funcs(json_alloc, free);
+		for (fail_at = 1;; fail_at++) {
+			allocations = 0;
+			rc = rco_session_call_record(one, buf, sizeof buf, &len);
+			if (rc == RCO_OK)
+				assert_string_equal(buf, whole); /* it could do without */
+			else
+				assert_int_equal(rc, RCO_E_NO_MEMORY);
+			if (allocations < fail_at)
+				break;
+		}
+		json_set_alloc_funcs(m, f);
+		assert_int_equal(rc, RCO_OK);
+		assert_true(fail_at > 20);
+	}
+	rco_session_free(s);
+	rco_session_free(out);
+	t_world_destroy(&w);
+}
+
+/* ---- who is told ---- */
+
+static int leave_twice;
+
+static void leaving(const rco_event *e, void *user_data)
+{
+	(void)e;
+	if (leave_twice++ > 0)
+		return;
+	assert_int_equal(rco_engine_unlisten(w.engine, leaving, user_data), RCO_OK);
+	assert_int_equal(rco_engine_unlisten(w.engine, leaving, user_data), RCO_E_NOT_FOUND); /* it has left */
+}
+
+static void test_a_listener_that_leaves_twice(void **state)
+{
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	assert_int_equal(rco_engine_listen(w.engine, leaving, &w), RCO_OK);
+	s = t_call(&w, "call");
+	t_settle(&w);
+	rco_session_free(s);
+	t_settle(&w);
+	assert_int_equal(leave_twice, 1);
+	t_world_destroy(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_paths_too_long),
+		cmocka_unit_test(test_keys_elsewhere),
+		cmocka_unit_test(test_evidence_ends),
+		cmocka_unit_test(test_backends_that_refuse),
+		cmocka_unit_test(test_an_id_that_cannot_be_set_aside),
+		cmocka_unit_test(test_a_journal_that_fails_for_a_while),
+		cmocka_unit_test(test_freed_while_nothing_can_be_written),
+		cmocka_unit_test(test_a_call_record_for_which_memory_does_not_suffice),
+		cmocka_unit_test(test_a_listener_that_leaves_twice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
