@@ -319,11 +319,13 @@ static int b_read(const uint8_t id[16], uint32_t leg, uint64_t position, void *d
 
 static void b_revoke(const uint8_t id[16], void *ud)
 {
+	t_request r = {.slot = T_REVOKE};
 	t_fault *f = ud;
+	int code;
 
-	(void)pthread_mutex_lock(&f->lock);
-	f->slot[T_REVOKE].calls++;
-	(void)pthread_mutex_unlock(&f->lock);
+	memcpy(r.id, id, 16);
+	if (enter(f, &r, &code) == T_END_THREAD)
+		pthread_exit(NULL);
 	if (f->buffer->revoke != NULL)
 		f->buffer->revoke(id, f->buffer_ud);
 }

@@ -2,6 +2,8 @@
 /* Answers in each platform's shape. */
 #include "tool.h"
 
+#include "../base/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,7 +165,6 @@ static json_t *wrap(const rco__message *m, json_t *list)
 
 char *rco__answer_text(const rco__message *m, const rco__said *said)
 {
-	const size_t flags = JSON_ENSURE_ASCII | JSON_COMPACT;
 	json_t *inner, *list, *whole;
 	char *text;
 
@@ -172,7 +173,7 @@ char *rco__answer_text(const rco__message *m, const rco__said *said)
 	if (m->calls == 0 && m->dialect != RCO_DIALECT_VAPI)
 		return strdup("");
 	inner = plain(said);
-	text = inner != NULL ? json_dumps(inner, flags) : NULL;
+	text = rco__json_text(inner);
 	json_decref(inner);
 	list = text != NULL ? make_all(m, said, text) : NULL;
 	free(text);
@@ -183,7 +184,7 @@ char *rco__answer_text(const rco__message *m, const rco__said *said)
 		return strdup("");
 	}
 	whole = wrap(m, list);
-	text = whole != NULL ? json_dumps(whole, flags) : NULL;
+	text = rco__json_text(whole);
 	json_decref(whole);
 	return text;
 }

@@ -4,6 +4,7 @@
 
 #include "../base/env.h"
 #include "../base/error.h"
+#include "../base/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +173,7 @@ int rco_tool_definition(rco_engine *engine, const rco_tool_options *options, cha
 	if (rc != RCO_OK)
 		return rc;
 	definition = define(&o);
-	text = definition != NULL ? json_dumps(definition, JSON_ENSURE_ASCII | JSON_COMPACT) : NULL;
+	text = rco__json_text(definition);
 	json_decref(definition);
 	if (text == NULL)
 		return rco__fail(RCO_E_NO_MEMORY,

@@ -6,6 +6,8 @@
  */
 #include "tool.h"
 
+#include "../base/json.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -34,7 +36,7 @@ static void add_id(rco__message *m, json_t *id)
 		m->failed |= json_array_append_new(m->ids, json_null()) != 0;
 		return;
 	}
-	text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+	text = rco__json_text(id);
 	if (text == NULL) {
 		m->failed = 1;
 		return;

@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include "../base/error.h"
+#include "../base/json.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -274,7 +275,7 @@ static uint32_t status_of(const char *name)
 static char *opt_out_request(const char *call_id, const char *source)
 {
 	json_t *request = json_pack("{s:s, s:s, s:s*}", "do", "opt_out", "call_id", call_id, "source", source);
-	char *text = request != NULL ? json_dumps(request, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+	char *text = rco__json_text(request);
 
 	json_decref(request);
 	return text;

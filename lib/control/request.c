@@ -2,12 +2,12 @@
 /* What a request means, and what is answered. */
 #include "control.h"
 
+#include "../base/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const size_t flags = JSON_COMPACT | JSON_ENSURE_ASCII;
 
 json_t *rco__request_parse(const char *line, size_t size)
 {
@@ -55,7 +55,7 @@ static char *line_of(const json_t *request, json_t *answer)
 		json_decref(answer);
 		return NULL;
 	}
-	one = json_dumps(answer, flags);
+	one = rco__json_text(answer);
 	json_decref(answer);
 	if (one == NULL)
 		return NULL;
@@ -251,7 +251,7 @@ static char *message_text(const json_t *request)
 
 	if (json_is_string(message))
 		return strdup(json_string_value(message));
-	return message != NULL ? json_dumps(message, flags | JSON_ENCODE_ANY) : strdup("");
+	return message != NULL ? rco__json_text(message) : strdup("");
 }
 
 static char *tool_answer(const json_t *request, int code, rco_tool_answer *a)

@@ -3,7 +3,8 @@
  */
 #include "internal.h"
 
-#include <jansson.h>
+#include "../base/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,14 +105,13 @@ static json_t *record_json(rco_session *s)
 
 int rco__call_record(rco_session *s, char **text, size_t *size)
 {
-	char *dumped = NULL;
+	char *dumped;
 	json_t *record;
 
 	(void)pthread_mutex_lock(&s->lock);
 	record = record_json(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	if (record != NULL)
-		dumped = json_dumps(record, JSON_COMPACT | JSON_ENSURE_ASCII);
+	dumped = rco__json_text(record);
 	json_decref(record);
 	*text = NULL;
 	if (dumped != NULL) {

@@ -156,7 +156,7 @@ static int pass(rco_session *s, uint32_t skip, int (*one)(rco_session *, rco__co
 {
 	int rc;
 
-	if (s->cursor == NULL && s->step == 0) {
+	if (s->cursor == NULL) {
 		s->first_error = RCO_OK;
 		s->cursor = s->copies;
 	}
@@ -251,7 +251,7 @@ static int erase(rco_session *s)
 		s->retry_us = rco__mono_us(&s->engine->env) + 1000; /* a media thread is inside for a moment */
 		return rc;
 	}
-	if (s->cursor == NULL && s->step == 0) {
+	if (s->cursor == NULL) {
 		buffer = erase_buffer(s);
 		if (buffer == RCO_PENDING)
 			return buffer;
@@ -295,7 +295,7 @@ static int verify(rco_session *s)
 {
 	int rc = RCO_OK;
 
-	if (s->cursor == NULL && s->step == 0)
+	if (s->cursor == NULL)
 		rc = audit_buffer(s);
 	if (rc == RCO_OK)
 		rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
@@ -361,7 +361,7 @@ int rco__erase_step(rco_session *s)
 	int rc = RCO_OK;
 
 	/* A copy was registered, or turned out to be there after all. */
-	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->step == 0 && s->op == 0 &&
+	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->op == 0 &&
 	    !all_have(s, RCO__COPY_GONE)) {
 		erase_anew(s);
 		phase = RCO__PHASE_ERASE;

@@ -51,8 +51,6 @@ static rco__map_node **find(const rco__map *map, const void *key, size_t key_siz
 {
 	rco__map_node **at;
 
-	if (map->n_slots == 0)
-		return NULL;
 	at = &map->slots[slot_of(map, key, key_size, map->n_slots)];
 	while (*at != NULL && ((*at)->key_size != key_size || memcmp((*at)->key, key, key_size) != 0))
 		at = &(*at)->next;
@@ -61,9 +59,9 @@ static rco__map_node **find(const rco__map *map, const void *key, size_t key_siz
 
 void *rco__map_get(const rco__map *map, const void *key, size_t key_size)
 {
-	rco__map_node **at = find(map, key, key_size);
+	rco__map_node *node = *find(map, key, key_size);
 
-	return at != NULL && *at != NULL ? (*at)->value : NULL;
+	return node != NULL ? node->value : NULL;
 }
 
 /* Growing may fail for want of memory: the table then just gets slower. */
@@ -94,7 +92,7 @@ int rco__map_set(rco__map *map, const void *key, size_t key_size, void *value)
 	rco__map_node **at = find(map, key, key_size);
 	rco__map_node *node;
 
-	if (at != NULL && *at != NULL) {
+	if (*at != NULL) {
 		(*at)->value = value;
 		(*at)->key = key;
 		return RCO_OK;
@@ -120,7 +118,7 @@ void *rco__map_remove(rco__map *map, const void *key, size_t key_size)
 	rco__map_node *node;
 	void *value;
 
-	if (at == NULL || *at == NULL)
+	if (*at == NULL)
 		return NULL;
 	node = *at;
 	value = node->value;

@@ -50,7 +50,7 @@ static const char *action_name(uint32_t action)
 {
 	static const char *const names[] = {"", "start", "stop", "pause", "resume"};
 
-	return names[action <= RCO_RECORDER_RESUME ? action : 0];
+	return names[action];
 }
 
 /* Lock held: the recorder said that it does not record. */

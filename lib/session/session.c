@@ -99,7 +99,7 @@ static void destroy(rco_session *s)
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	if (s->all_prev != NULL)
 		s->all_prev->all_next = s->all_next;
-	else if (engine->all == s)
+	else
 		engine->all = s->all_next;
 	if (s->all_next != NULL)
 		s->all_next->all_prev = s->all_prev;
@@ -109,8 +109,6 @@ static void destroy(rco_session *s)
 	if (++engine->graveyard_count > GRAVEYARD) {
 		out = engine->graveyard;
 		engine->graveyard = out->all_next;
-		if (engine->graveyard == NULL)
-			engine->graveyard_tail = &engine->graveyard;
 		engine->graveyard_count--;
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);

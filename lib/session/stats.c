@@ -57,7 +57,7 @@ static rco__recording recording(const rco_session *s)
 			return RCO__RECORDING_NOT;
 		return s->rec_paused && !stopped ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
 	}
-	if (stopped || s->started_us == 0 || s->consent == 2)
+	if (stopped || s->started_us == 0) /* a refusal is an objection */
 		return RCO__RECORDING_NOT;
 	return s->paused ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
 }

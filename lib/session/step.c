@@ -142,7 +142,7 @@ static int record_beside(rco_session *s, int64_t now)
 	int rc;
 
 	if (!s->record_active) {
-		if (s->op != 0 || s->cursor != NULL || s->step != 0 || now < s->record_retry_us ||
+		if (s->op != 0 || s->cursor != NULL || now < s->record_retry_us ||
 		    !rco__record_wanted(s))
 			return RCO_OK;
 		s->record_active = 1;

@@ -69,6 +69,7 @@ static void in_every_slot(void **state)
 		{T_OPEN, "open"},   {T_APPEND, "append"}, {T_FLUSH, "flush"},
 		{T_SEAL, "seal"},   {T_READ, "read"},     {T_ERASE, "erase"},
 		{T_BEGIN, "begin"}, {T_PUT, "put"},       {T_COMMIT, "commit"},
+		{T_REVOKE, "revoke"},
 	};
 	t_world *w = *state;
 	size_t i;
@@ -112,6 +113,112 @@ static void others_go_on(void **state)
 	assert_int_equal(t_events_count(&w->events, NULL, RCO_EVENT_WORKER_ENDED), 3);
 }
 
+/* ---- recorders ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static int stops, inside, go_on;
+
+static int rec_start(const char *call_id, uint64_t op, rco_result *result, void *ud)
+{
+	(void)call_id, (void)op, (void)ud;
+	result->confirmed = RCO_CONFIRM_DONE;
+	return RCO_OK;
+}
+
+/* First it cannot, then it takes the thread with it, then it does. */
+static int rec_stop(const char *call_id, uint64_t op, rco_result *result, void *ud)
+{
+	(void)call_id, (void)op, (void)ud;
+	switch (++stops) {
+	case 1:
+		return RCO_E_IO;
+	case 2:
+		pthread_exit(NULL);
+	default:
+		result->confirmed = RCO_CONFIRM_DONE;
+		return RCO_OK;
+	}
+}
+
+static int rec_pause(const char *call_id, uint64_t op, rco_result *result, void *ud)
+{
+	(void)call_id, (void)op, (void)ud;
+	(void)pthread_mutex_lock(&lock);
+	inside = 1;
+	(void)pthread_cond_broadcast(&moved);
+	while (!go_on)
+		(void)pthread_cond_wait(&moved, &lock);
+	(void)pthread_mutex_unlock(&lock);
+	result->confirmed = RCO_CONFIRM_DONE;
+	return RCO_OK;
+}
+
+static const rco_recorder_ops recorder = {.struct_size = (uint32_t)sizeof recorder,
+                                          .start = rec_start,
+                                          .stop = rec_stop,
+                                          .pause = rec_pause,
+                                          .resume = rec_start};
+
+static rco_session *recorded(t_world *w, const char *call_id)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = call_id, .recorder = &recorder};
+	rco_session *s = t_call_with(w, &o);
+
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	return s;
+}
+
+static void in_a_recorder(void **state)
+{
+	t_world *w = *state;
+	rco_session *s = recorded(w, "call");
+
+	stops = 0;
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_CALLBACK);
+	t_await(w, "call", RCO_EVENT_VERIFIED, 1);
+	assert_true(t_events_wait(&w->events, NULL, RCO_EVENT_WORKER_ENDED, 1, 20000));
+	assert_int_equal(stops, 3);
+	end(s);
+}
+
+static void *pausing(void *arg)
+{
+	assert_int_equal(rco_session_pause(arg), RCO_OK);
+	return NULL;
+}
+
+/* The host's own thread is in the recorder meanwhile: that one goes on undisturbed. */
+static void while_the_host_is_in_its_recorder(void **state)
+{
+	t_world *w = *state;
+	rco_session *s = recorded(w, "call");
+	pthread_t thread;
+
+	stops = 2;
+	inside = go_on = 0;
+	t_push(s, 0, 1, 0, 20);
+	t_wait_buffered(s);
+	t_fault_set(&w->fault, T_APPEND, T_END_THREAD, 1, 0);
+	t_push(s, 1, 1, 0, 20);
+	t_thread(&thread, pausing, s);
+	(void)pthread_mutex_lock(&lock);
+	while (!inside)
+		(void)pthread_cond_wait(&moved, &lock);
+	(void)pthread_mutex_unlock(&lock);
+	assert_true(t_events_wait(&w->events, NULL, RCO_EVENT_WORKER_ENDED, 1, 20000));
+	assert_int_equal(t_state(s), RCO_STATE_PAUSED);
+	(void)pthread_mutex_lock(&lock);
+	go_on = 1;
+	(void)pthread_cond_broadcast(&moved);
+	(void)pthread_mutex_unlock(&lock);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	end(s);
+	t_await(w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(w, "call", "agent", 1, 20));
+	assert_int_equal(stops, 3);
+}
+
 /* However the end of a thread and that of the engine meet, each thread is joined once or not at all, and nothing
  * is lost. */
 static void while_the_engine_is_freed(void **state)
@@ -147,6 +254,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(in_every_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(again_and_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_go_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_a_recorder, setup, teardown),
+		cmocka_unit_test_setup_teardown(while_the_host_is_in_its_recorder, setup, teardown),
 		cmocka_unit_test(while_the_engine_is_freed),
 	};
 
