@@ -208,6 +208,7 @@ void t_fault_unblock(t_fault *fault);
 typedef struct t_memory_state {
 	_Atomic uint64_t count; /* allocations so far */
 	uint64_t fail_at;       /* this one fails, counted from 1; 0: none */
+	uint64_t fail_from;     /* this one and all that follow */
 	int fail_all;
 } t_memory_state;
 

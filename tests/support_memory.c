@@ -8,7 +8,9 @@ t_memory_state t_memory;
 
 static int fails(void)
 {
-	return atomic_fetch_add(&t_memory.count, 1) + 1 == t_memory.fail_at || t_memory.fail_all;
+	uint64_t n = atomic_fetch_add(&t_memory.count, 1) + 1;
+
+	return n == t_memory.fail_at || (t_memory.fail_from != 0 && n >= t_memory.fail_from) || t_memory.fail_all;
 }
 
 static void *a_alloc(size_t size, void *user_data)

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A spool with a long index and much to compact: whatever it asks of the disk or of memory fails, each demand in its
+ * turn, once or from then on until somebody noticed. Kept recordings stay whole, erased ones gone, and afterwards
+ * all of it works.
+ */
+#include "../support_compact.h"
+
+enum { ROUNDS = 150, MORE = 5, ONCE = 0, ON_AND_ON = 1, STEP = T_SANITIZED ? 23 : 1 };
+
+/* ---- a disk of which every operation can fail ---- */
+
+typedef struct disk {
+	rco__fs table;
+	const rco__fs *real;
+	uint64_t count, at; /* operations so far; the one that fails, counted from 1; 0: none */
+	int how;
+} disk;
+
+static disk d;
+
+static int fails(void)
+{
+	uint64_t n = ++d.count;
+
+	return d.at != 0 && (n == d.at || (d.how == ON_AND_ON && n > d.at));
+}
+
+#define OR_FAIL(call) (fails() ? rco__fail(RCO_E_IO, "the disk fails") : (call))
+
+static int d_open(void *ctx, const char *path, int how, int *fd)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->open(d.real->ctx, path, how, fd));
+}
+
+static int d_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->read(d.real->ctx, fd, buf, size, offset, got));
+}
+
+static int d_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->write(d.real->ctx, fd, buf, size, offset));
+}
+
+static int d_sync(void *ctx, int fd)
+{
+	(void)ctx, (void)fd;
+	return OR_FAIL(RCO_OK);
+}
+
+static int d_sync_dir(void *ctx, const char *path)
+{
+	(void)ctx, (void)path;
+	return OR_FAIL(RCO_OK);
+}
+
+static int d_size(void *ctx, int fd, uint64_t *size)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->size(d.real->ctx, fd, size));
+}
+
+static int d_truncate(void *ctx, int fd, uint64_t size)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->truncate(d.real->ctx, fd, size));
+}
+
+static int d_rename(void *ctx, const char *from, const char *to)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->rename(d.real->ctx, from, to));
+}
+
+static int d_unlink(void *ctx, const char *path)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->unlink(d.real->ctx, path));
+}
+
+static int d_exists(void *ctx, const char *path, int *yes, uint64_t *size)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->exists(d.real->ctx, path, yes, size));
+}
+
+static int d_mkdir(void *ctx, const char *path)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->mkdir(d.real->ctx, path));
+}
+
+static int d_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
+{
+	(void)ctx;
+	return OR_FAIL(d.real->list(d.real->ctx, path, fn, user_data));
+}
+
+static void disk_init(void)
+{
+	memset(&d, 0, sizeof d);
+	d.real = rco__fs_posix();
+	d.table = *d.real;
+	d.table.open = d_open;
+	d.table.read = d_read;
+	d.table.write = d_write;
+	d.table.sync = d_sync;
+	d.table.sync_dir = d_sync_dir;
+	d.table.size = d_size;
+	d.table.truncate = d_truncate;
+	d.table.rename = d_rename;
+	d.table.unlink = d_unlink;
+	d.table.exists = d_exists;
+	d.table.mkdir = d_mkdir;
+	d.table.list = d_list;
+}
+
+static void disarm(void)
+{
+	d.at = 0;
+	t_memory.fail_at = 0;
+	t_memory.fail_from = 0;
+}
+
+/* ---- what is there before ---- */
+
+static uint64_t rounds(bench *b, uint64_t from, int n)
+{
+	for (; n > 0; n--, from += LONG_PIECE) {
+		b_begin(b, SHORT);
+		b_noise(b, LONG, 0, from, LONG_PIECE);
+		b_noise(b, SHORT, 0, 0, SHORT_PIECE);
+		b_noise(b, SHORT, 0, SHORT_PIECE, SHORT_PIECE);
+		b_noise(b, OTHER, 1, from, LONG_PIECE);
+		b_erase(b, SHORT);
+	}
+	return from;
+}
+
+/* Folders to begin with, each time. */
+static void make_model(bench *b)
+{
+	b_init_under(b, t_shm());
+	b->segment_bytes = SEGMENT;
+	b->fs = &d.table;
+	b_open(b);
+	b_begin(b, LONG);
+	b_begin(b, OTHER);
+	(void)rounds(b, 0, ROUNDS);
+	b_begin(b, SHORT); /* to be erased, and one to be revoked, under fire */
+	b_noise(b, SHORT, 0, 0, SHORT_PIECE);
+	b_begin(b, 4);
+	b_noise(b, 4, 0, 0, SHORT_PIECE);
+	b_close(b);
+}
+
+/* ---- under fire ---- */
+
+/* Until it works; whoever fails three times has noticed, and the fault goes. */
+#define UNTIL(b, call)                                                                                            \
+	do {                                                                                                      \
+		int tries_;                                                                                       \
+		for (tries_ = 1; (call) != RCO_OK; tries_++) {                                                    \
+			assert_true(tries_ < 6);                                                                  \
+			if (tries_ == 3)                                                                          \
+				disarm();                                                                         \
+		}                                                                                                 \
+	} while (0)
+
+static int try_all_of(bench *b, uint8_t n, uint32_t leg, uint64_t size)
+{
+	int rc;
+
+	return b_readable(b, n, leg, &rc) == size ? rc : rc == RCO_OK ? RCO_E_CORRUPT : rc;
+}
+
+static int try_scan(bench *b)
+{
+	b_found f;
+
+	memset(&f, 0, sizeof f);
+	return rco_spool_buffer_ops()->scan(b_take, &f, b->spool);
+}
+
+static void maintain_under_fire(bench *b, int times)
+{
+	for (; times > 0; times--) {
+		t_clock_advance(&b->clock, 70000);
+		(void)rco__spool_maintain(b->spool);
+	}
+}
+
+static uint64_t live(bench *b)
+{
+	uint64_t held = ROUNDS * LONG_PIECE;
+	int i;
+
+	UNTIL(b, b_try_keys(b));
+	UNTIL(b, b_try_spool(b));
+	UNTIL(b, try_scan(b));
+	UNTIL(b, b_try_erase(b, SHORT));
+	b_revoke(b, 4);
+	maintain_under_fire(b, 4);
+	UNTIL(b, try_all_of(b, LONG, 0, held));
+	UNTIL(b, b_try_begin(b, LONG, "meta"));
+	UNTIL(b, b_try_begin(b, OTHER, "meta"));
+	for (i = 0; i < MORE; i++, held += LONG_PIECE) {
+		UNTIL(b, b_try_noise(b, LONG, 0, held, LONG_PIECE));
+		UNTIL(b, b_try_noise(b, OTHER, 1, held, LONG_PIECE));
+		maintain_under_fire(b, 1);
+	}
+	UNTIL(b, b_try_flush(b));
+	UNTIL(b, b_try_erase(b, 4));
+	UNTIL(b, try_all_of(b, OTHER, 1, held));
+	return held;
+}
+
+static void check(bench *b, uint64_t held)
+{
+	b_found f;
+
+	b_scan(b, &f);
+	assert_int_equal(f.n, 2);
+	b_holds(b, LONG, 0, held);
+	b_holds(b, OTHER, 1, held);
+}
+
+/* One life; how many demands there were. */
+static uint64_t one_life(const bench *model, uint64_t disk_at, uint64_t memory_at, int how, uint64_t *demands)
+{
+	uint64_t held;
+	bench b;
+
+	b_crash(model, &b);
+	b.fs = &d.table;
+	b.alloc = &t_allocator;
+	d.count = 0;
+	d.at = disk_at;
+	d.how = how;
+	atomic_store(&t_memory.count, 0);
+	t_memory.fail_at = how == ONCE ? memory_at : 0;
+	t_memory.fail_from = how == ONCE ? 0 : memory_at;
+	held = live(&b);
+	*demands = disk_at != 0 ? d.count : atomic_load(&t_memory.count);
+	disarm();
+	maintain_under_fire(&b, 4);
+	check(&b, held);
+	b_reopen(&b);
+	check(&b, held);
+	b_destroy(&b);
+	return held;
+}
+
+static void every_one(int of_memory)
+{
+	uint64_t n, demands;
+	bench model;
+	int how;
+
+	disk_init();
+	make_model(&model);
+	for (how = ONCE; how <= ON_AND_ON; how++)
+		for (n = 1, demands = 1; n <= demands; n += STEP)
+			(void)one_life(&model, of_memory ? 0 : n, of_memory ? n : 0, how, &demands);
+	assert_true(n > (of_memory ? 50 : 200));
+	b_destroy(&model);
+}
+
+static void test_each_operation_of_the_disk(void **state)
+{
+	(void)state;
+	every_one(0);
+}
+
+static void test_each_allocation(void **state)
+{
+	(void)state;
+	every_one(1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_operation_of_the_disk),
+		cmocka_unit_test(test_each_allocation),
+	};
+
+	(void)setenv("TMPDIR", t_shm(), 1); /* thousands of folders */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
