@@ -330,7 +330,8 @@ static int find_block(rco_spool *spool, const rco__spool_leg *leg, uint64_t posi
                       uint32_t *which)
 {
 	uint32_t low = 0, high = leg->n_blocks;
-	uint64_t each = leg->tail_position / leg->n_blocks, guess = each > 0 ? position / each : 0;
+	uint64_t each = leg->tail_position / leg->n_blocks; /* not 0: each of its pieces has a byte */
+	uint64_t guess = position / each;
 
 	while (low < high) {
 		uint32_t at = guess >= low && guess < high ? (uint32_t)guess : low + (high - low) / 2;

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records whose checksum is right but which no writer makes, or which are another's: they cost what they replaced
+ * and nothing else. And revocations, key epochs and segments that meet at bad moments.
+ */
+#include "../support_spool.h"
+
+#include "../../lib/storage/spool_internal.h"
+
+enum { PIECE = 300, PIECES = 5, KEEP = 2 };
+
+/* ---- a file system that looks on ---- */
+
+static struct {
+	rco__fs table;
+	const rco__fs *real;
+	int index_fd, index_fails, sync_fails;
+	void (*at_read)(void);
+} eye;
+
+static int e_open(void *ctx, const char *path, int how, int *fd)
+{
+	int rc = eye.real->open(eye.real->ctx, path, how, fd);
+
+	(void)ctx;
+	if (rc == RCO_OK && strstr(path, "index.tmp") != NULL)
+		eye.index_fd = *fd;
+	return rc;
+}
+
+static int e_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
+{
+	(void)ctx;
+	if (eye.at_read != NULL)
+		eye.at_read();
+	if (fd == eye.index_fd && eye.index_fails)
+		return rco__fail(RCO_E_IO, "the index cannot be read");
+	return eye.real->read(eye.real->ctx, fd, buf, size, offset, got);
+}
+
+static int e_sync(void *ctx, int fd)
+{
+	(void)ctx, (void)fd;
+	return eye.sync_fails ? rco__fail(RCO_E_IO, "the disk fails") : RCO_OK;
+}
+
+static void bench_init(bench *b)
+{
+	memset(&eye, 0, sizeof eye);
+	eye.real = rco__fs_posix();
+	eye.table = *eye.real;
+	eye.table.open = e_open;
+	eye.table.read = e_read;
+	eye.table.sync = e_sync;
+	eye.index_fd = -1;
+	b_init(b);
+	b->fs = &eye.table;
+}
+
+/* ---- forging ---- */
+
+typedef void (*change_fn)(rco__record *r);
+
+static void other_id(rco__record *r)
+{
+	r->id[3] ^= 1;
+}
+
+static void other_serial(rco__record *r)
+{
+	r->serial ^= 1;
+}
+
+static void other_leg(rco__record *r)
+{
+	r->leg = 1;
+}
+
+static void other_format(rco__record *r)
+{
+	r->format = RCO_FORMAT_PCMA_8K;
+}
+
+static void other_position(rco__record *r)
+{
+	r->position++;
+}
+
+static void longer(rco__record *r)
+{
+	r->raw_size++;
+}
+
+static void shorter(rco__record *r)
+{
+	r->raw_size--;
+}
+
+static void behind_the_end(rco__record *r)
+{
+	r->raw_size = RCO__CHUNK_MAX;
+}
+
+static void no_leg(rco__record *r)
+{
+	r->leg = RCO_MAX_LEGS;
+}
+
+static void no_format(rco__record *r)
+{
+	r->format = 0x7fffffff;
+}
+
+static void empty(rco__record *r)
+{
+	r->raw_size = 0;
+}
+
+static void too_long(rco__record *r)
+{
+	r->raw_size = RCO__CHUNK_MAX + 1;
+}
+
+static void half_a_sample(rco__record *r)
+{
+	r->format = RCO_FORMAT_S16_8K;
+	r->raw_size |= 1;
+}
+
+static void between_samples(rco__record *r)
+{
+	r->format = RCO_FORMAT_S16_8K;
+	r->raw_size &= ~1u;
+	r->position |= 1;
+}
+
+static void beyond_all(rco__record *r)
+{
+	r->position = UINT64_MAX;
+}
+
+static void without_seal(rco__record *r)
+{
+	r->cipher_size = RCO__SPOOL_SEAL - 1;
+}
+
+/* The nth record of a recording's first leg in a segment. */
+static size_t find(const uint8_t *file, size_t size, uint8_t n, size_t nth, rco__record *r)
+{
+	size_t at = RCO__SPOOL_SEG_HEADER;
+
+	for (;; at += rco__record_size(r->cipher_size)) {
+		assert_true(at < size);
+		assert_int_equal(rco__record_parse(file + at, size - at, r), RCO_OK);
+		if (r->id[0] == n && r->leg == 0 && nth-- == 0)
+			return at;
+	}
+}
+
+/* Returns the file as it was. */
+static uint8_t *forge(bench *b, uint8_t n, size_t nth, change_fn change, char path[256], size_t *size)
+{
+	uint8_t *before, *file;
+	rco__record r;
+	size_t at;
+
+	assert_int_equal(b_files(b->spool_path, ".rcos", path), 1);
+	before = t_read_file(path, size);
+	file = t_read_file(path, size);
+	assert_true(before != NULL && file != NULL);
+	at = find(file, *size, n, nth, &r);
+	change(&r);
+	rco__record_encode(&r, file + at);
+	rco__record_finish(file + at, r.cipher_size);
+	t_write_file(path, file, *size);
+	free(file);
+	return before;
+}
+
+static void leave_two(bench *b)
+{
+	uint64_t i;
+
+	bench_init(b);
+	b_open(b);
+	b_begin(b, 1);
+	b_begin(b, KEEP);
+	for (i = 0; i < PIECES; i++) {
+		b_noise(b, 1, 0, i * PIECE, PIECE);
+		b_noise(b, KEEP, 0, i * PIECE, PIECE);
+	}
+}
+
+/* While the spool has it open: what the index points to is not what was written there. */
+static void exchanged_under_its_hands(void **state)
+{
+	static const change_fn changes[] = {other_id,     other_serial,   other_leg, other_format,
+	                                    other_position, longer, shorter};
+	char path[256];
+	uint8_t *before;
+	size_t i, size;
+	bench b;
+	int rc;
+
+	(void)state;
+	leave_two(&b);
+	for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		before = forge(&b, 1, 2, changes[i], path, &size);
+		assert_int_equal(b_readable(&b, 1, 0, &rc), 2 * PIECE);
+		assert_int_equal(rc, RCO_E_CORRUPT);
+		b_holds(&b, KEEP, 0, PIECES * PIECE);
+		t_write_file(path, before, size);
+		free(before);
+		b_holds(&b, 1, 0, PIECES * PIECE);
+	}
+	b_destroy(&b);
+}
+
+/* A start passes them over. */
+static void found_at_a_start(void **state)
+{
+	static const change_fn changes[] = {no_leg,          no_format,  empty,        too_long,    half_a_sample,
+	                                    between_samples, beyond_all, without_seal, other_format};
+	char path[256];
+	size_t i, size;
+	bench b;
+	int rc;
+
+	(void)state;
+	for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		leave_two(&b);
+		b_close(&b);
+		free(forge(&b, 1, 2, changes[i], path, &size));
+		b_open(&b);
+		assert_int_equal(b_readable(&b, 1, 0, &rc), 2 * PIECE);
+		b_holds(&b, KEEP, 0, PIECES * PIECE);
+		b_erase(&b, 1);
+		b_reopen(&b);
+		b_holds(&b, KEEP, 0, PIECES * PIECE);
+		b_destroy(&b);
+	}
+}
+
+/* One with all its bytes there that is longer than any can be. */
+static void longer_than_any(void **state)
+{
+	size_t size, big = rco__codec_bound(RCO__CHUNK_MAX) + RCO__SPOOL_SEAL + 1;
+	uint8_t *file, *more;
+	char path[256];
+	rco__record r;
+	bench b;
+	int rc;
+
+	(void)state;
+	leave_two(&b);
+	b_close(&b);
+	assert_int_equal(b_files(b.spool_path, ".rcos", path), 1);
+	file = t_read_file(path, &size);
+	assert_non_null(file);
+	(void)find(file, size, 1, PIECES - 1, &r);
+	r.position = PIECES * PIECE; /* as if it went on */
+	r.cipher_size = (uint32_t)big;
+	more = calloc(1, size + rco__record_size(big));
+	assert_non_null(more);
+	memcpy(more, file, size);
+	rco__record_encode(&r, more + size);
+	rco__record_finish(more + size, r.cipher_size);
+	t_write_file(path, more, size + rco__record_size(big));
+	free(file);
+	free(more);
+	b_open(&b);
+	assert_int_equal(b_readable(&b, 1, 0, &rc), PIECES * PIECE);
+	assert_int_equal(rc, RCO_OK);
+	b_holds(&b, KEEP, 0, PIECES * PIECE);
+	b_destroy(&b);
+}
+
+/* ---- without the index ---- */
+
+enum { MANY = 200 };
+
+/* Pieces of all sizes, so that the first guess of where a byte stands is wrong in both directions. */
+static uint64_t size_of_piece(uint64_t i)
+{
+	return i < MANY / 2 ? 8 : 200;
+}
+
+static uint64_t leave_many(bench *b)
+{
+	uint64_t i, at = 0;
+
+	bench_init(b);
+	b->segment_bytes = 1 << 20;
+	b_open(b);
+	b_begin(b, 1);
+	b_begin(b, KEEP);
+	for (i = 0; i < MANY; i++) {
+		b_noise(b, 1, 0, at, size_of_piece(i));
+		b_noise(b, 1, 1, at, size_of_piece(i));
+		b_noise(b, KEEP, 0, at, size_of_piece(i));
+		at += size_of_piece(i);
+	}
+	return at;
+}
+
+static void try_read_at(bench *b, uint8_t n, uint64_t position, int expected)
+{
+	uint8_t data[8], want[8];
+	size_t got = 0;
+
+	assert_int_equal(b_try_read(b, n, 0, position, data, sizeof data, &got), expected);
+	if (expected != RCO_OK)
+		return;
+	t_noise(n * 8u, position, want, got);
+	assert_memory_equal(data, want, got);
+}
+
+static void any_byte_is_found(void **state)
+{
+	uint64_t held, at;
+	bench b;
+
+	(void)state;
+	held = leave_many(&b);
+	for (at = 0; at + 8 <= held; at += 56)
+		try_read_at(&b, 1, at, RCO_OK);
+	for (at = held - 8; at >= 64; at -= 64)
+		try_read_at(&b, 1, at, RCO_OK);
+	b_destroy(&b);
+}
+
+/* Searching all segments, it is not led astray by what only looks like a piece of the leg. */
+static void searched_among_forged_ones(void **state)
+{
+	static const change_fn changes[] = {other_id, other_serial, other_leg, other_format, behind_the_end};
+	uint64_t held, at = 8 * 20;
+	char path[256];
+	uint8_t *before;
+	size_t i, size;
+	bench b;
+
+	(void)state;
+	held = leave_many(&b);
+	eye.index_fails = 1;
+	b_holds(&b, 1, 0, held);
+	for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		before = forge(&b, 1, 20, changes[i], path, &size);
+		try_read_at(&b, 1, at - 8, RCO_OK);
+		try_read_at(&b, 1, at, RCO_E_CORRUPT);
+		b_holds(&b, KEEP, 0, held);
+		t_write_file(path, before, size);
+		free(before);
+	}
+	b_holds(&b, 1, 0, held);
+	b_destroy(&b);
+}
+
+/* ---- revoked at bad moments ---- */
+
+static bench *now;
+static uint8_t revoke_it;
+
+static void revoke_now(void)
+{
+	if (revoke_it != 0)
+		b_revoke(now, revoke_it);
+}
+
+struct provider {
+	int destroy_rc, destroyed, epochs;
+	rco_spool **reenter;
+};
+
+static int p_wrap(const uint8_t key[32], const uint8_t recording_id[16], uint8_t *wrapped, size_t *wrapped_bytes,
+                  uint64_t *epoch, void *user_data)
+{
+	struct provider *p = user_data;
+
+	(void)recording_id;
+	memcpy(wrapped, key, 32);
+	*wrapped_bytes = 32;
+	*epoch = (uint64_t)++p->epochs;
+	revoke_now();
+	return RCO_OK;
+}
+
+static int p_unwrap(uint64_t epoch, const uint8_t *wrapped, size_t wrapped_bytes, const uint8_t recording_id[16],
+                    uint8_t key[32], void *user_data)
+{
+	(void)epoch, (void)wrapped_bytes, (void)recording_id, (void)user_data;
+	memcpy(key, wrapped, 32);
+	revoke_now();
+	return RCO_OK;
+}
+
+static int p_destroy(uint64_t epoch, void *user_data)
+{
+	struct provider *p = user_data;
+
+	(void)epoch;
+	p->destroyed++;
+	if (p->reenter != NULL)
+		assert_true(rco__spool_maintain(*p->reenter) >= RCO_OK); /* it waits for its turn */
+	return p->destroy_rc;
+}
+
+static const rco_key_ops provider_ops = {
+	.struct_size = sizeof provider_ops, .wrap = p_wrap, .unwrap = p_unwrap, .destroy = p_destroy};
+
+static void revoked_while_its_key_is_made_or_fetched(void **state)
+{
+	struct provider p = {.destroy_rc = RCO_OK};
+	uint8_t data[8];
+	size_t got;
+	bench b;
+
+	(void)state;
+	bench_init(&b);
+	b.key_ops = &provider_ops;
+	b.key_ud = &p;
+	b_open(&b);
+	now = &b;
+	revoke_it = 1;
+	b_begin(&b, 1);
+	revoke_it = 0;
+	assert_int_equal(b_try_noise(&b, 1, 0, 0, 100), RCO_E_NOT_FOUND);
+	assert_int_equal(b_try_begin(&b, 1, "meta"), RCO_E_NOT_FOUND); /* until it is erased */
+	b_erase(&b, 1);
+	b_begin(&b, KEEP);
+	b_noise(&b, KEEP, 0, 0, 100);
+	b_reopen(&b);
+	revoke_it = KEEP; /* by the read's unwrap */
+	assert_int_equal(b_try_read(&b, KEEP, 0, 0, data, sizeof data, &got), RCO_E_NOT_FOUND);
+	revoke_it = 0;
+	b_reopen(&b); /* which was no erasure */
+	b_holds(&b, KEEP, 0, 100);
+	eye.at_read = revoke_now;
+	revoke_it = KEEP;
+	assert_int_equal(b_try_read(&b, KEEP, 0, 0, data, sizeof data, &got), RCO_E_NOT_FOUND);
+	revoke_it = 0;
+	b_destroy(&b);
+}
+
+/* ---- epochs ---- */
+
+/* Each recording has one of its own; none is destroyed too early, twice, or by two at once. */
+static void many_epochs(void **state)
+{
+	struct provider p = {.destroy_rc = RCO_E_TIMEOUT};
+	uint8_t n;
+	bench b;
+
+	(void)state;
+	bench_init(&b);
+	b.key_ops = &provider_ops;
+	b.key_ud = &p;
+	b_open(&b);
+	for (n = 1; n <= 20; n++) {
+		b_begin(&b, n);
+		b_noise(&b, n, 0, 0, 100);
+	}
+	b_reopen(&b);
+	b_erase(&b, 3);
+	assert_int_equal(p.destroyed, 1);
+	t_clock_advance(&b.clock, 61000);
+	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(p.destroyed, 2);
+	p.destroy_rc = RCO_OK;
+	p.reenter = &b.spool;
+	t_clock_advance(&b.clock, 61000);
+	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(p.destroyed, 3);
+	b_erase(&b, 4);
+	assert_int_equal(p.destroyed, 4);
+	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(p.destroyed, 4);
+	b_holds(&b, 20, 0, 100);
+	b_destroy(&b);
+}
+
+/* ---- segments ---- */
+
+static void odd_segments(void **state)
+{
+	char path[256];
+	uint64_t i;
+	bench b;
+
+	(void)state;
+	bench_init(&b);
+	b.segment_bytes = 100; /* each record is longer */
+	b_open(&b);
+	b_begin(&b, 1);
+	for (i = 0; i < 3; i++)
+		b_noise(&b, 1, 0, i * PIECE, PIECE);
+	eye.sync_fails = 1; /* of all three */
+	assert_int_equal(b_try_flush(&b), RCO_E_IO);
+	eye.sync_fails = 0;
+	assert_int_equal(b_try_flush(&b), RCO_OK);
+	/* names that somebody else has: another is found, if need be with the next try */
+	for (i = 4; i < 30; i++) {
+		(void)snprintf(path, sizeof path, "%s/%016llx.rcos", b.spool_path, (unsigned long long)i);
+		t_write_file(path, "x", 1);
+	}
+	assert_int_equal(b_try_noise(&b, 1, 0, 3 * PIECE, PIECE), RCO_E_STATE);
+	b_noise(&b, 1, 0, 3 * PIECE, PIECE);
+	b_holds(&b, 1, 0, 4 * PIECE);
+	b_destroy(&b);
+}
+
+/* ---- handles ---- */
+
+static void no_spool(void **state)
+{
+	const rco_buffer_ops *ops = rco_spool_buffer_ops();
+	rco_recording recording = {.struct_size = (uint32_t)sizeof recording};
+	rco_chunk chunk = {.struct_size = (uint32_t)sizeof chunk};
+	rco_spool *none = calloc(1, sizeof(struct rco_spool));
+	rco_result result = b_result();
+	uint8_t id[16] = {1};
+
+	(void)state;
+	assert_non_null(none);
+	assert_int_equal(ops->open(&recording, 1, &result, none), RCO_E_HANDLE);
+	assert_int_equal(ops->append(&chunk, 1, &result, none), RCO_E_HANDLE);
+	assert_int_equal(ops->flush(1, &result, none), RCO_E_HANDLE);
+	assert_int_equal(ops->seal(id, 1, &result, none), RCO_E_HANDLE);
+	assert_int_equal(ops->read(id, 0, 0, id, 1, 1, &result, none), RCO_E_HANDLE);
+	ops->revoke(id, none);
+	assert_int_equal(ops->erase(id, 1, &result, none), RCO_E_HANDLE);
+	assert_int_equal(ops->scan(b_take, NULL, none), RCO_E_HANDLE);
+	assert_int_equal(ops->flush(1, &result, NULL), RCO_E_HANDLE);
+	rco_spool_free(none); /* is not one, and not touched */
+	free(none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exchanged_under_its_hands),
+		cmocka_unit_test(found_at_a_start),
+		cmocka_unit_test(longer_than_any),
+		cmocka_unit_test(any_byte_is_found),
+		cmocka_unit_test(searched_among_forged_ones),
+		cmocka_unit_test(revoked_while_its_key_is_made_or_fetched),
+		cmocka_unit_test(many_epochs),
+		cmocka_unit_test(odd_segments),
+		cmocka_unit_test(no_spool),
+	};
+
+	(void)setenv("TMPDIR", t_shm(), 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
