@@ -428,23 +428,34 @@ const rco_buffer_ops *rco_spool_buffer_ops(void)
 
 /* ---- life ---- */
 
+/* With room for every name that a file in there can have: what cannot work is said now. */
+static int take_path(char out[RCO__SPOOL_PATH], const char *path, const char *what)
+{
+	size_t most = RCO__SPOOL_PATH - RCO__SPOOL_NAME - 1;
+
+	if (strlen(path) > most)
+		return rco__fail(RCO_E_LIMIT, "rco_spool_options: %s is longer than %zu bytes", what, most);
+	memcpy(out, path, strlen(path) + 1);
+	return RCO_OK;
+}
+
+void rco__spool_file(const rco_spool *spool, const char *name, char path[RCO__SPOOL_PATH])
+{
+	(void)rco__path_join(path, RCO__SPOOL_PATH, spool->path, name);
+}
+
 static int take_paths(rco_spool *spool, const rco_spool_options *o)
 {
-	int n;
+	int rc;
 
 	if (o->path == NULL || o->path[0] == '\0')
 		return rco__fail(RCO_E_INVALID, "rco_spool_options: path is required");
-	n = snprintf(spool->path, sizeof spool->path, "%s", o->path);
-	if (n < 0 || (size_t)n >= sizeof spool->path)
-		return rco__fail(RCO_E_LIMIT, "rco_spool_options: path is longer than %zu bytes",
-		                 sizeof spool->path - 1);
+	rc = take_path(spool->path, o->path, "path");
+	if (rc != RCO_OK)
+		return rc;
 	if (o->quarantine_path == NULL)
 		return rco__path_join(spool->quarantine, sizeof spool->quarantine, o->path, "quarantine");
-	n = snprintf(spool->quarantine, sizeof spool->quarantine, "%s", o->quarantine_path);
-	return n >= 0 && (size_t)n < sizeof spool->quarantine
-	               ? RCO_OK
-	               : rco__fail(RCO_E_LIMIT, "rco_spool_options: quarantine_path is longer than %zu bytes",
-	                           sizeof spool->quarantine - 1);
+	return take_path(spool->quarantine, o->quarantine_path, "quarantine_path");
 }
 
 static int open_files(rco_spool *spool)
@@ -453,8 +464,7 @@ static int open_files(rco_spool *spool)
 	char lock[RCO__SPOOL_PATH];
 	int rc = rco__fs_folder(fs, spool->path);
 
-	if (rc == RCO_OK)
-		rc = rco__path_join(lock, sizeof lock, spool->path, "lock");
+	rco__spool_file(spool, "lock", lock);
 	if (rc == RCO_OK)
 		rc = fs->lock(fs->ctx, lock, &spool->lock_fd);
 	if (rc == RCO_OK)
@@ -469,20 +479,17 @@ static int open_files(rco_spool *spool)
 	return rc == RCO_OK ? rco__segments_open(spool) : rc;
 }
 
-static int init_locks(rco_spool *spool)
+static void init_locks(rco_spool *spool)
 {
 	pthread_mutex_t *const locks[] = {&spool->table_lock,  &spool->segment_lock, &spool->slot_lock,
 	                                  &spool->epoch_lock,  &spool->codec_lock,   &spool->index_lock,
 	                                  &spool->graves_lock, &spool->compact_lock};
 	size_t i;
 
-	/* On Linux these do not fail; if they do on some other system it is for want of memory. */
-	for (i = 0; i < sizeof locks / sizeof locks[0]; i++)
-		if (pthread_mutex_init(locks[i], NULL) != 0)
-			return rco__fail(RCO_E_NO_MEMORY, "no memory for a mutex");
-	if (rco__group_init(&spool->segment_group) != RCO_OK || rco__group_init(&spool->slot_group) != RCO_OK)
-		return rco__fail(RCO_E_NO_MEMORY, "no memory for a mutex");
-	return RCO_OK;
+	for (i = 0; i < sizeof locks / sizeof locks[0]; i++) /* which does not fail on Linux */
+		(void)pthread_mutex_init(locks[i], NULL);
+	rco__group_init(&spool->segment_group);
+	rco__group_init(&spool->slot_group);
 }
 
 static void free_spool(rco_spool *spool)
@@ -530,12 +537,7 @@ int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_s
 	if (spool->segment_bytes > rco__spool_segment_max)
 		spool->segment_bytes = rco__spool_segment_max;
 	spool->keys_ud = options->keys_user_data;
-	rc = init_locks(spool);
-	if (rc != RCO_OK) {
-		rco__spool_unmark(spool);
-		rco__release(env, spool);
-		return rc;
-	}
+	init_locks(spool);
 	rc = take_paths(spool, options);
 	if (rc == RCO_OK)
 		rc = rco__key_ops_copy(&spool->keys, options->keys);

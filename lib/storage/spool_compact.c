@@ -58,19 +58,14 @@ static int spent(const rco_spool *spool, budget *b)
 	return b->records++ % LOOK_EVERY == 0 && rco__mono_us(&spool->env) > b->until_us;
 }
 
-static int copy_path(const rco_spool *spool, char path[RCO__SPOOL_PATH])
-{
-	return rco__path_join(path, RCO__SPOOL_PATH, spool->path, copy_name);
-}
-
 static void remove_copy(const rco_spool *spool)
 {
 	const rco__fs *fs = spool->env.fs;
 	char path[RCO__SPOOL_PATH];
 
 	/* If it cannot be removed the next compaction tries again, and the next start. */
-	if (copy_path(spool, path) == RCO_OK)
-		(void)fs->unlink(fs->ctx, path);
+	rco__spool_file(spool, copy_name, path);
+	(void)fs->unlink(fs->ctx, path);
 }
 
 /* ---- beginning ---- */
@@ -88,11 +83,11 @@ static int create_copy(rco_spool *spool, rco__compaction *c)
 	const rco__fs *fs = spool->env.fs;
 	uint8_t header[RCO__SPOOL_SEG_HEADER];
 	char path[RCO__SPOOL_PATH];
-	int rc = copy_path(spool, path);
+	int rc;
 
 	remove_copy(spool);
-	if (rc == RCO_OK)
-		rc = fs->open(fs->ctx, path, RCO__FS_CREATE_NEW, &c->into->fd);
+	rco__spool_file(spool, copy_name, path);
+	rc = fs->open(fs->ctx, path, RCO__FS_CREATE_NEW, &c->into->fd);
 	rco__segment_header(spool, c->into->number, header);
 	return rc == RCO_OK ? fs->write(fs->ctx, c->into->fd, header, sizeof header, 0) : rc;
 }
@@ -504,13 +499,10 @@ static void rename_copy(rco_spool *spool, rco__compaction *c)
 {
 	const rco__fs *fs = spool->env.fs;
 	char from[RCO__SPOOL_PATH], to[RCO__SPOOL_PATH];
-	int rc = copy_path(spool, from);
 
-	if (rc == RCO_OK)
-		rc = rco__segment_path(spool, c->from[0]->number, to);
-	if (rc == RCO_OK)
-		rc = fs->rename(fs->ctx, from, to);
-	if (rc != RCO_OK) {
+	rco__spool_file(spool, copy_name, from);
+	rco__segment_path(spool, c->from[0]->number, to);
+	if (fs->rename(fs->ctx, from, to) != RCO_OK) {
 		turn_back(spool, c);
 		return;
 	}

@@ -74,9 +74,8 @@ static int need_file(rco_spool *spool)
 
 	if (spool->index_fd >= 0)
 		return RCO_OK;
-	rc = rco__path_join(path, sizeof path, spool->path, index_name);
-	if (rc == RCO_OK)
-		rc = fs->open(fs->ctx, path, RCO__FS_CREATE_TRUNCATE, &spool->index_fd);
+	rco__spool_file(spool, index_name, path);
+	rc = fs->open(fs->ctx, path, RCO__FS_CREATE_TRUNCATE, &spool->index_fd);
 	if (rc == RCO_OK)
 		(void)fs->unlink(fs->ctx, path); /* else the next start does it */
 	return rc;
@@ -462,18 +461,15 @@ void rco__index_open(rco_spool *spool)
 	char path[RCO__SPOOL_PATH];
 
 	/* If it cannot be removed it is made empty when it is needed. */
-	if (rco__path_join(path, sizeof path, spool->path, index_name) == RCO_OK)
-		(void)fs->unlink(fs->ctx, path);
+	rco__spool_file(spool, index_name, path);
+	(void)fs->unlink(fs->ctx, path);
 }
 
 void rco__index_close(rco_spool *spool)
 {
 	const rco__fs *fs = spool->env.fs;
-	size_t i;
 
-	for (i = 0; i < spool->n_kept; i++)
-		rco__release(&spool->env, spool->kept[i]);
-	rco__release(&spool->env, spool->kept);
+	rco__release(&spool->env, spool->kept); /* the blocks in there went with their recordings */
 	rco__release(&spool->env, spool->index_free);
 	if (spool->index_fd >= 0)
 		(void)fs->close(fs->ctx, spool->index_fd);

@@ -241,7 +241,7 @@ void rco__spool_unmark(rco_spool *spool);
 /* Is this that process, not a forked child, which shares its files? */
 int rco__spool_here(const rco_spool *spool);
 
-int rco__group_init(rco__group *group);
+void rco__group_init(rco__group *group);
 void rco__group_destroy(rco__group *group);
 /* Have `sync` run at least once, begun after this call. An error also if one that was under way failed. */
 int rco__group_run(rco__group *group, int (*sync)(rco_spool *spool), rco_spool *spool);
@@ -351,7 +351,7 @@ void rco__record_encode(const rco__record *record, uint8_t out[RCO__SPOOL_REC_HE
 void rco__record_finish(uint8_t *out, uint32_t cipher_size);
 /* RCO_OK, RCO_E_CORRUPT, RCO_E_VERSION. `size`: bytes available from the header on. */
 int rco__record_parse(const uint8_t *buf, size_t size, rco__record *record);
-int rco__segment_name(uint64_t number, char out[RCO__SPOOL_NAME]);
+void rco__segment_name(uint64_t number, char out[RCO__SPOOL_NAME]);
 void rco__segment_header(const rco_spool *spool, uint64_t number, uint8_t header[RCO__SPOOL_SEG_HEADER]);
 /* With an id, not in the list. segment_lock held, here and in the next, or no other thread knows the spool. */
 rco__segment *rco__segment_new(rco_spool *spool, uint64_t number);
@@ -365,8 +365,10 @@ int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rc
 /* A recording that has these records is gone. */
 void rco__segments_drop(rco_spool *spool, const rco__packed *pieces, uint32_t count);
 void rco__segments_drop_strays(rco_spool *spool, const rco__stray *strays, size_t count);
-/* The path of a segment's file. */
-int rco__segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH]);
+/* The path of a file in the spool's folder: a name of less than RCO__SPOOL_NAME bytes always fits. */
+void rco__spool_file(const rco_spool *spool, const char *name, char path[RCO__SPOOL_PATH]);
+/* The same of a segment's file. */
+void rco__segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH]);
 int rco__segments_flush(rco_spool *spool);
 /* Delete those without live recordings. */
 void rco__segments_tidy(rco_spool *spool);

@@ -236,11 +236,9 @@ static int open_segment(rco_spool *spool, uint64_t number, rco__window *w)
 	int rc, kind, foreign = 0;
 	rco__segment *seg;
 
-	rc = rco__segment_name(number, name);
-	if (rc == RCO_OK)
-		rc = rco__path_join(path, sizeof path, spool->path, name);
-	if (rc == RCO_OK)
-		rc = fs->exists(fs->ctx, path, &kind, NULL);
+	rco__segment_name(number, name);
+	rco__spool_file(spool, name, path);
+	rc = fs->exists(fs->ctx, path, &kind, NULL);
 	if (rc != RCO_OK)
 		return rc;
 	if (kind != RCO__FS_FILE) {

@@ -10,11 +10,9 @@
 
 enum { NAME_TRIES = 16 };
 
-int rco__segment_name(uint64_t number, char out[RCO__SPOOL_NAME])
+void rco__segment_name(uint64_t number, char out[RCO__SPOOL_NAME])
 {
-	int n = snprintf(out, RCO__SPOOL_NAME, "%016llx.rcos", (unsigned long long)number);
-
-	return n > 0 && n < RCO__SPOOL_NAME ? RCO_OK : RCO_E_LIMIT;
+	(void)snprintf(out, RCO__SPOOL_NAME, "%016llx.rcos", (unsigned long long)number);
 }
 
 /* ---- records ---- */
@@ -150,12 +148,12 @@ rco__segment *rco__segment_of(rco_spool *spool, uint32_t id)
 	return spool->segment_ids[id];
 }
 
-int rco__segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH])
+void rco__segment_path(const rco_spool *spool, uint64_t number, char path[RCO__SPOOL_PATH])
 {
 	char name[RCO__SPOOL_NAME];
-	int rc = rco__segment_name(number, name);
 
-	return rc == RCO_OK ? rco__path_join(path, RCO__SPOOL_PATH, spool->path, name) : rc;
+	rco__segment_name(number, name);
+	rco__spool_file(spool, name, path);
 }
 
 static int create_file(rco_spool *spool, rco__segment *seg, char path[RCO__SPOOL_PATH])
@@ -167,9 +165,8 @@ static int create_file(rco_spool *spool, rco__segment *seg, char path[RCO__SPOOL
 	/* A number whose file is there all the same (it could not be removed, say) is passed over. */
 	for (tries = 0; rc == RCO_E_STATE && tries < NAME_TRIES; tries++) {
 		seg->number = spool->next_number++;
-		rc = rco__segment_path(spool, seg->number, path);
-		if (rc == RCO_OK)
-			rc = fs->open(fs->ctx, path, RCO__FS_CREATE_NEW, &seg->fd);
+		rco__segment_path(spool, seg->number, path);
+		rc = fs->open(fs->ctx, path, RCO__FS_CREATE_NEW, &seg->fd);
 	}
 	made = rc == RCO_OK;
 	rco__segment_header(spool, seg->number, header);
@@ -371,9 +368,8 @@ static int remove_file(rco_spool *spool, rco__segment *seg)
 
 	if (seg->nameless)
 		return RCO_OK;
-	rc = rco__segment_path(spool, seg->number, path);
-	if (rc == RCO_OK)
-		rc = fs->unlink(fs->ctx, path);
+	rco__segment_path(spool, seg->number, path);
+	rc = fs->unlink(fs->ctx, path);
 	if (rc == RCO_OK || rc == RCO_E_NOT_FOUND)
 		return RCO_OK;
 	if (!seg->told) /* nothing is readable in it, its keys are gone */

@@ -281,10 +281,10 @@ static int open_file(rco_spool *spool)
 {
 	const rco__fs *fs = spool->env.fs;
 	char path[RCO__SPOOL_PATH];
-	int rc = rco__path_join(path, sizeof path, spool->path, slots_name);
+	int rc;
 
-	if (rc == RCO_OK)
-		rc = fs->open(fs->ctx, path, RCO__FS_WRITE, &spool->slots_fd);
+	rco__spool_file(spool, slots_name, path);
+	rc = fs->open(fs->ctx, path, RCO__FS_WRITE, &spool->slots_fd);
 	if (rc != RCO_E_NOT_FOUND)
 		return rc;
 	rc = make_file(spool);

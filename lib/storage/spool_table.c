@@ -45,14 +45,10 @@ int rco__spool_here(const rco_spool *spool)
 
 /* ---- sharing syncs ---- */
 
-int rco__group_init(rco__group *group)
+void rco__group_init(rco__group *group)
 {
-	if (pthread_mutex_init(&group->lock, NULL) != 0)
-		return RCO_E_NO_MEMORY;
-	if (pthread_mutex_init(&group->turn, NULL) == 0)
-		return RCO_OK;
-	(void)pthread_mutex_destroy(&group->lock);
-	return RCO_E_NO_MEMORY;
+	(void)pthread_mutex_init(&group->lock, NULL);
+	(void)pthread_mutex_init(&group->turn, NULL);
 }
 
 void rco__group_destroy(rco__group *group)
@@ -153,19 +149,12 @@ rco__spooled *rco__spooled_new(rco_spool *spool, const uint8_t id[16])
 {
 	rco__spooled *r = rco__zalloc(&spool->env, 1, sizeof *r);
 
-	if (r != NULL && pthread_mutex_init(&r->lock, NULL) != 0) {
-		rco__release(&spool->env, r);
-		r = NULL;
-	}
-	if (r != NULL && pthread_mutex_init(&r->key_lock, NULL) != 0) {
-		(void)pthread_mutex_destroy(&r->lock);
-		rco__release(&spool->env, r);
-		r = NULL;
-	}
 	if (r == NULL) {
 		(void)rco__fail(RCO_E_NO_MEMORY, "no memory for a recording");
 		return NULL;
 	}
+	(void)pthread_mutex_init(&r->lock, NULL);
+	(void)pthread_mutex_init(&r->key_lock, NULL);
 	memcpy(r->id, id, 16);
 	r->refs = 1; /* the table's */
 	return r;

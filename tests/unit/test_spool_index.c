@@ -231,6 +231,7 @@ static void test_freed_by_a_child(void **state)
 
 		status = rco_spool_buffer_ops()->flush(1, &result, b.spool) == RCO_E_FORKED ? 0 : 1;
 		rco_spool_free(b.spool);
+		T_LAST_WORDS();
 		_exit(status);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
