@@ -5,6 +5,8 @@
  */
 #include "../support_compact.h"
 
+#include <sys/wait.h>
+
 /* Hundreds of calls come and go while two go on: files and bytes stay few, and the two are whole. */
 static void test_space_returns(void **state)
 {
@@ -218,12 +220,76 @@ static void test_crash_at_each_change(void **state)
 	assert_true(total >= 8);
 }
 
+/* ---- large ones ---- */
+
+enum { MIB = 1 << 20, DEAD = 8, LIVE = 9 };
+
+static uint64_t fill_large(bench *b)
+{
+	uint64_t i, k;
+
+	b->segment_bytes = 16 * MIB;
+	b_reopen(b);
+	b_begin(b, LONG);
+	b_begin(b, SHORT);
+	for (i = 0; i < LIVE; i++) {
+		b_noise(b, LONG, 0, i * MIB, MIB);
+		for (k = 0; k < DEAD; k++)
+			b_noise(b, SHORT, 0, (i * DEAD + k) * MIB, MIB);
+	}
+	b_erase(b, SHORT);
+	return LIVE * MIB;
+}
+
+/* More than a step may do: it goes on with the next, and can be ended in between, which leaves nothing behind. A
+ * forked child that ends it leaves all as it is. */
+static void test_more_than_a_step(void **state)
+{
+	uint64_t held;
+	int ended, steps, status;
+	pid_t pid;
+	bench b;
+	watch w;
+
+	(void)state;
+	for (ended = 0; ended <= 1; ended++) {
+		start(&b, &w);
+		held = fill_large(&b);
+		t_clock_advance(&b.clock, 11000);
+		assert_int_equal(rco__spool_maintain(b.spool), RCO_PENDING);
+		assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 1);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			rco_spool_free(b.spool);
+			T_LAST_WORDS();
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 1);
+		if (ended) {
+			b_close(&b);
+			assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 0);
+			b_open(&b);
+		}
+		for (steps = 1; rco__spool_maintain(b.spool) == RCO_PENDING; steps++)
+			assert_true(steps < 20);
+		assert_true(steps >= (ended ? 2 : 1));
+		assert_true(segment_bytes(&b) < 16 * MIB);
+		b_holds(&b, LONG, 0, held);
+		b_reopen(&b);
+		b_holds(&b, LONG, 0, held);
+		b_destroy(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_space_returns),        cmocka_unit_test(test_order_on_disk),
 		cmocka_unit_test(test_flush_meanwhile),      cmocka_unit_test(test_in_steps),
-		cmocka_unit_test(test_crash_at_each_change),
+		cmocka_unit_test(test_crash_at_each_change), cmocka_unit_test(test_more_than_a_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,7 @@
  * Records whose checksum is right but which no writer makes, or which are another's: they cost what they replaced
  * and nothing else. And revocations, key epochs and segments that meet at bad moments.
  */
-#include "../support_spool.h"
-
-#include "../../lib/storage/spool_internal.h"
+#include "../support_compact.h"
 
 enum { PIECE = 300, PIECES = 5, KEEP = 2 };
 
@@ -14,7 +12,7 @@ enum { PIECE = 300, PIECES = 5, KEEP = 2 };
 static struct {
 	rco__fs table;
 	const rco__fs *real;
-	int index_fd, index_fails, sync_fails;
+	int index_fd, index_fails, index_full, sync_fails;
 	void (*at_read)(void);
 } eye;
 
@@ -38,6 +36,14 @@ static int e_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, si
 	return eye.real->read(eye.real->ctx, fd, buf, size, offset, got);
 }
 
+static int e_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+{
+	(void)ctx;
+	if (fd == eye.index_fd && eye.index_full)
+		return rco__fail(RCO_E_NO_SPACE, "the disk is full");
+	return eye.real->write(eye.real->ctx, fd, buf, size, offset);
+}
+
 static int e_sync(void *ctx, int fd)
 {
 	(void)ctx, (void)fd;
@@ -51,6 +57,7 @@ static void bench_init(bench *b)
 	eye.table = *eye.real;
 	eye.table.open = e_open;
 	eye.table.read = e_read;
+	eye.table.write = e_write;
 	eye.table.sync = e_sync;
 	eye.index_fd = -1;
 	b_init(b);
@@ -158,13 +165,13 @@ static size_t find(const uint8_t *file, size_t size, uint8_t n, size_t nth, rco_
 }
 
 /* Returns the file as it was. */
-static uint8_t *forge(bench *b, uint8_t n, size_t nth, change_fn change, char path[256], size_t *size)
+static uint8_t *forge(const bench *b, uint8_t n, size_t nth, change_fn change, char path[256], size_t *size)
 {
 	uint8_t *before, *file;
 	rco__record r;
 	size_t at;
 
-	assert_int_equal(b_files(b->spool_path, ".rcos", path), 1);
+	t_join(path, 256, b->spool_path, "0000000000000001.rcos");
 	before = t_read_file(path, size);
 	file = t_read_file(path, size);
 	assert_true(before != NULL && file != NULL);
@@ -275,6 +282,40 @@ static void longer_than_any(void **state)
 	b_destroy(&b);
 }
 
+/* Exchanged, and then compacted: its segment stays, the others go, and nobody else is concerned. */
+static void compacted_with_it(void **state)
+{
+	static const change_fn changes[] = {other_position, longer, shorter, behind_the_end, other_serial};
+	char path[256];
+	uint64_t held, good;
+	size_t i, size;
+	bench b;
+	int rc;
+
+	(void)state;
+	for (i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		bench_init(&b);
+		b.segment_bytes = SEGMENT;
+		b_open(&b);
+		b_begin(&b, LONG);
+		b_begin(&b, OTHER);
+		held = fill(&b, 0, 10);
+		free(forge(&b, LONG, 1, changes[i], path, &size));
+		maintain(&b, 10);
+		good = b_readable(&b, LONG, 0, &rc);
+		assert_int_equal(good, LONG_PIECE);
+		assert_int_equal(rc, RCO_E_CORRUPT);
+		b_holds(&b, OTHER, 1, held);
+		held = fill(&b, held, 20);
+		maintain(&b, 10);
+		b_holds(&b, OTHER, 1, held);
+		assert_true(segment_bytes(&b) < 6 * SEGMENT);
+		b_reopen(&b);
+		b_holds(&b, OTHER, 1, held);
+		b_destroy(&b);
+	}
+}
+
 /* ---- without the index ---- */
 
 enum { MANY = 200 };
@@ -352,6 +393,145 @@ static void searched_among_forged_ones(void **state)
 		free(before);
 	}
 	b_holds(&b, 1, 0, held);
+	b_destroy(&b);
+}
+
+/* Neither the index nor memory: it is said, and works when there is memory. */
+static void neither_index_nor_memory(void **state)
+{
+	uint8_t data[8];
+	size_t got = 0;
+	uint64_t held;
+	int rc;
+	bench b;
+
+	(void)state;
+	held = leave_many(&b);
+	b_close(&b);
+	b.alloc = &t_allocator;
+	b_open(&b);
+	b_holds(&b, 1, 0, held);
+	eye.index_fails = 1;
+	for (t_memory.fail_at = 1;; t_memory.fail_at++) {
+		atomic_store(&t_memory.count, 0);
+		rc = b_try_read(&b, 1, 0, 12, data, sizeof data, &got);
+		if (atomic_load(&t_memory.count) < t_memory.fail_at)
+			break;
+		assert_int_equal(rc, RCO_E_NO_MEMORY);
+	}
+	assert_int_equal(rc, RCO_OK);
+	assert_true(t_memory.fail_at > 2);
+	t_memory.fail_at = 0;
+	b_holds(&b, 1, 0, held);
+	b_destroy(&b);
+}
+
+static void append_pieces(bench *b, uint8_t n, uint64_t from, uint64_t count)
+{
+	uint64_t i;
+
+	for (i = from; i < from + count; i++)
+		b_noise(b, n, 0, i * 8, 8);
+}
+
+/* An index that cannot be written is kept in memory, if there is some; places in there are used again. */
+static void an_index_in_memory(void **state)
+{
+	uint64_t i;
+	bench b;
+	int rc;
+
+	(void)state;
+	bench_init(&b);
+	b.alloc = &t_allocator;
+	b_open(&b);
+	for (i = 1; i <= 3; i++) {
+		b_begin(&b, (uint8_t)i);
+		append_pieces(&b, (uint8_t)i, 0, 64);
+	}
+	append_pieces(&b, 3, 64, 64); /* so that there is a file */
+	eye.index_full = 1;
+	for (t_memory.fail_at = 1;; t_memory.fail_at++) { /* the next one spills */
+		atomic_store(&t_memory.count, 0);
+		rc = b_try_noise(&b, 1, 0, 64 * 8, 8);
+		if (rc == RCO_OK && atomic_load(&t_memory.count) < t_memory.fail_at)
+			break;
+		assert_true(rc == RCO_OK || rc == RCO_E_NO_MEMORY);
+		if (rc == RCO_OK)
+			append_pieces(&b, 1, 65, 63);
+	}
+	t_memory.fail_at = 0;
+	append_pieces(&b, 2, 64, 1);
+	b_holds(&b, 2, 0, 65 * 8);
+	b_erase(&b, 1);
+	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK); /* its place is free */
+	append_pieces(&b, 2, 65, 150);
+	b_holds(&b, 2, 0, 215 * 8);
+	b_holds(&b, 3, 0, 128 * 8);
+	b_close(&b); /* with blocks in memory */
+	eye.index_full = 0;
+	b_open(&b);
+	b_holds(&b, 2, 0, 215 * 8);
+	b_destroy(&b);
+}
+
+/* ---- files that are cut off under its hands ---- */
+
+static char cut_path[256];
+static off_t cut_to;
+
+static void cut_now(void)
+{
+	if (cut_path[0] != '\0')
+		assert_int_equal(truncate(cut_path, cut_to), 0);
+}
+
+static void cut_off(void **state)
+{
+	uint64_t held;
+	bench b;
+
+	(void)state;
+	held = leave_many(&b);
+	b_close(&b);
+	assert_int_equal(b_files(b.spool_path, ".rcos", cut_path), 1);
+	cut_to = RCO__SPOOL_SEG_HEADER;
+	eye.at_read = cut_now; /* behind the look at its size */
+	b_open(&b);
+	cut_path[0] = '\0';
+	try_read_at(&b, 1, 0, RCO_OK); /* of no byte */
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, PIECE);
+	b_holds(&b, 1, 0, PIECE);
+	b_destroy(&b);
+	/* searched while it goes */
+	held = leave_many(&b);
+	eye.index_fails = 1;
+	b_holds(&b, 1, 0, held);
+	assert_int_equal(b_files(b.spool_path, ".rcos", cut_path), 1);
+	eye.at_read = cut_now;
+	try_read_at(&b, 1, 80, RCO_E_CORRUPT);
+	cut_path[0] = '\0';
+	b_destroy(&b);
+}
+
+static void slots_cut_off(void **state)
+{
+	char path[256];
+	bench b;
+
+	(void)state;
+	bench_init(&b);
+	b_open(&b);
+	b_begin(&b, 1);
+	eye.sync_fails = 1;
+	assert_int_equal(b_try_flush(&b), RCO_E_IO);
+	eye.sync_fails = 0;
+	assert_int_equal(b_files(b.spool_path, "slots.rcok", path), 1);
+	assert_int_equal(truncate(path, 2 * RCO__SPOOL_SLOT), 0);
+	assert_int_equal(b_try_flush(&b), RCO_OK); /* what is there is written again */
+	b_noise(&b, 1, 0, 0, PIECE);
+	b_holds(&b, 1, 0, PIECE);
 	b_destroy(&b);
 }
 
@@ -540,8 +720,13 @@ int main(void)
 		cmocka_unit_test(exchanged_under_its_hands),
 		cmocka_unit_test(found_at_a_start),
 		cmocka_unit_test(longer_than_any),
+		cmocka_unit_test(compacted_with_it),
 		cmocka_unit_test(any_byte_is_found),
 		cmocka_unit_test(searched_among_forged_ones),
+		cmocka_unit_test(neither_index_nor_memory),
+		cmocka_unit_test(an_index_in_memory),
+		cmocka_unit_test(cut_off),
+		cmocka_unit_test(slots_cut_off),
 		cmocka_unit_test(revoked_while_its_key_is_made_or_fetched),
 		cmocka_unit_test(many_epochs),
 		cmocka_unit_test(odd_segments),

@@ -282,11 +282,181 @@ static void test_each_allocation(void **state)
 	every_one(1);
 }
 
+/* ---- starts on damage ---- */
+
+enum { SLOT = RCO__SPOOL_SLOT };
+
+static void scribble(const bench *b, const char *name, size_t at, size_t size)
+{
+	char path[256];
+	uint8_t *data;
+	size_t length, i;
+
+	t_join(path, sizeof path, b->spool_path, name);
+	data = t_read_file(path, &length);
+	assert_true(data != NULL && at + size <= length);
+	for (i = 0; i < size; i++)
+		data[at + i] ^= 0x5a;
+	t_write_file(path, data, length);
+	free(data);
+}
+
+static void damage_header(const bench *b)
+{
+	scribble(b, "slots.rcok", 3, 1);
+}
+
+static void damage_slot(const bench *b)
+{
+	scribble(b, "slots.rcok", 2 * SLOT + 50, 1); /* the second, of OTHER */
+}
+
+static void damage_meta(const bench *b)
+{
+	scribble(b, "slots.rcok", 2 * SLOT + SLOT - 20, 1);
+}
+
+static void damage_all_slots(const bench *b)
+{
+	scribble(b, "slots.rcok", 0, SLOT * 4);
+}
+
+static void damage_epochs(const bench *b)
+{
+	scribble(b, "epochs.rcoe", 3, 1);
+}
+
+/* A record of OTHER, and so there are others behind damage. */
+static void damage_records(const bench *b)
+{
+	static const char name[] = "0000000000000001.rcos";
+	char path[256];
+	size_t length, at, n = 0;
+	uint8_t *data;
+	rco__record r;
+
+	t_join(path, sizeof path, b->spool_path, name);
+	data = t_read_file(path, &length);
+	assert_non_null(data);
+	for (at = RCO__SPOOL_SEG_HEADER; at < length; at += rco__record_size(r.cipher_size)) {
+		assert_int_equal(rco__record_parse(data + at, length - at, &r), RCO_OK);
+		if (r.id[0] == OTHER && n++ == 2)
+			break;
+	}
+	free(data);
+	scribble(b, name, at + RCO__SPOOL_REC_HEADER, 1);
+}
+
+static void damage_segment_header(const bench *b)
+{
+	scribble(b, "0000000000000001.rcos", 3, 1);
+}
+
+/* Whatever fails during a start on damage, another start has what can be had. */
+static void start_under_fire(const bench *model, uint64_t disk_at, uint64_t memory_at, int kept, uint64_t *demands)
+{
+	int rc;
+	bench b;
+
+	b_crash(model, &b);
+	b.fs = &d.table;
+	b.alloc = &t_allocator;
+	b.epoch_s = model->epoch_s;
+	d.count = 0;
+	d.how = ONCE;
+	d.at = disk_at;
+	atomic_store(&t_memory.count, 0);
+	t_memory.fail_at = memory_at;
+	rc = b_try_keys(&b);
+	if (rc == RCO_OK)
+		rc = b_try_spool(&b);
+	if (rc == RCO_OK)
+		(void)try_scan(&b);
+	*demands = disk_at != 0 ? d.count : atomic_load(&t_memory.count);
+	disarm();
+	b_close(&b);
+	b_open(&b);
+	if (kept) {
+		b_holds(&b, LONG, 0, 20 * LONG_PIECE);
+		b_begin(&b, LONG);
+		b_noise(&b, LONG, 0, 20 * LONG_PIECE, LONG_PIECE);
+	}
+	b_begin(&b, 5);
+	b_noise(&b, 5, 0, 0, LONG_PIECE);
+	b_reopen(&b);
+	b_holds(&b, 5, 0, LONG_PIECE);
+	b_destroy(&b);
+}
+
+static void test_each_demand_of_a_start_on_damage(void **state)
+{
+	static const struct {
+		void (*damage)(const bench *b);
+		int kept; /* LONG is not concerned */
+	} cases[] = {{damage_header, 1},  {damage_slot, 1},    {damage_meta, 1},          {damage_all_slots, 0},
+	             {damage_epochs, 1}, {damage_records, 1}, {damage_segment_header, 1}};
+	uint64_t n, demands;
+	size_t i, of_memory;
+	bench model;
+
+	(void)state;
+	disk_init();
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		b_init_under(&model, t_shm());
+		model.segment_bytes = SEGMENT;
+		model.fs = &d.table;
+		b_open(&model);
+		b_begin(&model, LONG);
+		b_begin(&model, OTHER);
+		(void)rounds(&model, 0, 20);
+		b_close(&model);
+		cases[i].damage(&model);
+		for (of_memory = 0; of_memory <= 1; of_memory++)
+			for (n = 1, demands = 1; n <= demands; n += STEP)
+				start_under_fire(&model, of_memory ? 0 : n, of_memory ? n : 0, cases[i].kept,
+				                 &demands);
+		b_destroy(&model);
+	}
+}
+
+/* ---- after a sync that failed ---- */
+
+/* All slots are written again: until that has worked no flush succeeds. */
+static void test_slots_are_written_again(void **state)
+{
+	uint64_t n;
+	bench b;
+
+	(void)state;
+	disk_init();
+	for (n = 1; n <= 8; n++) {
+		b_init_under(&b, t_shm());
+		b.fs = &d.table;
+		b_open(&b);
+		b_begin(&b, LONG);
+		d.how = ON_AND_ON;
+		d.at = d.count + 1; /* the sync of the slots */
+		assert_true(b_try_flush(&b) < 0);
+		disarm();
+		d.at = d.count + n;
+		d.how = ONCE;
+		(void)b_try_flush(&b);
+		disarm();
+		assert_int_equal(b_try_flush(&b), RCO_OK);
+		b_noise(&b, LONG, 0, 0, LONG_PIECE);
+		b_reopen(&b);
+		b_holds(&b, LONG, 0, LONG_PIECE);
+		b_destroy(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_operation_of_the_disk),
 		cmocka_unit_test(test_each_allocation),
+		cmocka_unit_test(test_each_demand_of_a_start_on_damage),
+		cmocka_unit_test(test_slots_are_written_again),
 	};
 
 	(void)setenv("TMPDIR", t_shm(), 1); /* thousands of folders */
