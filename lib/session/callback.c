@@ -75,8 +75,7 @@ void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t cou
 	*engine->engine_events_tail = e;
 	engine->engine_events_tail = &e->next;
 	(void)pthread_mutex_unlock(&engine->reg_lock);
-	if (engine->housekeeper != NULL)
-		rco__shard_wake(engine->housekeeper);
+	rco__shard_wake(engine->housekeeper);
 }
 
 static void deliver(rco_engine *engine, rco__event *e, const char *call_id, const char *receipt_id)

@@ -185,11 +185,6 @@ static int all_have(rco_session *s, uint32_t flag)
 	return yes;
 }
 
-int rco__erase_needed(rco_session *s)
-{
-	return !all_have(s, RCO__COPY_GONE);
-}
-
 static void clear_verified(rco_session *s)
 {
 	rco__copy *c;
@@ -361,8 +356,7 @@ int rco__erase_step(rco_session *s)
 	int rc = RCO_OK;
 
 	/* A copy was registered, or turned out to be there after all. */
-	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->op == 0 &&
-	    !all_have(s, RCO__COPY_GONE)) {
+	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->op == 0 && !all_have(s, RCO__COPY_GONE)) {
 		erase_anew(s);
 		phase = RCO__PHASE_ERASE;
 	}

@@ -546,7 +546,6 @@ void rco__rings_wipe(
 int rco__rings_release(rco_session *session); /* wipe and give back; RCO_PENDING while a media thread is inside */
 int rco__upload_step(rco_session *session);
 int rco__erase_step(rco_session *session);
-int rco__erase_needed(rco_session *session); /* a copy is not gone; takes the lock */
 int rco__record_put(rco_session *session);
 int rco__record_wanted(rco_session *session); /* takes the lock */
 

@@ -27,7 +27,7 @@ static uint32_t wanted(const rco_session *s)
 		return s->rec_state == RCO__REC_NONE ? 0 : RCO_RECORDER_STOP;
 	if (s->starting && s->rec_state != RCO__REC_ON)
 		return RCO_RECORDER_START;
-	if (s->rec_state == RCO__REC_ON && s->paused != s->rec_paused && s->recorder.pause != NULL)
+	if (s->rec_state == RCO__REC_ON && s->paused != s->rec_paused) /* so it can: may_pause() saw to that */
 		return s->paused ? RCO_RECORDER_PAUSE : RCO_RECORDER_RESUME;
 	return 0;
 }

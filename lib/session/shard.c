@@ -200,7 +200,6 @@ static void serve(rco__shard *shard)
 static void house(rco__shard *shard, int64_t now)
 {
 	rco_engine *engine = shard->engine;
-	int rc = RCO_OK;
 
 	if (shard != engine->housekeeper || now < shard->next_house_us)
 		return;
@@ -208,12 +207,8 @@ static void house(rco__shard *shard, int64_t now)
 	rco__prebirth_expire(engine);
 	if (rco__ledger_maintain(engine->ledger) != RCO_OK || rco__ledger_maintain(engine->calls) != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_WARN, "tidying the ledger failed: %s", rco_error_detail());
-	if (engine->spool != NULL)
-		rc = rco__spool_maintain(engine->spool);
-	if (rc == RCO_PENDING)
+	if (engine->spool != NULL && rco__spool_maintain(engine->spool) == RCO_PENDING)
 		shard->next_house_us = now + BUSY_HOUSE_US;
-	else if (rc != RCO_OK)
-		rco__log(&engine->env, RCO_LOG_WARN, "tidying the spool failed: %s", rco_error_detail());
 }
 
 void rco__shard_pass(rco__shard *shard)

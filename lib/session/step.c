@@ -58,7 +58,7 @@ int rco__session_busy(rco_session *s)
 		return 1;
 	if (s->hold)
 		return s->ended && phase < RCO__PHASE_DONE;
-	if (phase != RCO__PHASE_ERASED || (!(s->receipt.facts & RCO_FACT_STOPPED) && !s->recovered))
+	if (phase != RCO__PHASE_ERASED) /* which a recorder that may still be recording keeps a call from */
 		return 1;
 	return s->ended && atomic_load(&s->record_stored) != rco__status(s) + 1;
 }
@@ -142,8 +142,7 @@ static int record_beside(rco_session *s, int64_t now)
 	int rc;
 
 	if (!s->record_active) {
-		if (s->op != 0 || s->cursor != NULL || now < s->record_retry_us ||
-		    !rco__record_wanted(s))
+		if (s->op != 0 || now < s->record_retry_us || !rco__record_wanted(s))
 			return RCO_OK;
 		s->record_active = 1;
 	}
@@ -268,7 +267,7 @@ static int must_wait(rco_session *s, uint32_t phase, int64_t now)
 		return 0;
 	if (atomic_load(&s->attempt) > 0)
 		return 1;
-	return phase != RCO__PHASE_LIVE && !(phase == RCO__PHASE_SWEEP && rco__erase_needed(s));
+	return phase != RCO__PHASE_LIVE;
 }
 
 void rco__session_make_durable(rco_session *s)

@@ -168,7 +168,7 @@ static int begin_again(rco_session *s, rco__copy *c)
 		if (rc == RCO_OK)
 			c->upload_id[0] = '\0';
 	}
-	if (rc == RCO_OK && s->step == BEGIN_HEAD) {
+	if (rc == RCO_OK) {
 		rc = rco__job_call(s, call_head, &result);
 		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT &&
 		    (c->size_bytes == 0 || result.size_bytes == c->size_bytes))
@@ -349,7 +349,7 @@ static int release(rco_session *s)
 	rco__copy *c;
 	int rc = RCO_OK;
 
-	if (s->buffer_has && !s->buffer_gone)
+	if (s->buffer_has)
 		rc = rco__job_confirm(s, rco__call_buffer_erase, RCO_CONFIRM_GONE, &result);
 	if (rc != RCO_OK)
 		return rc;
@@ -404,11 +404,9 @@ int rco__upload_step(rco_session *s)
 	case RCO__PHASE_RECORD:
 		rc = rco__record_put(s);
 		break;
-	case RCO__PHASE_RELEASE:
+	default: /* RCO__PHASE_RELEASE */
 		rc = release(s);
 		break;
-	default:
-		return RCO_OK;
 	}
 	if (rc == RCO_OK) {
 		s->cursor = NULL;

@@ -49,8 +49,8 @@ static rco__segment **sorted(rco_spool *spool, size_t *count)
 
 static int fits(const rco_spool *spool, const run *r, const rco__segment *seg, uint64_t share)
 {
-	/* One without a name is a copy that the index could not be turned away from: what took its place would take
-	 * that of the file, too, in which the next start finds it all. */
+	/* One without a name is a copy that the index could not be turned away from: what took its place would
+	 * take that of the file, too, in which the next start finds it all. */
 	if (seg == spool->current || seg->users > 0 || seg->stuck || seg->nameless || seg->live == 0)
 		return 0;
 	return (r->live + seg->live) * share <= r->size + seg->size &&

@@ -187,8 +187,8 @@ static void test_expired_before_it_was_durable(void **state)
 	t_world_destroy(&w);
 }
 
-/* Whatever there is no memory for, now and then the ledger's queue: the host is told, and asks again. For the second
- * entry of a pair there need not be any. */
+/* Whatever there is no memory for, now and then the ledger's queue: the host is told, and asks again. For the
+ * second entry of a pair there need not be any. */
 static void test_no_memory_for_the_ledger(void **state)
 {
 	char id[40], call[16];

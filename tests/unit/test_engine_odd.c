@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Engines in odd places: paths that are too long, keys and evidence elsewhere, backends that refuse to be attached,
- * files of the state that are damaged, books that cannot be written. */
+/* Engines in odd places: paths that are too long, keys and evidence elsewhere, backends that refuse to be
+ * attached, files of the state that are damaged, books that cannot be written. */
 #include "../support.h"
 
 #include <jansson.h>

@@ -275,8 +275,7 @@ static void test_a_recorder_of_another_process(void **state)
 {
 	static const rco_recorder_ops recorder = {
 		.struct_size = (uint32_t)sizeof recorder, .start = rec_start, .stop = rec_stop};
-	rco_session_options o = {
-		.struct_size = (uint32_t)sizeof o, .call_id = "call", .recorder = &recorder};
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call", .recorder = &recorder};
 	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};
 	char path[256];
 	rco_session *s = NULL;

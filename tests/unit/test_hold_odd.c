@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Legal holds that cannot be written down, come too late, or are not there: what holds, and what the host is told. */
+/* Legal holds that cannot be written down, come too late, or are not there: what holds, and what the host is told.
+ */
 #include "../support.h"
 
 static t_fs fs; /* large, so not on the stack */

@@ -12,9 +12,9 @@
 enum { NOTHING = 0, OPT_OUT = 1, HANG_UP = 2, CONSENT = 3, BLOCK = 4 };
 
 static struct host {
-	int rc[5];      /* by action: what it returns */
-	int unsure[5];  /* by action: confirm nothing */
-	int inside[5];  /* by action: what else happens in there */
+	int rc[5];     /* by action: what it returns */
+	int unsure[5]; /* by action: confirm nothing */
+	int inside[5]; /* by action: what else happens in there */
 	int calls[5];
 	uint64_t op[5];
 	int inside_rc;

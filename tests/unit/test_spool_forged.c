@@ -201,8 +201,8 @@ static void leave_two(bench *b)
 /* While the spool has it open: what the index points to is not what was written there. */
 static void exchanged_under_its_hands(void **state)
 {
-	static const change_fn changes[] = {other_id,     other_serial,   other_leg, other_format,
-	                                    other_position, longer, shorter};
+	static const change_fn changes[] = {other_id,       other_serial, other_leg, other_format,
+	                                    other_position, longer,       shorter};
 	char path[256];
 	uint8_t *before;
 	size_t i, size;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A spool with a long index and much to compact: whatever it asks of the disk or of memory fails, each demand in its
- * turn, once or from then on until somebody noticed. Kept recordings stay whole, erased ones gone, and afterwards
- * all of it works.
+ * A spool with a long index and much to compact: whatever it asks of the disk or of memory fails, each demand in
+ * its turn, once or from then on until somebody noticed. Kept recordings stay whole, erased ones gone, and
+ * afterwards all of it works.
  */
 #include "../support_compact.h"
 
@@ -393,7 +393,7 @@ static void test_each_demand_of_a_start_on_damage(void **state)
 	static const struct {
 		void (*damage)(const bench *b);
 		int kept; /* LONG is not concerned */
-	} cases[] = {{damage_header, 1},  {damage_slot, 1},    {damage_meta, 1},          {damage_all_slots, 0},
+	} cases[] = {{damage_header, 1}, {damage_slot, 1},    {damage_meta, 1},          {damage_all_slots, 0},
 	             {damage_epochs, 1}, {damage_records, 1}, {damage_segment_header, 1}};
 	uint64_t n, demands;
 	size_t i, of_memory;

@@ -130,7 +130,8 @@ static void test_a_turn_ends(void **state)
 	while (hits < TURNS) {
 		int before = hits;
 
-		assert_int_equal(rco_engine_run(w.engine, UINT32_MAX), RCO_OK); /* there is work: it does not wait */
+		assert_int_equal(rco_engine_run(w.engine, UINT32_MAX),
+		                 RCO_OK); /* there is work: it does not wait */
 		assert_in_range(hits - before, 1, TURNS - 1);
 		turns++;
 	}

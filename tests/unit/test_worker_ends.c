@@ -66,10 +66,9 @@ static void in_every_slot(void **state)
 		int slot;
 		const char *name;
 	} slots[] = {
-		{T_OPEN, "open"},   {T_APPEND, "append"}, {T_FLUSH, "flush"},
-		{T_SEAL, "seal"},   {T_READ, "read"},     {T_ERASE, "erase"},
-		{T_BEGIN, "begin"}, {T_PUT, "put"},       {T_COMMIT, "commit"},
-		{T_REVOKE, "revoke"},
+		{T_OPEN, "open"},     {T_APPEND, "append"}, {T_FLUSH, "flush"}, {T_SEAL, "seal"},
+		{T_READ, "read"},     {T_ERASE, "erase"},   {T_BEGIN, "begin"}, {T_PUT, "put"},
+		{T_COMMIT, "commit"}, {T_REVOKE, "revoke"},
 	};
 	t_world *w = *state;
 	size_t i;
