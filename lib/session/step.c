@@ -362,5 +362,7 @@ int64_t rco__session_step(rco_session *s)
 	}
 	if (at_rest(s))
 		due = earlier(due, forget_at(s, now));
+	if (!s->journaled) /* there was no memory for it */
+		due = earlier(due, now + back_off(s, 1));
 	return earlier(due, rco__recorder_due(s));
 }

@@ -175,6 +175,154 @@ static void test_freed_while_nothing_can_be_written(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- freed in the middle ---- */
+
+/* A backend never answers: kept audio stays in the rings, and of who objected nothing does. */
+static void test_freed_while_a_backend_is_silent(void **state)
+{
+	rco_session *s;
+	int out;
+
+	(void)state;
+	for (out = 0; out <= 1; out++) {
+		t_world_init(&w, T_WORKERS | T_SHARED);
+		w.cfg.backend_timeout_ms = 150;
+		t_world_open(&w);
+		s = t_call(&w, "call");
+		t_fault_set(&w.fault, T_APPEND, T_HOLD, 0, 0);
+		t_push(s, 0, 1, 0, 10);
+		while (t_fault_held(&w.fault, T_APPEND) == 0)
+			assert_int_equal(rco_engine_wait_idle(w.engine, 1), RCO_OK);
+		if (out) {
+			rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+
+			(void)rco_opt_out(s, &o, NULL);
+		}
+		rco_engine_free(w.engine);
+		w.engine = NULL;
+		rco_session_free(s);
+		t_fault_set(&w.fault, T_APPEND, T_PASS, 0, 0);
+		t_world_close(&w);
+		t_world_open(&w);
+		if (out)
+			t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+		else
+			t_await(&w, "call", RCO_EVENT_STORED, 1);
+		assert_int_equal(t_store_audio(&w), out ? 0 : 1);
+		t_world_destroy(&w);
+	}
+}
+
+static void test_freed_with_audio_that_was_handed_on(void **state)
+{
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_SHARED);
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_fault_set(&w.fault, T_APPEND, T_HOLD, 0, 0);
+	t_push(s, 0, 1, 0, 10);
+	t_advance(&w, 300);
+	assert_int_equal(t_fault_held(&w.fault, T_APPEND), 1);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	rco_engine_free(w.engine);
+	w.engine = NULL;
+	rco_session_free(s);
+	t_world_close(&w);
+	t_world_open(&w);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	t_world_destroy(&w);
+}
+
+/* ---- a buffer that reads nonsense ---- */
+
+static int nonsense;
+
+static int odd_read(const uint8_t id[16], uint32_t leg, uint64_t position, void *data, size_t cap, uint64_t op,
+                    rco_result *result, void *ud)
+{
+	int rc = t_fault_buffer_ops.read(id, leg, position, data, cap, op, result, ud);
+
+	if (rc == RCO_OK && nonsense > 0)
+		result->size_bytes = --nonsense % 2 == 0 ? 0 : cap + 1;
+	return rc;
+}
+
+static void test_a_buffer_that_reads_nonsense(void **state)
+{
+	rco_buffer_ops ops = t_fault_buffer_ops;
+	rco_session *s;
+	uint32_t layout;
+
+	(void)state;
+	for (layout = RCO_LAYOUT_PER_LEG; layout <= RCO_LAYOUT_STEREO; layout++) {
+		t_world_init(&w, 0);
+		ops.read = odd_read;
+		w.cfg.buffer = &ops;
+		w.cfg.export_layout = layout;
+		t_world_open(&w);
+		s = t_call(&w, "call");
+		t_push(s, 0, 1, 0, 10);
+		t_push(s, 1, 1, 0, 10);
+		nonsense = 4;
+		assert_int_equal(rco_session_end(s), RCO_OK);
+		t_await(&w, "call", RCO_EVENT_STORED, 1);
+		assert_int_equal(nonsense, 0);
+		if (layout == RCO_LAYOUT_PER_LEG)
+			assert_true(t_store_has_noise(&w, "call", "caller", 1, 10));
+		assert_true(t_events_count(&w.events, "call", RCO_EVENT_UPLOAD_RETRY) >= 2);
+		rco_session_free(s);
+		t_world_destroy(&w);
+	}
+}
+
+/* ---- housekeeping ---- */
+
+/* Old evidence, and the journal of calls that are over, go; on a disk that fails they go later. */
+static void test_old_files_that_cannot_go(void **state)
+{
+	int i, k;
+	char id[32];
+
+	(void)state;
+	for (k = 0; k < 2; k++) {
+		t_world_init(&w, 0);
+		t_fs_init(&fs, k == 0 ? "/ledger/" : "/calls/");
+		fs.quick = 1;
+		w.fs = &fs;
+		w.cfg.evidence_retention_s = 100;
+		w.cfg.prebirth_ttl_s = 10;
+		w.cfg.remember_ended_s = 1;
+		t_world_open(&w);
+		for (i = 0; i < 4000; i++) {
+			rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+			rco_session_options so = {.struct_size = (uint32_t)sizeof so, .call_id = id};
+			rco_session *s;
+
+			(void)snprintf(id, sizeof id, "call-%d", i);
+			if (k == 0) {
+				assert_int_equal(rco_opt_out_call(w.engine, id, &o, NULL), RCO_PENDING);
+				continue;
+			}
+			assert_int_equal(rco_session_create(w.engine, &so, &s), RCO_OK);
+			rco_session_free(s);
+			if (i % 100 == 0)
+				t_settle(&w);
+		}
+		t_settle(&w);
+		atomic_store(&fs.fail, RCO_E_IO);
+		for (i = 0; i < 30; i++)
+			t_advance(&w, 10000);
+		atomic_store(&fs.fail, 0);
+		for (i = 0; i < 30; i++)
+			t_advance(&w, 10000);
+		t_world_close(&w);
+		t_world_open(&w);
+		t_world_destroy(&w);
+	}
+}
+
 /* ---- the call record ---- */
 
 static int allocations, fail_at;
@@ -270,6 +418,10 @@ int main(void)
 		cmocka_unit_test(test_an_id_that_cannot_be_set_aside),
 		cmocka_unit_test(test_a_journal_that_fails_for_a_while),
 		cmocka_unit_test(test_freed_while_nothing_can_be_written),
+		cmocka_unit_test(test_freed_while_a_backend_is_silent),
+		cmocka_unit_test(test_freed_with_audio_that_was_handed_on),
+		cmocka_unit_test(test_a_buffer_that_reads_nonsense),
+		cmocka_unit_test(test_old_files_that_cannot_go),
 		cmocka_unit_test(test_a_call_record_for_which_memory_does_not_suffice),
 		cmocka_unit_test(test_a_listener_that_leaves_twice),
 	};

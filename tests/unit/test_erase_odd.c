@@ -62,6 +62,7 @@ static void test_declined_by_all(void **state)
 	ops.verify = d_verify;
 	t_world_init(&w, 0);
 	w.cfg.deletion = &ops;
+	w.cfg.output_dir = NULL;
 	t_world_open(&w);
 	s = talking("call");
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, "bucket/key", NULL), RCO_OK);
@@ -105,11 +106,14 @@ static void test_declined_for_its_own_files(void **state)
 	destroy(s);
 }
 
+static int d_remove_all(const rco_object *o, uint64_t op, rco_result *result, void *ud)
+{
+	return in_bucket(o, result) ? RCO_OK : t_fault_deletion_ops.remove(o, op, result, ud);
+}
+
 static int verify_declines(const rco_object *o, uint64_t op, rco_result *result, void *ud)
 {
-	if (o->store == RCO_STORE_UPLOAD && declines)
-		return RCO_E_DECLINED;
-	return t_fault_deletion_ops.verify(o, op, result, ud);
+	return declines ? RCO_E_DECLINED : d_verify(o, op, result, ud);
 }
 
 static void test_only_verifying_is_declined(void **state)
@@ -118,11 +122,14 @@ static void test_only_verifying_is_declined(void **state)
 	rco_session *s;
 
 	(void)state;
+	ops.remove = d_remove_all;
 	ops.verify = verify_declines;
 	t_world_init(&w, 0);
 	w.cfg.deletion = &ops;
+	w.cfg.output_dir = NULL;
 	t_world_open(&w);
 	s = talking("call");
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, "bucket/key", NULL), RCO_OK);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	t_settle(&w);
 	declines = 1;

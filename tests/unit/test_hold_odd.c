@@ -140,6 +140,7 @@ static void test_too_late_and_none(void **state)
 	s = talking("held");
 	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_OK);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_OK); /* as it is */
 	assert_int_equal(t_state(s), RCO_STATE_OPTED_OUT);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	t_await(&w, "held", RCO_EVENT_STORED, 1);

@@ -72,9 +72,9 @@ static void put(journal *j, uint16_t type, uint16_t flags, uint8_t subject, cons
 	uint8_t id[16];
 
 	memset(id, subject, sizeof id);
-	assert_int_equal(rco__ledger_append(j->ledger, type, flags, id, e->buf, rco__cursor_used(&e->c, e->buf),
-	                                    &j->last),
-	                 RCO_OK);
+	assert_int_equal(
+		rco__ledger_append(j->ledger, type, flags, id, e->buf, rco__cursor_used(&e->c, e->buf), &j->last),
+		RCO_OK);
 }
 
 static void put_begin(journal *j, uint8_t subject, const char *call_id, int hold)
@@ -181,6 +181,23 @@ static void open_world(uint32_t flags)
 	t_world_close(&w);
 }
 
+/* Starts that are short of memory in some place fail until there is enough. */
+static void open_when_there_is_memory(void)
+{
+	w.cfg.allocator = &t_allocator;
+	for (t_memory.fail_at = 1;; t_memory.fail_at++) {
+		int rc;
+
+		atomic_store(&t_memory.count, 0);
+		rc = t_world_try_open(&w);
+		if (rc == RCO_OK)
+			break;
+		assert_int_equal(rc, RCO_E_NO_MEMORY);
+	}
+	assert_true(t_memory.fail_at > 10);
+	t_memory.fail_at = 0;
+}
+
 /* ---- reading ---- */
 
 /* An entry that was carried behind newer ones keeps its time: the newer hold counts. */
@@ -243,10 +260,31 @@ static void test_half_a_tombstone(void **state)
 	put_tombstone(&j, 1, 11, "too-many", 200, RCO_MAX_LEGS + 5);
 	put_tombstone(&j, 2, 12, "cut-off", RCO_MAX_LEGS, 2);
 	close_journal(&j);
-	t_world_open(&w);
+	open_when_there_is_memory();
 	t_await(&w, "too-many", RCO_EVENT_VERIFIED, 1);
 	t_await(&w, "cut-off", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(t_status(&w, "too-many"), RCO_STATUS_VERIFIED);
+	t_world_destroy(&w);
+}
+
+/* The calls journal is lost: the buffer tells of its recordings. */
+static void test_without_the_journal(void **state)
+{
+	char path[256];
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL);
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 10);
+	t_world_close(&w);
+	rco_session_free(s);
+	t_join(path, sizeof path, w.state, "calls");
+	t_rmtree(path);
+	open_when_there_is_memory();
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(&w, "call", "caller", 1, 10) || t_store_audio(&w) == 1);
 	t_world_destroy(&w);
 }
 
@@ -332,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_a_hold_by_its_time),
 		cmocka_unit_test(test_after_the_end),
 		cmocka_unit_test(test_half_a_tombstone),
+		cmocka_unit_test(test_without_the_journal),
 		cmocka_unit_test(test_two_before_birth),
 		cmocka_unit_test(test_before_the_birth_of_a_call_that_is_there),
 		cmocka_unit_test(test_files_of_nobody),

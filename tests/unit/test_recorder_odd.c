@@ -342,10 +342,13 @@ static void test_start_refused_later(void **state)
 
 static void test_pauses_that_fail(void **state)
 {
+	int changed = 1;
 	rco_session *s;
 
 	(void)state;
 	open_world();
+	assert_int_equal(rco__session_pause_for_peer(NULL, 1, &changed), RCO_E_INVALID);
+	assert_int_equal(changed, 0);
 	s = create("paused", 0);
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	host.rc[RCO_RECORDER_PAUSE] = host.rc[RCO_RECORDER_RESUME] = RCO_E_IO;

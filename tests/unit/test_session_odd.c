@@ -8,7 +8,7 @@
 static void test_session_options(void **state)
 {
 	static const rco_session_options good = {.struct_size = (uint32_t)sizeof good, .call_id = "odd"};
-	rco_session_options bad[6];
+	rco_session_options bad[7];
 	rco_session *s = NULL;
 	t_world w;
 	size_t i;
@@ -16,7 +16,7 @@ static void test_session_options(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 7; i++)
 		bad[i] = good;
 	bad[0].flags = 1;
 	bad[1].consent = RCO_CONSENT_OFF + 1;
@@ -24,10 +24,11 @@ static void test_session_options(void **state)
 	bad[3].legal_hold = 2;
 	bad[4].reserved0 = 1;
 	bad[5].reserved1 = &w;
-	for (i = 0; i < 6; i++) {
+	bad[6].struct_size = 3;
+	for (i = 0; i < 7; i++) {
 		int rc = rco_session_create(w.engine, &bad[i], &s);
 
-		assert_true(rc == RCO_E_INVALID || rc == RCO_E_NEWER);
+		assert_true(rc == RCO_E_INVALID || rc == RCO_E_NEWER || rc == RCO_E_STRUCT_SIZE);
 		assert_null(s);
 	}
 	assert_int_equal(rco_session_create(w.engine, &good, NULL), RCO_E_INVALID);
@@ -91,6 +92,7 @@ static void test_engine_options(void **state)
 	w.cfg.retry_max_ms = 60000;
 	t_world_open(&w);
 	t_world_close(&w);
+	w.cfg = good;
 	w.cfg.retry_min_ms = 1000;
 	t_world_open(&w);
 	t_world_destroy(&w);
@@ -214,6 +216,26 @@ static void test_consent_twice_and_late(void **state)
 	t_await(&w, "over", RCO_EVENT_STORED, 1);
 	assert_int_equal(rco_session_set_consent(s, 0), RCO_E_ENDED);
 	assert_int_equal(rco_session_set_consent(s, 1), RCO_E_ENDED);
+	assert_int_equal(t_state(s), RCO_STATE_STORED);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A clock of the host's that runs backwards opens no window again. */
+static void test_window_and_a_clock_that_runs_backwards(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = t_call(&w, "over");
+	t_push(s, 0, 1, 0, 5);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "over", RCO_EVENT_STORED, 1);
+	atomic_fetch_sub(&w.clock.mono_us, (int64_t)3600 * 1000000);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_ENDED);
 	assert_int_equal(t_state(s), RCO_STATE_STORED);
 	rco_session_free(s);
 	t_world_destroy(&w);
@@ -352,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_longest_waits),
 		cmocka_unit_test(test_artifact_arguments),
 		cmocka_unit_test(test_consent_twice_and_late),
+		cmocka_unit_test(test_window_and_a_clock_that_runs_backwards),
 		cmocka_unit_test(test_states_of_calls_that_were_never_recorded),
 		cmocka_unit_test(test_states_of_an_erasure),
 		cmocka_unit_test(test_waiting_for_what_is_held),

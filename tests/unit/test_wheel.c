@@ -154,12 +154,35 @@ static void backwards(void **state)
 	assert_ptr_equal(rco__list_take(&out), &timer.link);
 }
 
+/* Where the microseconds end no time wraps round to an early one. */
+static void at_the_end_of_time(void **state)
+{
+	static const int64_t left[] = {1, 100000000, 300000000, 1000000000};
+	static rco__wheel wheel;
+	rco__link out;
+	size_t i;
+
+	(void)state;
+	rco__list_init(&out);
+	for (i = 0; i < sizeof left / sizeof left[0]; i++) {
+		int64_t now = INT64_MAX - 2000000000, due = INT64_MAX - left[i];
+		rco__timer timer;
+
+		rco__wheel_init(&wheel, now);
+		rco__wheel_set(&wheel, &timer, due);
+		rco__wheel_advance(&wheel, now, &out);
+		assert_true(rco__list_empty(&out));
+		assert_true(rco__wheel_next(&wheel) > now);
+		rco__wheel_advance(&wheel, due, &out);
+		assert_ptr_equal(rco__list_take(&out), &timer.link);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(small_steps),
-		cmocka_unit_test(long_steps),
-		cmocka_unit_test(waking_when_told),
+		cmocka_unit_test(small_steps),      cmocka_unit_test(long_steps),
+		cmocka_unit_test(waking_when_told), cmocka_unit_test(at_the_end_of_time),
 		cmocka_unit_test(backwards),
 	};
 

@@ -218,6 +218,67 @@ static void while_the_host_is_in_its_recorder(void **state)
 	assert_int_equal(stops, 3);
 }
 
+/* ---- the thread that makes opt-outs durable ---- */
+
+/* All others are busy: it is the one that ends, and another takes its place. */
+static void while_all_others_are_busy(void **state)
+{
+	rco_opt_out_options nonblock = {.struct_size = (uint32_t)sizeof nonblock, .flags = RCO_OPT_OUT_NONBLOCK};
+	t_world *w = *state;
+	rco_session *busy[2], *gone;
+	size_t i;
+
+	for (i = 0; i < 2; i++) /* a worker each */
+		busy[i] = t_call(w, i == 0 ? "busy-0" : "busy-1");
+	gone = t_call(w, "gone");
+	t_push(gone, 0, 1, 0, 20);
+	t_wait_buffered(gone);
+	t_fault_set(&w->fault, T_APPEND, T_BLOCK, 2, 0);
+	for (i = 0; i < 2; i++)
+		t_push(busy[i], 0, 2, 0, 20);
+	assert_true(t_fault_wait_blocked(&w->fault));
+	t_fault_set(&w->fault, T_REVOKE, T_END_THREAD, 1, 0);
+	assert_int_equal(rco_opt_out(gone, &nonblock, NULL), RCO_PENDING);
+	assert_true(t_events_wait(&w->events, NULL, RCO_EVENT_WORKER_ENDED, 1, 20000));
+	t_fault_unblock(&w->fault);
+	t_await(w, "gone", RCO_EVENT_VERIFIED, 1);
+	end(gone);
+	for (i = 0; i < 2; i++)
+		end(busy[i]);
+	t_await(w, "busy-0", RCO_EVENT_STORED, 1);
+	t_await(w, "busy-1", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(w, "busy-0", "caller", 2, 20));
+}
+
+/* ---- who is told ---- */
+
+static void leave_once(const rco_event *event, void *user_data)
+{
+	_Atomic int *left = user_data;
+
+	if (event->type == RCO_EVENT_STORED && atomic_exchange(left, 1) == 0)
+		pthread_exit(NULL);
+}
+
+static void in_an_event(void **state)
+{
+	t_world *w = *state;
+	_Atomic int left = 0;
+	rco_session *s;
+
+	assert_int_equal(rco_engine_listen(w->engine, leave_once, &left), RCO_OK);
+	s = t_call(w, "call");
+	t_push(s, 0, 1, 0, 20);
+	end(s);
+	t_await(w, "call", RCO_EVENT_CALL_RECORD, 1);
+	assert_true(t_events_wait(&w->events, NULL, RCO_EVENT_WORKER_ENDED, 1, 20000));
+	assert_int_equal(left, 1);
+	s = t_call(w, "next");
+	t_push(s, 0, 2, 0, 20);
+	end(s);
+	t_await(w, "next", RCO_EVENT_STORED, 1);
+}
+
 /* However the end of a thread and that of the engine meet, each thread is joined once or not at all, and nothing
  * is lost. */
 static void while_the_engine_is_freed(void **state)
@@ -254,6 +315,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(again_and_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_a_recorder, setup, teardown),
+		cmocka_unit_test_setup_teardown(while_all_others_are_busy, setup, teardown),
+		cmocka_unit_test_setup_teardown(in_an_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(while_the_host_is_in_its_recorder, setup, teardown),
 		cmocka_unit_test(while_the_engine_is_freed),
 	};
