@@ -78,8 +78,10 @@ void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t cou
 	rco__shard_wake(engine->housekeeper);
 }
 
-static void deliver(rco_engine *engine, rco__event *e, const char *call_id, const char *receipt_id)
+/* Takes the event: whoever is told may end the thread, and then nobody else could free it. */
+static void deliver(rco_engine *engine, rco__event *taken, const char *call_id, const char *receipt_id)
 {
+	rco__event told = *taken, *e = &told;
 	rco_event out = {.struct_size = (uint32_t)sizeof out,
 	                 .type = e->type,
 	                 .status = e->status,
@@ -94,6 +96,7 @@ static void deliver(rco_engine *engine, rco__event *e, const char *call_id, cons
 	                 : e->code != 0                                                     ? RCO_LOG_WARN
 	                                                                                    : RCO_LOG_INFO;
 
+	rco__release(&engine->env, taken);
 	rco__log(&engine->env, level, "%s%s%s%s%s%s%s", call_id, call_id[0] != '\0' ? ": " : "",
 	         rco_event_name(e->type), e->message[0] != '\0' ? ": " : "", e->message, e->code != 0 ? ": " : "",
 	         e->code != 0 ? rco_error_name(e->code) : "");
@@ -104,7 +107,6 @@ static void deliver(rco_engine *engine, rco__event *e, const char *call_id, cons
 		rco__callback_leave(before);
 	}
 	rco__listeners_tell(engine, &out);
-	rco__release(&engine->env, e);
 }
 
 void rco__events_dispatch(rco_session *session)
@@ -135,21 +137,26 @@ void rco__events_dispatch(rco_session *session)
 	(void)pthread_mutex_unlock(&session->lock);
 }
 
-void rco__engine_events_dispatch(rco_engine *engine)
+static rco__event *next_engine_event(rco_engine *engine)
 {
-	rco__event *list;
+	rco__event *e;
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	list = engine->engine_events;
-	engine->engine_events = NULL;
-	engine->engine_events_tail = &engine->engine_events;
+	e = engine->engine_events;
+	if (e != NULL)
+		engine->engine_events = e->next;
+	if (engine->engine_events == NULL)
+		engine->engine_events_tail = &engine->engine_events;
 	(void)pthread_mutex_unlock(&engine->reg_lock);
-	while (list != NULL) {
-		rco__event *next = list->next;
+	return e;
+}
 
-		deliver(engine, list, "", "");
-		list = next;
-	}
+void rco__engine_events_dispatch(rco_engine *engine)
+{
+	rco__event *e;
+
+	while ((e = next_engine_event(engine)) != NULL)
+		deliver(engine, e, "", "");
 }
 
 void rco__session_tell(rco_session *session, uint32_t type, uint64_t count, const char *message)

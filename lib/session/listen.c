@@ -22,6 +22,32 @@ static void come_out(rco_engine *engine, rco__listener *l)
 	(void)pthread_cond_broadcast(&engine->listen_quiet);
 }
 
+typedef struct inside {
+	rco_engine *engine;
+	rco__listener *l;
+	const rco_event *event;
+} inside;
+
+static void ended_inside(void *arg)
+{
+	inside *in = arg;
+
+	(void)pthread_mutex_lock(&in->engine->listen_lock);
+	come_out(in->engine, in->l);
+	(void)pthread_mutex_unlock(&in->engine->listen_lock);
+}
+
+/* No lock held. The function may end the thread: who waits for it to come out must not wait for ever. */
+static void call(inside *in)
+{
+	const void *before = rco__callback_enter(in->engine);
+
+	pthread_cleanup_push(ended_inside, in);
+	in->l->fn(in->event, in->l->user_data);
+	pthread_cleanup_pop(0);
+	rco__callback_leave(before);
+}
+
 void rco__listeners_tell(rco_engine *engine, const rco_event *event)
 {
 	uint32_t i;
@@ -29,15 +55,12 @@ void rco__listeners_tell(rco_engine *engine, const rco_event *event)
 	(void)pthread_mutex_lock(&engine->listen_lock);
 	for (i = 0; i < engine->n_listeners; i++) {
 		rco__listener *l = &engine->listeners[i];
-		const void *before;
 
 		if (l->fn == NULL || l->leaving)
 			continue;
 		l->running++;
 		(void)pthread_mutex_unlock(&engine->listen_lock);
-		before = rco__callback_enter(engine);
-		l->fn(event, l->user_data);
-		rco__callback_leave(before);
+		call(&(inside){.engine = engine, .l = l, .event = event});
 		(void)pthread_mutex_lock(&engine->listen_lock);
 		come_out(engine, l);
 	}

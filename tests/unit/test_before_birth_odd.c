@@ -147,7 +147,7 @@ static void test_another_comes_meanwhile(void **state)
 
 static void test_not_durable_yet(void **state)
 {
-	char id[40], call[16];
+	char id[40], call[32];
 	int64_t durable = 0;
 	int i;
 
@@ -191,7 +191,7 @@ static void test_expired_before_it_was_durable(void **state)
  * second entry of a pair there need not be any. */
 static void test_no_memory_for_the_ledger(void **state)
 {
-	char id[40], call[16];
+	char id[40], call[32];
 	int64_t durable = 0;
 	int i, rc, refused = 0;
 

@@ -30,7 +30,7 @@ static void memory_for(uint64_t n)
 static void open_world(uint32_t flags)
 {
 	size_t i;
-	char id[16];
+	char id[32];
 
 	memory_is_there();
 	t_world_init(&w, flags);
@@ -149,7 +149,7 @@ static void test_a_call_is_booked_later(void **state)
 static void test_recovered_calls_are_booked_later(void **state)
 {
 	rco_session *s;
-	char id[16], filler[32];
+	char id[32], filler[64];
 	uint64_t n;
 	size_t i;
 
@@ -257,7 +257,7 @@ static void test_tombstones(void **state)
 	rco_opt_out_options nonblock = {.struct_size = (uint32_t)sizeof nonblock, .flags = RCO_OPT_OUT_NONBLOCK};
 	rco_session *held, *last;
 	size_t i;
-	char id[16];
+	char id[32];
 
 	(void)state;
 	open_world(0);
@@ -330,7 +330,7 @@ static void test_no_place_for_a_flush(void **state)
 {
 	static const rco_recorder_ops silent = {
 		.struct_size = (uint32_t)sizeof silent, .start = never, .stop = never};
-	char id[16];
+	char id[32];
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .recorder = &silent};
 	rco_session *asked[64];
 	uint64_t flushes;
@@ -366,7 +366,7 @@ static void test_more_calls_than_the_table_has_room_for(void **state)
 	rco_session *s[100];
 	size_t i;
 	int rc;
-	char id[16];
+	char id[32];
 
 	(void)state;
 	open_world(0);

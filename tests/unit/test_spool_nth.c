@@ -395,7 +395,7 @@ static void test_each_demand_of_a_start_on_damage(void **state)
 		int kept; /* LONG is not concerned */
 	} cases[] = {{damage_header, 1}, {damage_slot, 1},    {damage_meta, 1},          {damage_all_slots, 0},
 	             {damage_epochs, 1}, {damage_records, 1}, {damage_segment_header, 1}};
-	uint64_t n, demands;
+	uint64_t n, last, demands;
 	size_t i, of_memory;
 	bench model;
 
@@ -411,10 +411,15 @@ static void test_each_demand_of_a_start_on_damage(void **state)
 		(void)rounds(&model, 0, 20);
 		b_close(&model);
 		cases[i].damage(&model);
-		for (of_memory = 0; of_memory <= 1; of_memory++)
-			for (n = 1, demands = 1; n <= demands; n += STEP)
+		for (of_memory = 0; of_memory <= 1; of_memory++) {
+			n = 1;
+			do { /* until there is no n-th demand */
 				start_under_fire(&model, of_memory ? 0 : n, of_memory ? n : 0, cases[i].kept,
 				                 &demands);
+				last = n;
+				n += STEP;
+			} while (demands >= last);
+		}
 		b_destroy(&model);
 	}
 }

@@ -277,6 +277,7 @@ static void in_an_event(void **state)
 	t_push(s, 0, 2, 0, 20);
 	end(s);
 	t_await(w, "next", RCO_EVENT_STORED, 1);
+	assert_int_equal(rco_engine_unlisten(w->engine, leave_once, &left), RCO_OK); /* nobody is inside */
 }
 
 /* However the end of a thread and that of the engine meet, each thread is joined once or not at all, and nothing
