@@ -22,6 +22,7 @@ typedef struct watch {
 	_Atomic uint32_t other_syncs; /* of other files than the copy */
 	void (*then)(void *);         /* in place of failing */
 	void (*at_rename)(void *);
+	void (*at_copy_sync)(void *); /* before the sync of the copy */
 	void *then_arg;
 	char order[4096]; /* S sync of the copy, R rename, D sync of the folder, U a segment removed */
 	size_t n_order;
@@ -84,10 +85,13 @@ static inline int c_sync(void *ctx, int fd)
 {
 	watch *w = ctx;
 
-	if (fd == atomic_load(&w->copy_fd))
+	if (fd == atomic_load(&w->copy_fd)) {
 		note(w, 'S');
-	else
+		if (w->at_copy_sync != NULL)
+			w->at_copy_sync(w->then_arg);
+	} else {
 		atomic_fetch_add(&w->other_syncs, 1);
+	}
 	return hit(w) ? atomic_load(&w->code) : RCO_OK;
 }
 

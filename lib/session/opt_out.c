@@ -69,8 +69,7 @@ int rco__opt_out_latch(rco_session *s, const char *source)
 		return rco__fail(RCO_E_ENDED, "call %s has ended, and its window for a late opt-out has passed",
 		                 s->call_id);
 	if (!atomic_compare_exchange_strong(&s->latch, &none, RCO__LATCH_OPTED_OUT))
-		return none & RCO__LATCH_OPTED_OUT ? RCO_OK
-		                                   : rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
+		return rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
 	rco__gates_set(s); /* the stop bits, before anything that takes time, even a look at the clock */
 	s->receipt.requested_us = rco__wall_us(&s->engine->env);
 	(void)snprintf(s->receipt.source, sizeof s->receipt.source, "%s", source);

@@ -11,9 +11,10 @@ static uint64_t tick_of(int64_t us)
 	return us > 0 ? (uint64_t)us >> TICK_SHIFT : 0;
 }
 
+/* Of a tick with a timer, or of one that begins a round before a timer's. */
 static int64_t time_of(uint64_t tick)
 {
-	return tick >= (uint64_t)INT64_MAX >> TICK_SHIFT ? INT64_MAX : (int64_t)(tick << TICK_SHIFT);
+	return (int64_t)(tick << TICK_SHIFT);
 }
 
 void rco__wheel_init(rco__wheel *wheel, int64_t now_us)

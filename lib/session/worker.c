@@ -108,26 +108,15 @@ void rco__workers_stop(rco_engine *engine)
 /* A backend that said PENDING is given its time; the shard's descriptor tells when it answered. */
 static void drain_session(rco__shard *shard, rco_session *s)
 {
-	int64_t until = rco__mono_us(&shard->engine->env) + (int64_t)shard->engine->cfg.backend_timeout_ms * 1000;
+	int rc;
 
-	for (;;) {
-		int rc = rco__drain(s);
-
-		if (rc != RCO_PENDING) {
-			if (rc != RCO_OK)
-				rco__log(&shard->engine->env, RCO_LOG_ERROR,
-				         "%s: the buffer does not take what is in the rings (%s); it stays in "
-				         "shared "
-				         "memory for the next start",
-				         s->call_id, rco_error_name(rc));
-			return;
-		}
-		if (rco__mono_us(&shard->engine->env) >= until) {
-			(void)rco__job_busy(s);
-			return;
-		}
+	while ((rc = rco__drain(s)) == RCO_PENDING)
 		rco__shard_wait(shard, 50);
-	}
+	if (rc != RCO_OK)
+		rco__log(&shard->engine->env, RCO_LOG_ERROR,
+		         "%s: the buffer does not take what is in the rings (%s); it stays in shared memory for the "
+		         "next start",
+		         s->call_id, rco_error_name(rc));
 }
 
 static int to_be_erased(const rco_session *s)

@@ -222,8 +222,7 @@ static int take_place(rco_spool *spool, size_t size, rco__segment **segment, uin
 
 	(void)pthread_mutex_lock(&spool->segment_lock);
 	seg = spool->current;
-	if (seg == NULL || seg->closed ||
-	    (seg->size > RCO__SPOOL_SEG_HEADER && seg->size + size > spool->segment_bytes))
+	if (seg == NULL || seg->closed || seg->size + size > spool->segment_bytes)
 		rc = next_segment(spool);
 	if (rc == RCO_OK) {
 		seg = *segment = spool->current;

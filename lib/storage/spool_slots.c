@@ -78,7 +78,7 @@ static int parse(const uint8_t buf[RCO__SPOOL_SLOT], rco__slot *slot, int *meta_
 	slot->serial = rco__r32(&c);
 	slot->epoch = rco__r64(&c);
 	rco__rbytes(&c, slot->id, 16);
-	if (c.failed || slot->wrapped_size > sizeof slot->wrapped || slot->meta_size > sizeof slot->meta)
+	if (slot->wrapped_size > sizeof slot->wrapped || slot->meta_size > sizeof slot->meta)
 		return RCO_E_CORRUPT;
 	memcpy(slot->wrapped, buf + WRAPPED_AT, slot->wrapped_size);
 	*meta_ok = rco__get32(buf + META_CRC_AT) == rco__crc32c(0, buf + META_AT, RCO_META_MAX);

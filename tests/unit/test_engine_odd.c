@@ -311,6 +311,9 @@ static void test_old_files_that_cannot_go(void **state)
 				t_settle(&w);
 		}
 		t_settle(&w);
+		if (k == 0) /* all of them are over, and written */
+			for (i = 0; i < 5; i++)
+				t_advance(&w, 10000);
 		atomic_store(&fs.fail, RCO_E_IO);
 		for (i = 0; i < 30; i++)
 			t_advance(&w, 10000);
@@ -319,6 +322,49 @@ static void test_old_files_that_cannot_go(void **state)
 			t_advance(&w, 10000);
 		t_world_close(&w);
 		t_world_open(&w);
+		t_world_destroy(&w);
+	}
+}
+
+/* Compacting that has to wait is taken up again soon. */
+static void test_compacting_on_a_disk_that_fails(void **state)
+{
+	rco_session *kept, *gone;
+	uint32_t n;
+	int i;
+
+	(void)state;
+	for (n = 0; n < 12; n++) {
+		t_world_init(&w, T_SPOOL);
+		t_fs_init(&fs, "/spool");
+		fs.quick = 1;
+		w.fs = &fs;
+		w.cfg.segment_bytes = 20000;
+		w.cfg.window_ms = RCO_NONE_MS;
+		t_world_open(&w);
+		kept = t_call(&w, "kept");
+		for (i = 0; i < 20; i++) {
+			char id[32];
+
+			(void)snprintf(id, sizeof id, "gone-%d", i);
+			gone = t_call(&w, id);
+			t_push(kept, 0, 1, (size_t)i, 1);
+			t_push(gone, 0, 2, 0, 40);
+			t_advance(&w, 300);
+			assert_int_equal(rco_opt_out(gone, NULL, NULL), RCO_OK);
+			rco_session_free(gone);
+			t_settle(&w);
+		}
+		atomic_store(&fs.fail_after, n);
+		atomic_store(&fs.fail, RCO_E_IO);
+		t_advance(&w, 5000);
+		t_advance(&w, 5000);
+		atomic_store(&fs.fail, 0);
+		t_advance(&w, 5000);
+		assert_int_equal(rco_session_end(kept), RCO_OK);
+		t_await(&w, "kept", RCO_EVENT_STORED, 1);
+		assert_true(t_store_has_noise(&w, "kept", "caller", 1, 20));
+		rco_session_free(kept);
 		t_world_destroy(&w);
 	}
 }
@@ -422,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_freed_with_audio_that_was_handed_on),
 		cmocka_unit_test(test_a_buffer_that_reads_nonsense),
 		cmocka_unit_test(test_old_files_that_cannot_go),
+		cmocka_unit_test(test_compacting_on_a_disk_that_fails),
 		cmocka_unit_test(test_a_call_record_for_which_memory_does_not_suffice),
 		cmocka_unit_test(test_a_listener_that_leaves_twice),
 	};

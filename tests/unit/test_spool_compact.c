@@ -222,9 +222,9 @@ static void test_crash_at_each_change(void **state)
 
 /* ---- large ones ---- */
 
-enum { MIB = 1 << 20, DEAD = 8, LIVE = 9 };
+enum { MIB = 1 << 20 };
 
-static uint64_t fill_large(bench *b)
+static uint64_t fill_large(bench *b, uint64_t live, uint64_t dead)
 {
 	uint64_t i, k;
 
@@ -232,13 +232,33 @@ static uint64_t fill_large(bench *b)
 	b_reopen(b);
 	b_begin(b, LONG);
 	b_begin(b, SHORT);
-	for (i = 0; i < LIVE; i++) {
+	for (i = 0; i < live; i++) {
 		b_noise(b, LONG, 0, i * MIB, MIB);
-		for (k = 0; k < DEAD; k++)
-			b_noise(b, SHORT, 0, (i * DEAD + k) * MIB, MIB);
+		for (k = 0; k < dead; k++)
+			b_noise(b, SHORT, 0, (i * dead + k) * MIB, MIB);
 	}
 	b_erase(b, SHORT);
-	return LIVE * MIB;
+	return live * MIB;
+}
+
+/* By whole pieces: each read decodes one. */
+static void holds_large(bench *b, uint64_t held)
+{
+	uint8_t *data = malloc(MIB), *want = malloc(MIB);
+	uint64_t at;
+	size_t got;
+
+	assert_true(data != NULL && want != NULL);
+	for (at = 0; at < held; at += MIB) {
+		assert_int_equal(b_try_read(b, LONG, 0, at, data, MIB, &got), RCO_OK);
+		assert_int_equal(got, MIB);
+		t_noise(LONG * 8u, at, want, MIB);
+		assert_memory_equal(data, want, MIB);
+	}
+	assert_int_equal(b_try_read(b, LONG, 0, held, data, MIB, &got), RCO_OK);
+	assert_int_equal(got, 0);
+	free(data);
+	free(want);
 }
 
 /* More than a step may do: it goes on with the next, and can be ended in between, which leaves nothing behind. A
@@ -254,7 +274,7 @@ static void test_more_than_a_step(void **state)
 	(void)state;
 	for (ended = 0; ended <= 1; ended++) {
 		start(&b, &w);
-		held = fill_large(&b);
+		held = fill_large(&b, ended ? 12 : 9, ended ? 4 : 8); /* it has copied, or looked at, as much as it may */
 		t_clock_advance(&b.clock, 11000);
 		assert_int_equal(rco__spool_maintain(b.spool), RCO_PENDING);
 		assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 1);
@@ -277,11 +297,122 @@ static void test_more_than_a_step(void **state)
 			assert_true(steps < 20);
 		assert_true(steps >= (ended ? 2 : 1));
 		assert_true(segment_bytes(&b) < 16 * MIB);
-		b_holds(&b, LONG, 0, held);
+		holds_large(&b, held);
 		b_reopen(&b);
-		b_holds(&b, LONG, 0, held);
+		holds_large(&b, held);
 		b_destroy(&b);
 	}
+}
+
+/* The copy does not get its name: so much has to be turned back that this, too, takes more than a step. */
+static void rename_fails(void *arg)
+{
+	watch *w = arg;
+
+	atomic_store(&w->at, atomic_load(&w->changes) + 1);
+	atomic_store(&w->lasting, 0);
+}
+
+static void test_turning_back_in_steps(void **state)
+{
+	uint64_t held;
+	int steps;
+	bench b;
+	watch w;
+
+	(void)state;
+	start(&b, &w);
+	held = fill_large(&b, 9, 8);
+	w.at_rename = rename_fails;
+	w.then_arg = &w;
+	t_clock_advance(&b.clock, 11000);
+	for (steps = 0; steps < 6; steps++) /* it begins again later */
+		assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+	holds_large(&b, held);
+	w.at_rename = NULL;
+	atomic_store(&w.at, 0);
+	/* on a full disk, before anything is copied, and in the middle */
+	for (steps = 1; steps <= 4; steps++) {
+		t_clock_advance(&b.clock, 11000);
+		arm(&w, (uint32_t)steps, BEFORE);
+		assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+		holds_large(&b, held);
+		arm(&w, 0, BEFORE);
+	}
+	for (steps = 0; steps < 6; steps++) {
+		t_clock_advance(&b.clock, 70000);
+		assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+	}
+	assert_true(segment_bytes(&b) < 16 * MIB);
+	b_reopen(&b);
+	holds_large(&b, held);
+	b_destroy(&b);
+}
+
+/* It has its name, but the folder cannot be synced: both are there, also when the spool is closed now. */
+static void folder_fails(void *arg)
+{
+	watch *w = arg;
+
+	atomic_store(&w->at, atomic_load(&w->changes) + 2);
+	atomic_store(&w->lasting, 1);
+}
+
+static void test_closed_before_it_is_settled(void **state)
+{
+	uint64_t held;
+	bench b;
+	watch w;
+
+	(void)state;
+	start(&b, &w);
+	b_begin(&b, LONG);
+	b_begin(&b, OTHER);
+	held = fill(&b, 0, 10);
+	w.at_rename = folder_fails;
+	w.then_arg = &w;
+	t_clock_advance(&b.clock, 11000);
+	assert_int_equal(rco__spool_maintain(b.spool), RCO_PENDING);
+	w.at_rename = NULL;
+	atomic_store(&w.at, 0);
+	assert_int_equal(b_try_flush(&b), RCO_OK); /* also of what is about to go */
+	check_kept(&b, held);
+	b_reopen(&b);
+	check_kept(&b, held);
+	maintain(&b, 3);
+	assert_true(segment_bytes(&b) < 3 * SEGMENT);
+	b_reopen(&b);
+	check_kept(&b, held);
+	b_destroy(&b);
+}
+
+/* One that has much of an index is erased when it has been copied: it is waited for. */
+static void erase_other(void *arg)
+{
+	b_erase(arg, OTHER);
+}
+
+static void test_erased_with_a_long_index(void **state)
+{
+	uint64_t held;
+	bench b;
+	watch w;
+
+	(void)state;
+	start(&b, &w);
+	b_begin(&b, LONG);
+	b_begin(&b, OTHER);
+	held = fill(&b, 0, 70);
+	w.at_copy_sync = erase_other;
+	w.then_arg = &b;
+	maintain(&b, 1);
+	w.at_copy_sync = NULL;
+	maintain(&b, 10);
+	b_holds(&b, LONG, 0, held);
+	assert_true(segment_bytes(&b) < 6 * SEGMENT);
+	b_reopen(&b);
+	b_holds(&b, LONG, 0, held);
+	b_destroy(&b);
 }
 
 int main(void)
@@ -290,6 +421,8 @@ int main(void)
 		cmocka_unit_test(test_space_returns),        cmocka_unit_test(test_order_on_disk),
 		cmocka_unit_test(test_flush_meanwhile),      cmocka_unit_test(test_in_steps),
 		cmocka_unit_test(test_crash_at_each_change), cmocka_unit_test(test_more_than_a_step),
+		cmocka_unit_test(test_turning_back_in_steps), cmocka_unit_test(test_closed_before_it_is_settled),
+		cmocka_unit_test(test_erased_with_a_long_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
