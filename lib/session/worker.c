@@ -114,7 +114,8 @@ static void drain_session(rco__shard *shard, rco_session *s)
 		rco__shard_wait(shard, 50);
 	if (rc != RCO_OK)
 		rco__log(&shard->engine->env, RCO_LOG_ERROR,
-		         "%s: the buffer does not take what is in the rings (%s); it stays in shared memory for the "
+		         "%s: the buffer does not take what is in the rings (%s); it stays in shared memory for "
+		         "the "
 		         "next start",
 		         s->call_id, rco_error_name(rc));
 }

@@ -274,7 +274,8 @@ static void test_more_than_a_step(void **state)
 	(void)state;
 	for (ended = 0; ended <= 1; ended++) {
 		start(&b, &w);
-		held = fill_large(&b, ended ? 12 : 9, ended ? 4 : 8); /* it has copied, or looked at, as much as it may */
+		held = fill_large(&b, ended ? 12 : 9,
+		                  ended ? 4 : 8); /* it has copied, or looked at, as much as it may */
 		t_clock_advance(&b.clock, 11000);
 		assert_int_equal(rco__spool_maintain(b.spool), RCO_PENDING);
 		assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 1);
@@ -418,10 +419,14 @@ static void test_erased_with_a_long_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_space_returns),        cmocka_unit_test(test_order_on_disk),
-		cmocka_unit_test(test_flush_meanwhile),      cmocka_unit_test(test_in_steps),
-		cmocka_unit_test(test_crash_at_each_change), cmocka_unit_test(test_more_than_a_step),
-		cmocka_unit_test(test_turning_back_in_steps), cmocka_unit_test(test_closed_before_it_is_settled),
+		cmocka_unit_test(test_space_returns),
+		cmocka_unit_test(test_order_on_disk),
+		cmocka_unit_test(test_flush_meanwhile),
+		cmocka_unit_test(test_in_steps),
+		cmocka_unit_test(test_crash_at_each_change),
+		cmocka_unit_test(test_more_than_a_step),
+		cmocka_unit_test(test_turning_back_in_steps),
+		cmocka_unit_test(test_closed_before_it_is_settled),
 		cmocka_unit_test(test_erased_with_a_long_index),
 	};
 

@@ -13,7 +13,9 @@ static struct {
 	rco__fs table;
 	const rco__fs *real;
 	int index_fd, index_fails, index_full, sync_fails;
+	int large_reads, fail_large; /* of segments, as a start and a search make them; which of them fails */
 	void (*at_read)(void);
+	void (*at_large_read)(void);
 } eye;
 
 static int e_open(void *ctx, const char *path, int how, int *fd)
@@ -31,6 +33,10 @@ static int e_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, si
 	(void)ctx;
 	if (eye.at_read != NULL)
 		eye.at_read();
+	if (size > (1 << 20) && eye.at_large_read != NULL)
+		eye.at_large_read();
+	if (size > (1 << 20) && ++eye.large_reads == eye.fail_large)
+		return rco__fail(RCO_E_IO, "the disk fails");
 	if (fd == eye.index_fd && eye.index_fails)
 		return rco__fail(RCO_E_IO, "the index cannot be read");
 	return eye.real->read(eye.real->ctx, fd, buf, size, offset, got);
@@ -396,6 +402,123 @@ static void searched_among_forged_ones(void **state)
 	b_destroy(&b);
 }
 
+/* ---- an index of which the checksum is right ---- */
+
+enum { BLOCK = 24 + 64 * 16 + 8 };
+
+static void change_block(uint32_t number, size_t at, uint32_t value, uint32_t as)
+{
+	uint8_t block[BLOCK];
+
+	assert_int_equal(pread(eye.index_fd, block, BLOCK, (off_t)number * BLOCK), BLOCK);
+	rco__put32(block + at, value);
+	rco__put32(block + BLOCK - 8, rco__crc32c(0, block, BLOCK - 8));
+	assert_int_equal(pwrite(eye.index_fd, block, BLOCK, (off_t)as * BLOCK), BLOCK);
+}
+
+/* Blocks that are another's, hold more than fits, or say other positions: what they hide is found all the same. */
+static void blocks_that_lie(void **state)
+{
+	static const struct {
+		uint32_t number;
+		size_t at;
+		uint32_t value, as;
+	} cases[] = {
+		{1, 20, 1, 0},     /* in another's place */
+		{0, 16, 65, 0},    /* more pieces than a block has */
+		{0, 0, 100000, 0}, /* begins far behind */
+		{0, 8, 4, 0},      /* ends at once */
+	};
+	uint64_t held;
+	size_t i;
+	bench b;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		held = leave_many(&b);
+		change_block(cases[i].number, cases[i].at, cases[i].value, cases[i].as);
+		b_holds(&b, 1, 0, held);
+		b_holds(&b, 1, 1, held);
+		b_holds(&b, KEEP, 0, held);
+		assert_non_null(strstr(b.log, "searching"));
+		b_destroy(&b);
+	}
+}
+
+/* Compacting while the index can neither be written nor kept in memory. */
+static void compacted_without_room_for_the_index(void **state)
+{
+	uint64_t held, n;
+	bench b;
+
+	(void)state;
+	for (n = 1; n < 12; n++) {
+		bench_init(&b);
+		b.segment_bytes = SEGMENT;
+		b.alloc = &t_allocator;
+		b_open(&b);
+		b_begin(&b, LONG);
+		b_begin(&b, OTHER);
+		held = fill(&b, 0, 70);
+		eye.index_full = 1;
+		atomic_store(&t_memory.count, 0);
+		t_memory.fail_from = n;
+		t_clock_advance(&b.clock, 11000);
+		(void)rco__spool_maintain(b.spool);
+		t_memory.fail_from = 0;
+		b_holds(&b, LONG, 0, held);
+		b_holds(&b, OTHER, 1, held);
+		eye.index_full = 0;
+		maintain(&b, 5);
+		check_kept(&b, held);
+		b_reopen(&b);
+		check_kept(&b, held);
+		b_destroy(&b);
+	}
+}
+
+/* A record that stands in a second segment as well, as a crash between two steps may leave it: it is one. */
+static void there_twice(void **state)
+{
+	uint8_t *first, *second, *both;
+	size_t first_size, second_size, at;
+	char path[256];
+	uint64_t held;
+	rco__record r;
+	bench b;
+
+	(void)state;
+	bench_init(&b);
+	b.segment_bytes = SEGMENT;
+	b_open(&b);
+	b_begin(&b, LONG);
+	b_begin(&b, OTHER);
+	held = fill(&b, 0, 10);
+	b_close(&b);
+	t_join(path, sizeof path, b.spool_path, "0000000000000001.rcos");
+	first = t_read_file(path, &first_size);
+	t_join(path, sizeof path, b.spool_path, "0000000000000002.rcos");
+	second = t_read_file(path, &second_size);
+	assert_true(first != NULL && second != NULL);
+	at = find(first, first_size, LONG, 0, &r);
+	both = malloc(second_size + rco__record_size(r.cipher_size));
+	assert_non_null(both);
+	memcpy(both, second, second_size);
+	memcpy(both + second_size, first + at, rco__record_size(r.cipher_size));
+	t_write_file(path, both, second_size + rco__record_size(r.cipher_size));
+	free(first);
+	free(second);
+	free(both);
+	b_open(&b);
+	check_kept(&b, held);
+	maintain(&b, 5);
+	check_kept(&b, held);
+	assert_true(segment_bytes(&b) < 3 * SEGMENT);
+	b_reopen(&b);
+	check_kept(&b, held);
+	b_destroy(&b);
+}
+
 /* Neither the index nor memory: it is said, and works when there is memory. */
 static void neither_index_nor_memory(void **state)
 {
@@ -451,16 +574,14 @@ static void an_index_in_memory(void **state)
 	}
 	append_pieces(&b, 3, 64, 64); /* so that there is a file */
 	eye.index_full = 1;
-	for (t_memory.fail_at = 1;; t_memory.fail_at++) { /* the next one spills */
-		atomic_store(&t_memory.count, 0);
-		rc = b_try_noise(&b, 1, 0, 64 * 8, 8);
-		if (rc == RCO_OK && atomic_load(&t_memory.count) < t_memory.fail_at)
-			break;
-		assert_true(rc == RCO_OK || rc == RCO_E_NO_MEMORY);
-		if (rc == RCO_OK)
-			append_pieces(&b, 1, 65, 63);
-	}
+	for (t_memory.fail_at = 1; t_memory.fail_at < 6; t_memory.fail_at++) /* the next one spills */
+		for (i = 0; i < 3; i++) {
+			atomic_store(&t_memory.count, 0);
+			rc = b_try_noise(&b, 1, 0, 64 * 8, 8);
+			assert_true(rc == RCO_OK || rc == RCO_E_NO_MEMORY);
+		}
 	t_memory.fail_at = 0;
+	append_pieces(&b, 1, 64, 1);
 	append_pieces(&b, 2, 64, 1);
 	b_holds(&b, 2, 0, 65 * 8);
 	b_erase(&b, 1);
@@ -496,7 +617,7 @@ static void cut_off(void **state)
 	b_close(&b);
 	assert_int_equal(b_files(b.spool_path, ".rcos", cut_path), 1);
 	cut_to = RCO__SPOOL_SEG_HEADER;
-	eye.at_read = cut_now; /* behind the look at its size */
+	eye.at_large_read = cut_now; /* behind the look at its size */
 	b_open(&b);
 	cut_path[0] = '\0';
 	try_read_at(&b, 1, 0, RCO_OK); /* of no byte */
@@ -509,9 +630,61 @@ static void cut_off(void **state)
 	eye.index_fails = 1;
 	b_holds(&b, 1, 0, held);
 	assert_int_equal(b_files(b.spool_path, ".rcos", cut_path), 1);
-	eye.at_read = cut_now;
+	eye.at_large_read = cut_now;
 	try_read_at(&b, 1, 80, RCO_E_CORRUPT);
 	cut_path[0] = '\0';
+	b_destroy(&b);
+}
+
+/* A segment longer than is read at once, and the disk fails behind its beginning. */
+static void unreadable_behind_its_beginning(void **state)
+{
+	uint64_t i;
+	bench b;
+
+	(void)state;
+	bench_init(&b);
+	b_open(&b);
+	b_begin(&b, 1);
+	for (i = 0; i < 4; i++)
+		b_noise(&b, 1, 0, i << 20, 1 << 20);
+	b_close(&b);
+	for (i = 1; i <= 2; i++) {
+		eye.large_reads = 0;
+		eye.fail_large = (int)i;
+		assert_int_equal(b_try_keys(&b), RCO_OK);
+		assert_int_equal(b_try_spool(&b), RCO_E_IO); /* not: damaged */
+		eye.fail_large = 0;
+		b_close(&b);
+	}
+	b_open(&b);
+	assert_int_equal(rco__spool_quarantined(b.spool), 0);
+	b_noise(&b, 1, 0, 4 << 20, 8);
+	b_destroy(&b);
+}
+
+/* Files with names or contents that are not ours, and one that is gone. */
+static void odd_files(void **state)
+{
+	static const uint8_t zeros[300];
+	char path[256];
+	bench b;
+
+	(void)state;
+	leave_two(&b);
+	b_close(&b);
+	t_join(path, sizeof path, b.spool_path, "abc");
+	t_write_file(path, "x", 1);
+	t_join(path, sizeof path, b.spool_path, "0000000000000007.rcos"); /* made just before a power cut */
+	t_write_file(path, zeros, sizeof zeros);
+	b_open(&b);
+	assert_int_equal(rco__spool_quarantined(b.spool), 0);
+	assert_false(t_exists(path));
+	t_join(path, sizeof path, b.spool_path, "0000000000000001.rcos");
+	assert_int_equal(unlink(path), 0);
+	b_erase(&b, 1);
+	b_erase(&b, KEEP);
+	assert_null(strstr(b.log, "cannot be removed"));
 	b_destroy(&b);
 }
 
@@ -623,11 +796,27 @@ static void revoked_while_its_key_is_made_or_fetched(void **state)
 
 /* ---- epochs ---- */
 
+/* Starts that are short of memory in some place, until there is enough. */
+static void open_when_there_is_memory(bench *b)
+{
+	for (t_memory.fail_at = 1;; t_memory.fail_at++) {
+		atomic_store(&t_memory.count, 0);
+		if (b_try_spool(b) == RCO_OK)
+			b_close(b);
+		if (atomic_load(&t_memory.count) < t_memory.fail_at)
+			break;
+	}
+	assert_true(t_memory.fail_at > 5);
+	t_memory.fail_at = 0;
+}
+
 /* Each recording has one of its own; none is destroyed too early, twice, or by two at once. */
 static void many_epochs(void **state)
 {
 	struct provider p = {.destroy_rc = RCO_E_TIMEOUT};
-	uint8_t n;
+	char path[256];
+	uint8_t n, *list;
+	size_t size;
 	bench b;
 
 	(void)state;
@@ -639,7 +828,16 @@ static void many_epochs(void **state)
 		b_begin(&b, n);
 		b_noise(&b, n, 0, 0, 100);
 	}
-	b_reopen(&b);
+	b_close(&b);
+	b.alloc = &t_allocator;
+	assert_int_equal(b_files(b.spool_path, "epochs.rcoe", path), 1);
+	list = t_read_file(path, &size);
+	open_when_there_is_memory(&b);
+	assert_int_equal(unlink(path), 0);
+	open_when_there_is_memory(&b); /* the slots tell */
+	t_write_file(path, list, size);
+	free(list);
+	b_open(&b);
 	b_erase(&b, 3);
 	assert_int_equal(p.destroyed, 1);
 	t_clock_advance(&b.clock, 61000);
@@ -724,6 +922,11 @@ int main(void)
 		cmocka_unit_test(any_byte_is_found),
 		cmocka_unit_test(searched_among_forged_ones),
 		cmocka_unit_test(neither_index_nor_memory),
+		cmocka_unit_test(blocks_that_lie),
+		cmocka_unit_test(compacted_without_room_for_the_index),
+		cmocka_unit_test(there_twice),
+		cmocka_unit_test(unreadable_behind_its_beginning),
+		cmocka_unit_test(odd_files),
 		cmocka_unit_test(an_index_in_memory),
 		cmocka_unit_test(cut_off),
 		cmocka_unit_test(slots_cut_off),

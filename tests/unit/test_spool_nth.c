@@ -14,7 +14,7 @@ typedef struct disk {
 	rco__fs table;
 	const rco__fs *real;
 	uint64_t count, at; /* operations so far; the one that fails, counted from 1; 0: none */
-	int how;
+	int how, code;
 } disk;
 
 static disk d;
@@ -26,7 +26,7 @@ static int fails(void)
 	return d.at != 0 && (n == d.at || (d.how == ON_AND_ON && n > d.at));
 }
 
-#define OR_FAIL(call) (fails() ? rco__fail(RCO_E_IO, "the disk fails") : (call))
+#define OR_FAIL(call) (fails() ? rco__fail(d.code, "the disk fails") : (call))
 
 static int d_open(void *ctx, const char *path, int how, int *fd)
 {
@@ -103,6 +103,7 @@ static int d_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_da
 static void disk_init(void)
 {
 	memset(&d, 0, sizeof d);
+	d.code = RCO_E_IO;
 	d.real = rco__fs_posix();
 	d.table = *d.real;
 	d.table.open = d_open;
@@ -263,9 +264,12 @@ static void every_one(int of_memory)
 
 	disk_init();
 	make_model(&model);
-	for (how = ONCE; how <= ON_AND_ON; how++)
+	for (how = ONCE; how <= ON_AND_ON + !of_memory; how++) {
+		d.code = how > ON_AND_ON ? RCO_E_NO_MEMORY : RCO_E_IO;
 		for (n = 1, demands = 1; n <= demands; n += STEP)
-			(void)one_life(&model, of_memory ? 0 : n, of_memory ? n : 0, how, &demands);
+			(void)one_life(&model, of_memory ? 0 : n, of_memory ? n : 0, how > ON_AND_ON ? ONCE : how,
+			               &demands);
+	}
 	assert_true(n > (of_memory ? 50 : 200));
 	b_destroy(&model);
 }
