@@ -6,8 +6,15 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 enum { FRAMES = 20 };
+
+static void done_with(rco__pool *pool)
+{
+	rco__pool_close(pool);
+	rco__pool_free(pool);
+}
 
 static uint64_t seed; /* each call's noise is its own */
 
@@ -158,12 +165,53 @@ static void test_a_damaged_ring(void **state)
 	t_world_destroy(&w);
 }
 
+/* A file of rings that is damaged as a whole cannot be wiped either: it is made anew all the same. */
+static void start_on_a_disk_of_no_use(void *arg)
+{
+	static const struct rlimit none = {0, 0};
+	uint64_t damaged = 0;
+	rco__pool *pool = NULL;
+	rco__env env;
+
+	assert_int_equal(rco__env_init(&env, NULL, NULL, NULL, NULL), RCO_OK);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	(void)rco__pool_open(&env, arg, "damaged.rings", 1 << 20, &damaged, &pool);
+	if (pool != NULL)
+		done_with(pool);
+}
+
+static void test_a_file_that_cannot_be_wiped(void **state)
+{
+	uint8_t *noise = malloc(1 << 20);
+	uint64_t damaged = 0;
+	char dir[128], path[256];
+	rco__pool *pool = NULL;
+	rco__env env;
+
+	(void)state;
+	assert_non_null(noise);
+	t_tempdir(t_shm(), dir, sizeof dir);
+	t_join(path, sizeof path, dir, "damaged.rings");
+	t_noise(++seed, 0, noise, 1 << 20);
+	t_write_file(path, noise, 1 << 20);
+	assert_int_equal(t_reap(t_spawn(start_on_a_disk_of_no_use, dir)), 0);
+	t_write_file(path, noise, 1 << 20);
+	assert_int_equal(rco__env_init(&env, NULL, NULL, NULL, NULL), RCO_OK);
+	assert_int_equal(rco__pool_open(&env, dir, "damaged.rings", 1 << 20, &damaged, &pool), RCO_OK);
+	assert_int_equal(damaged, 1);
+	assert_int_equal(t_tree_holds(dir, noise, 64), 0);
+	done_with(pool);
+	free(noise);
+	t_rmtree(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_kept_call),          cmocka_unit_test(test_an_opted_out_call),
 		cmocka_unit_test(test_before_it_is_durable), cmocka_unit_test(test_a_held_call),
-		cmocka_unit_test(test_a_damaged_ring),
+		cmocka_unit_test(test_a_damaged_ring),       cmocka_unit_test(test_a_file_that_cannot_be_wiped),
 	};
 
 	return cmocka_run_group_tests_name("memory of the rings", tests, NULL, NULL);

@@ -2,7 +2,27 @@
 /* A backend ends the thread it was called on: another one goes on, kept calls are whole, opted-out ones go. */
 #include "../support.h"
 
+#include "../../lib/session/internal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
+
+/* ---- threads that cannot be started ---- */
+
+static _Atomic int no_threads;
+
+#if !T_SANITIZED /* which have this in their own hands */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+	return atomic_load(&no_threads) ? EAGAIN : real(thread, attr, fn, arg);
+}
+#endif
 
 static int setup(void **state)
 {
@@ -280,6 +300,83 @@ static void in_an_event(void **state)
 	assert_int_equal(rco_engine_unlisten(w->engine, leave_once, &left), RCO_OK); /* nobody is inside */
 }
 
+/* ---- no thread to take its place ---- */
+
+static _Atomic int waits_for_a_restart;
+
+static void listen_to_log(uint32_t level, const char *message, size_t length, void *user_data)
+{
+	(void)length, (void)user_data;
+	if (level == RCO_LOG_ERROR && strstr(message, "wait for a restart") != NULL)
+		atomic_store(&waits_for_a_restart, 1);
+}
+
+/* Its calls wait for a restart, which finds them. */
+static void nobody_takes_its_place(void **state)
+{
+	static t_world w;
+	rco_session *s;
+
+	(void)state;
+	if (T_SANITIZED)
+		skip();
+	t_world_init(&w, T_WORKERS | T_SPOOL | T_DISK | T_SHARED);
+	w.cfg.workers = 1;
+	w.cfg.log = listen_to_log;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 20);
+	t_wait_buffered(s);
+	t_fault_set(&w.fault, T_BEGIN, T_BLOCK, 1, 0);
+	end(s);
+	assert_true(t_fault_wait_blocked(&w.fault));
+	t_fault_set(&w.fault, T_PUT, T_END_THREAD, 1, 0);
+	atomic_store(&no_threads, 1);
+	t_fault_unblock(&w.fault);
+	while (!atomic_load(&waits_for_a_restart))
+		(void)sched_yield();
+	t_world_close(&w); /* the thread that tells of it is the one that ended: now it is told */
+	assert_int_equal(t_events_count(&w.events, NULL, RCO_EVENT_WORKER_ENDED), 1);
+	assert_int_equal(t_world_try_open(&w), RCO_E_LIMIT); /* nor is there one for an engine */
+	atomic_store(&no_threads, 0);
+	t_fault_set(&w.fault, T_PUT, T_PASS, 0, 0);
+	t_world_open(&w);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	assert_true(t_store_has_noise(&w, "call", "caller", 1, 20));
+	t_world_destroy(&w);
+}
+
+/* It ends when the engine is already being freed: no other is begun. */
+static void leave_when_closing(const rco_event *event, void *user_data)
+{
+	rco_engine *engine = user_data;
+
+	if (event->type != RCO_EVENT_STORED)
+		return;
+	while (!atomic_load(&engine->closing))
+		(void)sched_yield();
+	pthread_exit(NULL);
+}
+
+static void as_the_engine_is_freed(void **state)
+{
+	static t_world w;
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS | T_SPOOL | T_DISK | T_SHARED);
+	t_world_open(&w);
+	assert_int_equal(rco_engine_listen(w.engine, leave_when_closing, w.engine), RCO_OK);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 20);
+	end(s);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	t_world_close(&w);
+	t_world_open(&w);
+	assert_true(t_store_has_noise(&w, "call", "caller", 1, 20));
+	t_world_destroy(&w);
+}
+
 /* However the end of a thread and that of the engine meet, each thread is joined once or not at all, and nothing
  * is lost. */
 static void while_the_engine_is_freed(void **state)
@@ -319,6 +416,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(while_all_others_are_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_an_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(while_the_host_is_in_its_recorder, setup, teardown),
+		cmocka_unit_test(nobody_takes_its_place),
+		cmocka_unit_test(as_the_engine_is_freed),
 		cmocka_unit_test(while_the_engine_is_freed),
 	};
 
