@@ -333,7 +333,7 @@ static int find_block(rco_spool *spool, const rco__spool_leg *leg, uint64_t posi
 	uint64_t guess = position / each;
 
 	while (low < high) {
-		uint32_t at = guess >= low && guess < high ? (uint32_t)guess : low + (high - low) / 2;
+		uint32_t at = guess < high ? (uint32_t)guess : low + (high - low) / 2;
 		int rc = load_block(spool, leg->blocks[at], block);
 
 		if (rc != RCO_OK)

@@ -329,8 +329,8 @@ static void test_an_event_of_the_engine(void **state)
 	t_advance(&w, 300);
 	t_fault_set(&w.fault, T_FLUSH, T_FAIL, 3, RCO_E_IO);
 	t_push(fillers[0], 0, 1, 10, 10);
-	t_advance(&w, 200);
 	t_memory.fail_all = 1;
+	t_advance(&w, 200);
 	t_advance(&w, 200);
 	memory_is_there();
 	t_advance(&w, 5000);

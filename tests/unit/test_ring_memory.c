@@ -168,17 +168,21 @@ static void test_a_damaged_ring(void **state)
 /* A file of rings that is damaged as a whole cannot be wiped either: it is made anew all the same. */
 static void start_on_a_disk_of_no_use(void *arg)
 {
-	static const struct rlimit none = {0, 0};
+	struct rlimit before, none;
 	uint64_t damaged = 0;
 	rco__pool *pool = NULL;
 	rco__env env;
 
 	assert_int_equal(rco__env_init(&env, NULL, NULL, NULL, NULL), RCO_OK);
 	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	(void)rco__pool_open(&env, arg, "damaged.rings", 1 << 20, &damaged, &pool);
 	if (pool != NULL)
 		done_with(pool);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
 static void test_a_file_that_cannot_be_wiped(void **state)

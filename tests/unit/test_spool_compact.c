@@ -272,6 +272,8 @@ static void test_more_than_a_step(void **state)
 	watch w;
 
 	(void)state;
+	if (T_SANITIZED) /* a hundred megabytes, some times over */
+		skip();
 	for (ended = 0; ended <= 1; ended++) {
 		start(&b, &w);
 		held = fill_large(&b, ended ? 12 : 9,
@@ -322,6 +324,8 @@ static void test_turning_back_in_steps(void **state)
 	watch w;
 
 	(void)state;
+	if (T_SANITIZED) /* a hundred megabytes, some times over */
+		skip();
 	start(&b, &w);
 	held = fill_large(&b, 9, 8);
 	w.at_rename = rename_fails;

@@ -667,6 +667,7 @@ static void unreadable_behind_its_beginning(void **state)
 static void odd_files(void **state)
 {
 	static const uint8_t zeros[300];
+	uint8_t odd[sizeof zeros];
 	char path[256];
 	bench b;
 
@@ -679,6 +680,13 @@ static void odd_files(void **state)
 	t_write_file(path, zeros, sizeof zeros);
 	b_open(&b);
 	assert_int_equal(rco__spool_quarantined(b.spool), 0);
+	assert_false(t_exists(path));
+	b_close(&b);
+	memcpy(odd, zeros, sizeof odd);
+	odd[sizeof odd - 1] = 1; /* no header, and yet something behind it */
+	t_write_file(path, odd, sizeof odd);
+	b_open(&b);
+	assert_int_equal(rco__spool_quarantined(b.spool), 1);
 	assert_false(t_exists(path));
 	t_join(path, sizeof path, b.spool_path, "0000000000000001.rcos");
 	assert_int_equal(unlink(path), 0);

@@ -6,7 +6,7 @@
  */
 #include "../support_compact.h"
 
-enum { ROUNDS = 150, MORE = 5, ONCE = 0, ON_AND_ON = 1, STEP = T_SANITIZED ? 23 : 1 };
+enum { ROUNDS = 150, MORE = 5, ONCE = 0, ON_AND_ON = 1, STEP = T_SANITIZED ? 61 : 1 };
 
 /* ---- a disk of which every operation can fail ---- */
 
@@ -317,7 +317,7 @@ static void damage_slot(const bench *b)
 
 static void damage_meta(const bench *b)
 {
-	scribble(b, "slots.rcok", 2 * SLOT + SLOT - 20, 1);
+	scribble(b, "slots.rcok", 2 * SLOT + 40 + RCO_WRAPPED_KEY_MAX + 1, 1);
 }
 
 static void damage_all_slots(const bench *b)
