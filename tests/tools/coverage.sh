@@ -7,7 +7,8 @@
 # a child did is counted up to where T_LAST_WORDS() was called. Fails if a test does, if a branch of a proven room is neither taken nor
 # named in tests/uncovered/, and if something named there is taken after all or is no longer in the source.
 #
-# Expects RUN_MAKE (with its options). COVERAGE_ONLY=1 prints again what the last run gathered.
+# Expects RUN_MAKE (with its options). COVERAGE_ONLY=1 prints again what the last run gathered. COVERAGE_STRICT=0 prints
+# the table and the list, and fails only if a test does: on a machine that nobody has seen threads meet as they like.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
@@ -30,5 +31,5 @@ gather() {
 if [ -z "${COVERAGE_ONLY:-}" ]; then
     gather
 fi
-python3 tests/tools/coverage.py "$raw" tests/uncovered "$out/coverage.txt" || failed=1
+python3 tests/tools/coverage.py "$raw" tests/uncovered "$out/coverage.txt" || [ "${COVERAGE_STRICT:-1}" = 0 ] || failed=1
 exit "$failed"
