@@ -15,7 +15,7 @@ import time
 
 import auto
 
-PARTS = ["lib", "include", "tests", "Makefile", "CHANGELOG.md"]
+PARTS = ["lib", "include", "tests", "examples", "Makefile", "CHANGELOG.md"]
 BUILT = ["obj", ".flags", "librecoptout.a"]
 LINK_MAX_S = 300
 RUN_FIRST_MAX_S = 240  # a test that was never seen to pass here
