@@ -26,7 +26,9 @@
  *     rco_opt_out(call, NULL, &receipt);           // any thread; durable on return
  *     rco_session_end(call);
  *
- * What a backend author implements is in <recoptout/storage.h>.
+ * What a backend author implements is in <recoptout/storage.h>. Voice agents and
+ * other processes have a library of their own: <recoptout/agent.h>,
+ * <recoptout/control.h>.
  *
  * ## Caveats
  * - **Crash.** All state that matters is durable or in shared memory. After a
@@ -39,11 +41,24 @@
  *   forking.
  * - **Threads.** Every function may be called from any thread unless it says
  *   otherwise. One leg is pushed by one thread at a time. Callbacks say which
- *   thread they come from; no lock is held while a callback runs.
+ *   thread they come from; no lock is held while a callback runs, except that
+ *   `log`, `clock` and `allocator` may be called with locks held: they must not
+ *   wait for another thread that is inside the library.
  * - **File systems.** `state_dir` must be on a local file system with working
- *   fdatasync() and flock(): not on NFS or SMB.
+ *   fdatasync() and record locks (fcntl() F_SETLK): not on NFS or SMB. Such a
+ *   lock ends when any descriptor of its file is closed in the process that
+ *   holds it: do not open `state_dir`/lock.
+ * - **Other users** of the machine must not be able to change what is in the
+ *   folders: see `state_dir`. They are opened once, when the engine is created:
+ *   chdir(), or a folder moved later, changes nothing.
  * - **Call ids** appear in ledger, receipts and call records, which are kept
  *   as evidence. Use the opaque id of your signalling, never a phone number.
+ * - **Registers.** The library clears what its threads, and every thread that
+ *   asks for an opt-out or ends a call, have of audio in vector registers, on
+ *   x86-64, x86 and arm64. A media thread that copied a frame keeps parts of it
+ *   there until it copies something else, or is first answered
+ *   #RCO_E_OPTED_OUT; after that, what is in its registers, on its stack and in
+ *   its buffers is the host's own.
  * - **Version 0.x.** Until 1.0.0 things may change, each with a line in
  *   CHANGELOG.md.
  *
@@ -125,20 +140,23 @@ enum {
 	RCO_STRUCT_TOOL_OPTIONS = 25,
 	RCO_STRUCT_TOOL_REQUEST = 26,
 	RCO_STRUCT_CONTROL_OPTIONS = 27,
-	RCO_STRUCT_RECORDPREF_POLICY = 28
+	RCO_STRUCT_RECORDPREF_POLICY = 28,
+	RCO_STRUCT_CLIENT_OPTIONS = 29
 };
 
 /**
  * Size in bytes of a public struct as this library was built, 0 for an unknown
- * id. For bindings, which compare it with their own layout when they load.
+ * id and for the structs of agent.h and control.h, which rco_agent_abi_sizeof()
+ * tells. For bindings, which compare it with their own layout when they load.
  * @since 0.1.0
  */
 RCO_API uint32_t rco_abi_sizeof(uint32_t struct_id);
 
 /**
- * 1 if the loaded library has the named feature, else 0. Names of 0.1.0:
- * "spool", "directory", "memory", "wav", "wav.zst", "stereo", "shared-rings",
- * "legal-hold", "receipt-ed25519", "agent", "control", "sip".
+ * 1 if this library has the named feature, else 0. Names of 0.1.0: "spool",
+ * "directory", "memory", "wav", "wav.zst", "stereo", "shared-rings",
+ * "legal-hold", "receipt-ed25519", "sip". "agent" and "control" are features of
+ * the library librecoptout-agent: see rco_agent_has_feature().
  * @since 0.1.0
  */
 RCO_API int rco_has_feature(const char *name);
@@ -203,7 +221,7 @@ typedef enum rco_error {
 		RCO_ERROR_ENUM_END_ = 1 /**< not a code; keeps the list free of a last comma */
 } rco_error;
 
-/** Name of a code, "RCO_E_BUSY"; "RCO_E_UNKNOWN" for anything else. Static. @since 0.1.0 */
+/** Name of a code, "RCO_E_BUSY", or "RCO_PENDING"; "RCO_E_UNKNOWN" for anything else. Static. @since 0.1.0 */
 RCO_API const char *rco_error_name(int code);
 
 /** Sentence of a code, saying what to do. Static storage. @since 0.1.0 */
@@ -398,23 +416,42 @@ typedef struct rco_engine_config {
 	uint32_t retry_max_ms;
 	/** A backend that said PENDING and does not answer within this time has failed; default 30,000. */
 	uint32_t backend_timeout_ms;
-	/** How long an opt-out for a call not yet known is kept (P12); default 86,400 (one day). */
+	/** How long an opt-out for a call not known is kept (P12), in running time: at a start it begins anew;
+	 * default 86,400 (one day). */
 	uint32_t prebirth_ttl_s;
 	/** How long an ended call is remembered, so that a late request is told "ended"; default 3,600. */
 	uint32_t remember_ended_s;
 	uint32_t reserved0; /**< 0 */
 
-	/** Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. */
+	/**
+	 * Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. It, `key_dir` and
+	 * what is in them have to belong to the process's user or root, may be written by nobody else, and may
+	 * hold no links; else #RCO_E_PERMISSION, and the detail says what to do. The folder itself may be a link.
+	 * Whoever could put another folder in the place of one of these, of `output_dir` or `ring_dir`, is kept
+	 * out, too: all folders above, and all links on the way, belong to that user or root, and only those with
+	 * the sticky bit may be written by others. Files that others could read get mode 0600 again.
+	 */
 	const char *state_dir;
 	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL, and for artifacts
-	 * of the host that `deletion` declines (#RCO_E_DECLINED). */
+	 * of the host that `deletion` declines (#RCO_E_DECLINED). Of the process's user or root; its group may
+	 * write to it, others only if it has the sticky bit; else #RCO_E_PERMISSION. One that cannot be written at
+	 * present (read-only, full) is told by the log and #RCO_EVENT_UPLOAD_RETRY, and tried again. */
 	const char *output_dir;
-	/** Folder of the default key provider; default `state_dir`/keys. Put it on a RAM disk if you can. */
+	/** Folder of the default key provider; default `state_dir`/keys. Put it on a RAM disk if you can. Each
+	 * engine needs one of its own, else #RCO_E_BUSY. */
 	const char *key_dir;
-	/** Folder on a tmpfs for the rings; default /dev/shm. */
+	/** Folder on a tmpfs for the rings; default /dev/shm. Of the process's user or root; if others may write
+	 * to it, it needs the sticky bit. */
 	const char *ring_dir;
 
-	/** Backends; NULL for the built-in one (spool; directory). Tables are checked and copied. */
+	/**
+	 * Backends; NULL for the built-in one (spool; directory). Tables are checked and copied.
+	 *
+	 * Calls of an earlier process that are not done with stay what they were sent to, or recorded with: the
+	 * state folder knows whether that was a built-in backend or one of the host's, and what is in the one is
+	 * never said to be erased by the other. Of two tables of the host's it cannot be told whether they are
+	 * one: let the first finish its calls before another takes its place.
+	 */
 	const struct rco_buffer_ops *buffer;
 	void *buffer_user_data;
 	const struct rco_upload_ops *upload;
@@ -431,6 +468,15 @@ typedef struct rco_engine_config {
 	void *log_user_data;
 	rco_event_fn event;
 	void *event_user_data;
+
+	/** How many opt-outs for calls not yet known (P12) may wait at once, at about 300 bytes each; default
+	 * 100,000. One more is refused with #RCO_E_LIMIT: none that waits is forgotten for it, and calls that are
+	 * known are not concerned. */
+	uint32_t early_opt_outs_max;
+	/** Of how many calls whose opt-out is done with the receipt is known by call id, also after a restart, and
+	 * late copies are erased; at about 400 bytes each, the latest, as far as the ledger goes back; default
+	 * 100,000. */
+	uint32_t remember_opt_outs;
 } rco_engine_config;
 
 /**
@@ -444,8 +490,11 @@ typedef struct rco_engine_config {
  * `state_dir`/quarantine and reported by log, event and rco_engine_get_stats().
  *
  * @return #RCO_OK; #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_OPS
- *   for a bad config; #RCO_E_BUSY if another engine has the folder;
- *   #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_IO for the folders, #RCO_E_STATE
+ *   for a bad config; #RCO_E_BUSY if another engine has the folder, or the
+ *   `key_dir`; #RCO_E_NOT_FOUND if the folder above one of them, or what one
+ *   is a link to, is not there;
+ *   #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_IO for the folders (PERMISSION
+ *   also if other users could change what is in one, or did), #RCO_E_STATE
  *   if one of them is a file;
  *   #RCO_E_SHARED_MEMORY for the rings; #RCO_E_VERSION if the folder was
  *   written by a newer library; #RCO_E_KEY if the key provider fails;
@@ -509,7 +558,7 @@ typedef struct rco_engine_stats {
 	uint64_t erasures_pending;   /**< opted out, erasure not yet verified */
 	uint64_t erasures_escalated; /**< of those, past the deadline: somebody should look */
 	uint64_t tombstones_waiting; /**< stopped, not yet durable: the ledger's disk is failing */
-	uint64_t opt_outs_prebirth;  /**< kept for calls not yet known */
+	uint64_t opt_outs_prebirth;  /**< noted, for calls not known */
 	uint64_t holds;              /**< opted out, kept because of a legal hold */
 	uint64_t frames_overflowed;  /**< refused because a ring was full, since the start */
 	uint64_t quarantined_files;  /**< set aside when the folder was opened */
@@ -571,6 +620,12 @@ typedef enum rco_recorder_action {
  * block, but the caller of rco_opt_out() waits for it. A stop that was not
  * confirmed is repeated until it is. May be called again after it succeeded:
  * stopping twice must be harmless.
+ *
+ * A start that failed with #RCO_E_DECLINED, #RCO_E_INVALID, #RCO_E_STATE,
+ * #RCO_E_LIMIT, #RCO_E_FORMAT, #RCO_E_BUSY, #RCO_E_PERMISSION, #RCO_E_NOT_FOUND,
+ * #RCO_E_NOT_AVAILABLE, #RCO_E_NO_SPACE or #RCO_E_NO_MEMORY was refused: nothing
+ * is recorded. After any other code, a number of the host's own too, it may be
+ * recording all the same, and `stop` is called when the caller objects.
  */
 typedef int (*rco_recorder_fn)(const char *call_id, uint64_t op, struct rco_result *result, void *user_data);
 
@@ -650,6 +705,15 @@ RCO_API const char *rco_session_state_name(uint32_t state);
  * Begin a session, in state IDLE. If an opt-out for this call id is waiting
  * (P12) the session is born opted out: it can be used, and nothing is recorded.
  * The caller owns `*session`.
+ *
+ * A call is over when the host has said so (rco_session_end(),
+ * rco_session_free()). One that was live when an earlier process died, or freed
+ * its engine, goes on if a session of its id is made while the recovered call
+ * can still be opted out (`window_ms` from the start; for one that was opted
+ * out already 10 seconds at least). If it was opted out it still is: same receipt, frames refused, the recorder's
+ * `start` not called. If not, what earlier processes recorded of it is a part of this call: stored, in files of
+ * its own, when this session is, and erased when this one is opted out. A legal hold is one of all parts,
+ * whichever it was set for.
  * @return #RCO_OK; #RCO_E_CALL_ID; #RCO_E_CALL_EXISTS while a call of that id
  *   has not ended; #RCO_E_OPS for a bad recorder table; #RCO_E_INVALID,
  *   #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE, #RCO_E_FORKED, #RCO_E_NO_MEMORY
@@ -671,7 +735,8 @@ RCO_API int rco_session_add_leg(rco_session *session, const char *label, uint32_
 
 /**
  * Start recording: the recorder's `start` is called, pushed frames are
- * accepted. With #RCO_CONSENT_ASK_FIRST and no consent yet the start is
+ * accepted. That a recorder is told to start is written to the journal before,
+ * for it may outlive this process. With #RCO_CONSENT_ASK_FIRST and no consent yet the start is
  * remembered and takes effect when consent is granted.
  * @return #RCO_OK; #RCO_E_STATE if started before; #RCO_E_ENDED;
  *   #RCO_E_OPTED_OUT; #RCO_E_NO_CONSENT with #RCO_CONSENT_OFF;
@@ -765,21 +830,60 @@ RCO_API int rco_session_set_consent(rco_session *session, int granted);
  */
 RCO_API int rco_session_set_legal_hold(rco_session *session, int hold);
 
-/** Lift the legal hold of the latest call of this id, also after a restart. #RCO_E_NOT_FOUND if none is held.
- * @since 0.1.0 */
+/**
+ * Lift the legal hold of every call of this id that the engine knows, also after
+ * a restart: a hold is one of its call, and stays when a later call has the id.
+ * rco_session_set_legal_hold() lifts that of one.
+ * @return #RCO_OK; #RCO_E_NOT_FOUND if none is held; #RCO_E_NOT_DURABLE one of
+ *   them stays: call again; #RCO_E_CALL_ID, #RCO_E_INVALID, #RCO_E_HANDLE,
+ *   #RCO_E_FORKED
+ * @since 0.1.0
+ */
 RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
 
 /**
  * Register a copy of the recording, or something derived from it, that the
  * library did not make: it is erased with the call. After an opt-out it is
  * erased at once (audio, and the kinds of `erase_kinds`), for as long as the
- * call is remembered. Durable on return: blocks for one group commit.
+ * call is remembered (by its id: also after a restart, see `remember_opt_outs`). Durable on return: blocks for one
+ * group commit.
+ *
+ * A name belongs to one call at a time. Register it before the recorder writes
+ * there. Another call that registered the same one (its place, with links on
+ * the way followed, and its version, which an absolute path has none of where
+ * there is an `output_dir`) keeps it for as long as its file may be there:
+ * until it is erased, or, of a call that is kept, as long as this engine
+ * remembers it and the file is still the one that it was. Then it is the later
+ * call's, and no second look for late copies of the earlier one touches it.
+ * What is found there and nobody registered is a late copy. Of a host's own
+ * store nobody can see whether a file is another one: the name of a kept call
+ * stays its own while that is remembered.
+ *
+ * The library's own files are nobody's to register: what is in the state folder,
+ * the key folder and the spool, rings, a control socket and its lock,
+ * `.recoptout-store`, and in `output_dir` the recordings of other calls, stored
+ * or on their way. Nor are those of another engine, running or not, which are
+ * known by the files that their folders hold, and by their names. Paths are
+ * judged by where they lead, whatever they are spelt like; hard links, too. What
+ * a recorder of the host writes into `output_dir` under names of its own is not
+ * among them.
  * @param kind one of RCO_KIND_...
  * @param location what the deletion backend understands: for the directory
- *   backend an absolute path; 1 to 1023 bytes
- * @param version the store's version id, or NULL for all versions
+ *   backend the absolute path of a regular file, which need not be there yet;
+ *   1 to 1023 bytes; no name in it above 255 bytes, and no place where nobody
+ *   can remove a file (/proc, /sys). Links on the way count as they lead now:
+ *   what is put there later is not followed, and the erasure waits until it is
+ *   put right
+ * @param version the store's version id, or NULL for all versions; the directory
+ *   backend has none and takes every one for the file
  * @return #RCO_OK registered (or, after an opt-out, its erasure begun);
- *   #RCO_E_INVALID; #RCO_E_ENDED when the call is stored; #RCO_E_NO_MEMORY;
+ *   #RCO_E_INVALID, also if a link, a folder or a device is there, or a link on
+ *   the way belongs to neither the process's user, nor root, nor the file's
+ *   owner, or no file can be there (of the directory backend), and for a file of
+ *   the library's own, also another engine's;
+ *   #RCO_E_ENDED when the call is stored;
+ *   #RCO_E_BUSY nothing was registered: another call, which the detail names, has
+ *   this name, or its recording is there; #RCO_E_NO_MEMORY;
  *   #RCO_E_NOT_DURABLE registered, but a crash could lose it: call again
  * @since 0.1.0
  */
@@ -789,6 +893,19 @@ RCO_API int rco_session_register_artifact(rco_session *session, uint32_t kind, c
 /** The same by call id, for whatever finishes after the session was freed. #RCO_E_NOT_FOUND. @since 0.1.0 */
 RCO_API int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32_t kind,
                                          const char *location, const char *version);
+
+/**
+ * The recorder of a call that an earlier process started has stopped, as the
+ * host or an operator has seen to. The callbacks died with that process, so
+ * that nobody can ask it; until this is said an opt-out of the call stays
+ * #RCO_STATUS_REQUESTED, and pending. Said of an id, it is said of every call of
+ * it of which that is not known. Durable on return.
+ * @return #RCO_OK; #RCO_E_STATE if there is no such doubt; #RCO_E_NOT_FOUND;
+ *   #RCO_E_NOT_DURABLE said, but a crash could lose it: call again;
+ *   #RCO_E_INVALID, #RCO_E_CALL_ID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_recorder_stopped(rco_engine *engine, const char *call_id);
 
 /** 1 if this call can be opted out: its own switch, or the engine's. Negative: #RCO_E_INVALID,
  * #RCO_E_HANDLE, #RCO_E_FORKED. @since 0.1.0 */
@@ -842,18 +959,34 @@ RCO_API void rco_session_free(rco_session *session);
 /**
  * What is true about an opt-out. Only what a backend confirmed is ever
  * reported (P7). The higher of DURABLE, ERASED and VERIFIED includes the lower.
+ * REQUESTED and NOTED say nothing about a recording: neither that there is one
+ * nor that there is none. The call of a NOTED wish may be one that another
+ * system records, one that is over, or a mistyped id; when a call of that id
+ * begins here, the receipt is that call's, and its status follows it.
  */
 typedef enum rco_status {
+	/** no opt-out, or a status that this library does not know */
 	RCO_STATUS_UNKNOWN = 0,
-	RCO_STATUS_REQUESTED = 1,     /**< asked; the host's recorder has not confirmed its stop */
-	RCO_STATUS_STOPPED = 2,       /**< nothing is accepted any more; not yet on disk */
-	RCO_STATUS_DURABLE = 3,       /**< stopped, and survives a crash; erasure is under way */
-	RCO_STATUS_PENDING = 4,       /**< stopped and durable; a backend failed to erase, retried */
-	RCO_STATUS_ERASED = 5,        /**< every copy was removed, as the backends confirmed */
-	RCO_STATUS_VERIFIED = 6,      /**< and a second look found nothing */
-	RCO_STATUS_FAILED = 7,        /**< not erased within `erase_deadline_ms`; still retried */
-	RCO_STATUS_NOT_RECORDING = 8, /**< durable; there was nothing to erase */
-	RCO_STATUS_HELD = 9           /**< stopped and durable; kept because of a legal hold */
+	/** asked; no recorder has confirmed its stop, or the disk has not confirmed a wish for a call not known */
+	RCO_STATUS_REQUESTED = 1,
+	/** nothing is accepted any more; not yet on disk, or no file of the host's recorder is registered */
+	RCO_STATUS_STOPPED = 2,
+	/** stopped, and survives a crash; erasure is under way */
+	RCO_STATUS_DURABLE = 3,
+	/** stopped and durable; a backend failed to erase, retried */
+	RCO_STATUS_PENDING = 4,
+	/** every copy was removed, as the backends confirmed */
+	RCO_STATUS_ERASED = 5,
+	/** and a second look found nothing */
+	RCO_STATUS_VERIFIED = 6,
+	/** not erased within `erase_deadline_ms`; still retried, somebody should look */
+	RCO_STATUS_FAILED = 7,
+	/** stopped and durable; no recording of this call was made */
+	RCO_STATUS_NOT_RECORDING = 8,
+	/** stopped and durable; kept because of a legal hold */
+	RCO_STATUS_HELD = 9,
+	/** durable; this engine knows no such call, and the wish waits for one of this id */
+	RCO_STATUS_NOTED = 10
 } rco_status;
 
 /** Name of a status, "verified"; "unknown" otherwise. Static. @since 0.1.0 */
@@ -866,7 +999,9 @@ enum {
 	 * The recorder's stop, the durable record and the erasure follow on a
 	 * worker, each told by an event. Makes one write() to a descriptor to wake it.
 	 */
-	RCO_OPT_OUT_NONBLOCK = 1u << 0
+	RCO_OPT_OUT_NONBLOCK = 1u << 0,
+	/** The host's recorder was asked to stop, by rco_engine_stop_recorder(), and is not asked here. */
+	RCO_OPT_OUT_RECORDER_ASKED = 1u << 1
 };
 
 /** How to opt out; NULL means all defaults. @since 0.1.0 */
@@ -912,11 +1047,28 @@ typedef struct rco_opt_out_options {
 RCO_API int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt);
 
 /**
- * The same by call id: the latest call of that id. If this engine has never
- * heard of it, the request is kept, durably, and applies to the next session
- * of that id within `prebirth_ttl_s` (P12).
- * @return as rco_opt_out(), and #RCO_E_CALL_ID; #RCO_E_NO_MEMORY only for a
- *   call not yet known: nothing was kept
+ * The same by call id: the latest call of that id, also one that was opted out
+ * before a restart and is done with: it gets the same receipt.
+ *
+ * All parts of that call are erased, if it went on over a restart (see
+ * rco_session_create()), and the receipt says "erased" when all of them are. A
+ * call that the host ended, and whose id comes again, as the name of a channel
+ * does, is another call: it is not touched.
+ *
+ * A call that this engine does not know is **noted**, durably: the wish applies
+ * to the next session of that id within `prebirth_ttl_s` (P12), and the status
+ * is #RCO_STATUS_NOTED. Look at it: nothing was stopped, and if the id is not
+ * one that your server gives its sessions, the call goes on being recorded. So
+ * it is with a kept call that was stored and is forgotten (`remember_ended_s`,
+ * or a restart).
+ *
+ * Where a call was opted out more than `remember_ended_s` before, the id may be
+ * another call's by now: the receipt is the old one, and the wish is noted as
+ * well.
+ *
+ * @return as rco_opt_out(), and #RCO_E_CALL_ID; only for a call not known, and
+ *   nothing was kept: #RCO_E_LIMIT when `early_opt_outs_max` wait already,
+ *   #RCO_E_NO_MEMORY
  * @since 0.1.0
  */
 RCO_API int rco_opt_out_call(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
@@ -925,7 +1077,8 @@ RCO_API int rco_opt_out_call(rco_engine *engine, const char *call_id, const rco_
 /** The receipt of a call that was opted out, as of now. #RCO_E_NOT_FOUND if it was not. @since 0.1.0 */
 RCO_API int rco_session_receipt(rco_session *session, rco_receipt **receipt);
 
-/** The same by call id, also for calls kept for later and for those taken up after a restart. @since 0.1.0 */
+/** The same by call id, also of a wish that is noted, and of the latest `remember_opt_outs` calls that are done
+ * with, as far as the ledger goes back. @since 0.1.0 */
 RCO_API int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **receipt);
 
 /* ------------------------------------------------------------------------
@@ -944,7 +1097,10 @@ enum {
 	RCO_FACT_AFTER_END = 1u << 7,    /**< asked in the window after hang-up */
 	RCO_FACT_SWEPT = 1u << 8,        /**< the second look for late copies is done */
 	RCO_FACT_RECOVERED = 1u << 9,    /**< taken up by a later process after a crash */
-	RCO_FACT_ESCALATED = 1u << 10    /**< the deadline has passed */
+	RCO_FACT_ESCALATED = 1u << 10,   /**< the deadline has passed */
+	/** the host's recorder recorded, and no audio of it is registered: nothing is known that could be erased
+	 */
+	RCO_FACT_UNREGISTERED = 1u << 11
 };
 
 /** Moments in a receipt. */
@@ -953,7 +1109,8 @@ enum {
 	RCO_TIME_STOPPED = 2,
 	RCO_TIME_DURABLE = 3,
 	RCO_TIME_ERASED = 4,
-	RCO_TIME_VERIFIED = 5
+	RCO_TIME_VERIFIED = 5,
+	RCO_TIME_ISSUED = 6 /**< when this receipt was given: what it says was true then */
 };
 
 /** UUID of the receipt, 36 characters. Valid until the receipt is freed. @since 0.1.0 */
@@ -981,6 +1138,8 @@ RCO_API int64_t rco_receipt_time_us(const rco_receipt *receipt, uint32_t moment)
  * The receipt as one line of ASCII JSON, signed: the member "sig" is the
  * Ed25519 signature (RFC 8032, base64 of RFC 4648) of
  * "librecoptout-receipt-v1\n" followed by all bytes before `,"sig":`.
+ * "issued_at" is when it was given, "ledger_seq" and "ledger_hash" the head of
+ * the ledger's chain then (docs/ledger-format.md).
  * @return #RCO_OK; #RCO_E_LIMIT if `cap` is too small, with `*len` set
  * @since 0.1.0
  */
@@ -1024,7 +1183,9 @@ typedef enum rco_event_type {
 	RCO_EVENT_HOLD_LIFTED = 16,
 	RCO_EVENT_UPLOAD_STARTED = 17,
 	RCO_EVENT_UPLOAD_RETRY = 18,
-	RCO_EVENT_UPLOAD_ABORTED = 19,  /**< an upload in flight was stopped by an opt-out */
+	/** An upload in flight was stopped by an opt-out. #RCO_E_STALE: it was not made, because the store has the
+	 * call's record and not this file, which was erased there: the state folder is a copy, or was restored. */
+	RCO_EVENT_UPLOAD_ABORTED = 19,
 	RCO_EVENT_STORED = 20,          /**< `count` audio files stored */
 	RCO_EVENT_CALL_RECORD = 21,     /**< the call record was stored */
 	RCO_EVENT_OVERFLOW = 22,        /**< `count` frames were refused since the last such event */
@@ -1075,6 +1236,78 @@ RCO_API int rco_engine_listen(rco_engine *engine, rco_event_fn fn, void *user_da
  * @since 0.1.0
  */
 RCO_API int rco_engine_unlisten(rco_engine *engine, rco_event_fn fn, void *user_data);
+
+/* ------------------------------------------------------------------------
+ * For libraries on top of this one
+ *
+ * What librecoptout-agent needs besides the above. For any thread, in a callback
+ * too unless it says otherwise; nothing that is passed is kept.
+ * --------------------------------------------------------------------- */
+
+/**
+ * Make `text` this thread's rco_error_detail(): also for backends, whose errors
+ * are then told with it.
+ * @param text copied, cut at 511 bytes; NULL: none
+ * @return `code`
+ * @since 0.1.0
+ */
+RCO_API int rco_error_set_detail(int code, const char *text);
+
+/**
+ * Has the host's recorder of the call not confirmed yet that it is stopped? Looks
+ * at memory only. After rco_opt_out_call() with #RCO_OPT_OUT_NONBLOCK it says
+ * whether rco_engine_stop_recorder() may have to wait for that recorder.
+ * @return 1; 0 if it has, or there is no such call or no recorder of the host;
+ *   #RCO_E_INVALID, #RCO_E_CALL_ID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_recorder_running(rco_engine *engine, const char *call_id);
+
+/**
+ * Ask the host's recorder of a call that was opted out to stop, on this thread,
+ * and wait for its answer, but for no disk. rco_opt_out_call() with
+ * #RCO_OPT_OUT_RECORDER_ASKED then makes the opt-out durable, and waits for the
+ * disk alone. So of an opt-out with #RCO_OPT_OUT_NONBLOCK each part can be waited
+ * for by a thread of its own.
+ * @return #RCO_OK stopped, or there is no such call or no recorder of the host;
+ *   #RCO_PENDING it answers later; #RCO_E_CALLBACK it did not confirm its stop and
+ *   is asked again until it does; #RCO_E_STATE the call was not opted out;
+ *   #RCO_E_REENTRANT inside a callback while another thread asks it;
+ *   #RCO_E_INVALID, #RCO_E_CALL_ID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_stop_recorder(rco_engine *engine, const char *call_id);
+
+/**
+ * Tell #RCO_EVENT_AGENT_CLAIM for this call, on this thread and before it returns.
+ * @param claims the event's `count`: the RCO_CLAIM_... bits that are untrue
+ * @param message the event's, a sentence for the log; NULL: ""
+ * @return #RCO_OK; #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_session_report_claim(rco_session *session, uint64_t claims, const char *message);
+
+/** So many answers are remembered by an engine: the latest. */
+#define RCO_ANSWERS_MAX 4096
+
+/**
+ * Platforms tell one tool call in several messages, and want one answer. Remember,
+ * in memory, that a message of this kind gets the answer to the tool call `id` of
+ * `call`.
+ * @param call a text that names the call, of any length
+ * @param id the platform's id of the tool call, any bytes
+ * @param kind a number of your choice for the kind of message
+ * @return 1 if a message of another kind got it before, and this one is to get
+ *   none; 0 if it is to get it, also if there is no memory to remember it;
+ *   #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.1.0
+ */
+RCO_API int rco_engine_remember_answer(rco_engine *engine, const char *call, const void *id, size_t id_bytes,
+                                       uint32_t kind);
+
+/** It was not answered after all. #RCO_OK also if nothing of it was remembered; #RCO_E_INVALID, #RCO_E_HANDLE,
+ * #RCO_E_FORKED. @since 0.1.0 */
+RCO_API int rco_engine_forget_answer(rco_engine *engine, const char *call, const void *id, size_t id_bytes);
 
 #ifdef __cplusplus
 }

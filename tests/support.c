@@ -2,7 +2,7 @@
 /* The world of a test: engine, clock, events, calls, and what the store holds. */
 #include "support.h"
 
-#include "../lib/session/internal.h"
+#include "../lib/session/calls.h"
 
 #include <dirent.h>
 #include <sched.h>
@@ -241,7 +241,7 @@ int t_world_try_open(t_world *w)
 	w->fault.buffer_ud = w->memory;
 	w->fault.upload_ud = (w->flags & T_DISK) ? (void *)w->directory : (void *)w->memory;
 	w->fault.deletion_ud = w->fault.upload_ud;
-	rc = w->fs != NULL ? rco__engine_create(&w->cfg, &w->fs->table, &w->engine)
+	rc = w->fs != NULL ? rco__engine_create(&w->cfg, &w->fs->disk.table, &w->engine)
 	                   : rco_engine_create(&w->cfg, &w->engine);
 	if (rc != RCO_OK)
 		w->engine = NULL;
@@ -587,6 +587,17 @@ pid_t t_spawn(void (*fn)(void *arg), void *arg)
 		_exit(failed == 0 ? 0 : 99);
 	}
 	return pid;
+}
+
+const char *t_go_inside(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[512];
+
+	assert_non_null(slash);
+	(void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+	assert_int_equal(chdir(folder), 0);
+	return slash + 1;
 }
 
 int t_reap(pid_t pid)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the tests of sessions and promises share: a world with folders, a clock, an engine and a record of its
- * events, backends that fail and answer late on demand, noise that can be told from any other noise, and child
- * processes.
+ * events; backends, a recorder of the host's, a disk and memory that fail and answer late on demand; noise that
+ * can be told from any other noise; and child processes.
  */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "../lib/base/fs.h"
+#include "support_disk.h"
 
 #include <recoptout.h>
 #include <recoptout/storage.h>
@@ -68,6 +68,9 @@ void t_tree_each(const char *path, void (*fn)(const char *file, void *user_data)
 /* `size` bytes of the noise that `seed` names, beginning at byte `pos`: the same bytes however it is cut up. */
 void t_noise(uint64_t seed, uint64_t pos, void *out, size_t size);
 int t_is_noise(uint64_t seed, const void *data, size_t size);
+/* Linear samples as the machine has them to as they are stored, low byte first, and back; one byte a sample:
+ * nothing. */
+void t_stored_order(void *samples, size_t size, uint32_t sample_bytes);
 /* The samples inside a RIFF/WAVE file, NULL if it is not one. */
 const uint8_t *t_wav_samples(const uint8_t *file, size_t size, size_t *samples_bytes);
 
@@ -206,20 +209,24 @@ void t_fault_unblock(t_fault *fault);
 
 /* What t_allocator, an allocator for a config, is to do. */
 typedef struct t_memory_state {
-	_Atomic uint64_t count; /* allocations so far */
-	uint64_t fail_at;       /* this one fails, counted from 1; 0: none */
-	uint64_t fail_from;     /* this one and all that follow */
-	int fail_all;
+	_Atomic uint64_t count;     /* allocations so far */
+	_Atomic uint64_t failed;    /* of those */
+	_Atomic int64_t live;       /* not released */
+	_Atomic uint64_t fail_at;   /* this one fails, counted from 1; 0: none */
+	_Atomic uint64_t fail_from; /* this one and all that follow */
+	_Atomic int fail_all;
 } t_memory_state;
 
 extern t_memory_state t_memory;
 extern const rco_allocator t_allocator;
 
+/* From now on there is memory, nothing was demanded and nothing failed. */
+void t_memory_is_there(void);
+
 /* ---- a file system that fails ---- */
 
 typedef struct t_fs {
-	rco__fs table;
-	const rco__fs *real;
+	t_disk disk;
 	_Atomic int fail;            /* error of every change to a matching path; 0 behaves */
 	_Atomic uint32_t fail_after; /* let this many changes pass first */
 	_Atomic int sync_only;       /* writes succeed, only making them durable fails */
@@ -232,12 +239,11 @@ typedef struct t_fs {
 	_Atomic int quick;        /* making durable is counted, and not done */
 	pthread_mutex_t gate_lock;
 	pthread_cond_t gate_moved;
-	uint32_t gate_shut;         /* T_FS_...: these wait */
-	uint32_t gate_waiting;      /* threads in there */
-	uint64_t gate_permits;      /* so many may pass all the same */
-	_Atomic int gate_tired;     /* somebody waited so long that the test has to have failed */
-	char match[64];             /* part of a path */
-	_Atomic uint8_t fds[65536]; /* matching descriptors */
+	uint32_t gate_shut;     /* T_FS_...: these wait */
+	uint32_t gate_waiting;  /* threads in there */
+	uint64_t gate_permits;  /* so many may pass all the same */
+	_Atomic int gate_tired; /* somebody waited so long that the test has to have failed */
+	char match[64];         /* part of a path */
 } t_fs;
 
 void t_fs_init(t_fs *fs, const char *match);
@@ -302,6 +308,28 @@ void t_wait_buffered(rco_session *session);
 /* Status of the receipt of the call by now; 0 if there is none. */
 uint32_t t_status(t_world *world, const char *call_id);
 
+/* ---- the host's recorder ---- */
+
+/* One for the whole program; arrays are by RCO_RECORDER_START to RCO_RECORDER_RESUME. */
+typedef struct t_recorder_state {
+	int rc[5];
+	uint32_t confirms[5];
+	_Atomic int calls[5];
+	_Atomic uint64_t op[5];     /* of the last call */
+	void (*inside)(int action); /* also called, before it answers, if set */
+	char order[64];             /* s start, x stop, p pause, r resume */
+	char call_id[64];
+	pthread_mutex_t lock;
+} t_recorder_state;
+
+extern t_recorder_state t_recorder;
+extern const rco_recorder_ops t_recorder_ops;
+
+/* It does all that it is asked, confirms it, and was never called. */
+void t_recorder_forget(void);
+/* A session without legs that it records, not started. */
+rco_session *t_hosted(t_world *world, const char *call_id);
+
 /* ---- what the upload backend holds ---- */
 
 /* Number of finished files whose name ends so. */
@@ -321,6 +349,11 @@ size_t t_store_audio(t_world *world);
 void t_thread(pthread_t *thread, void *(*fn)(void *), void *arg);
 /* Fork, run fn in the child, exit with 0; 99 if an assertion failed there (RCO_TEST_LOG=1 shows which). */
 pid_t t_spawn(void (*fn)(void *arg), void *arg);
+/*
+ * For a child that is about to become another user: goes into the folder of `path` as long as it may, and returns
+ * the name in there. So the folders above, such as root's home, need not let that user through.
+ */
+const char *t_go_inside(const char *path);
 /* Exit code of a child, or minus the signal that killed it. */
 int t_reap(pid_t pid);
 

@@ -13,12 +13,12 @@ enum { BEFORE, AFTER, HALF };
 
 /* A file system that can fail or tell at each change, and says what was done in which order. */
 typedef struct watch {
-	rco__fs table;
-	const rco__fs *real;
+	t_disk disk;                  /* its marks: the copy, a file that is compacted into */
 	_Atomic uint32_t changes, at; /* so far; at which something happens, counted from 1, 0: never */
 	_Atomic int lasting, how, code;
 	_Atomic int copy_full; /* no space for compacted segments */
-	_Atomic int copy_fd;
+	_Atomic int sync_fails, unlink_fails, sync_holds, sync_inside;
+	_Atomic uint32_t writes, syncs;
 	_Atomic uint32_t other_syncs; /* of other files than the copy */
 	void (*then)(void *);         /* in place of failing */
 	void (*at_rename)(void *);
@@ -55,87 +55,73 @@ static inline int hit(watch *w)
 	return 0;
 }
 
-static inline int c_open(void *ctx, const char *path, int how, int *fd)
+static inline int watch_write(watch *w, t_demand *d)
 {
-	watch *w = ctx;
-	int rc;
+	int bad = hit(w), how = atomic_load(&w->how);
 
-	if (how >= RCO__FS_CREATE && hit(w))
-		return atomic_load(&w->code);
-	rc = w->real->open(w->real->ctx, path, how, fd);
-	if (rc == RCO_OK && ends(path, "compact.tmp"))
-		atomic_store(&w->copy_fd, *fd);
-	return rc;
-}
-
-static inline int c_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
-{
-	watch *w = ctx;
-	int bad = hit(w), how = atomic_load(&w->how), rc;
-
-	if (fd == atomic_load(&w->copy_fd) && atomic_load(&w->copy_full))
+	atomic_fetch_add(&w->writes, 1);
+	if (d->mark && atomic_load(&w->copy_full))
 		return RCO_E_NO_SPACE;
-	if (bad && how == BEFORE)
-		return atomic_load(&w->code);
-	rc = w->real->write(w->real->ctx, fd, buf, bad && how == HALF ? size / 2 : size, offset);
-	return bad ? atomic_load(&w->code) : rc;
+	d->done = how == HALF ? T_DISK_HALF : how == AFTER ? T_DISK_ALL : T_DISK_NOTHING;
+	return bad ? atomic_load(&w->code) : RCO_OK;
 }
 
-static inline int c_sync(void *ctx, int fd)
+static inline int watch_sync(watch *w, t_demand *d)
 {
-	watch *w = ctx;
-
-	if (fd == atomic_load(&w->copy_fd)) {
+	atomic_fetch_add(&w->syncs, 1);
+	if (d->mark) {
 		note(w, 'S');
 		if (w->at_copy_sync != NULL)
 			w->at_copy_sync(w->then_arg);
 	} else {
 		atomic_fetch_add(&w->other_syncs, 1);
 	}
-	return hit(w) ? atomic_load(&w->code) : RCO_OK;
+	if (atomic_load(&w->sync_holds)) {
+		atomic_store(&w->sync_inside, 1);
+		while (atomic_load(&w->sync_holds))
+			;
+	}
+	d->skip = 1;
+	return hit(w) || atomic_load(&w->sync_fails) ? atomic_load(&w->code) : RCO_OK;
 }
 
-static inline int c_sync_dir(void *ctx, const char *path)
+static inline int watch_asked(t_demand *d, void *user_data)
 {
-	(void)path;
-	note(ctx, 'D');
-	return hit(ctx) ? atomic_load(&((watch *)ctx)->code) : RCO_OK;
-}
+	watch *w = user_data;
 
-static inline int c_rename(void *ctx, const char *from, const char *to)
-{
-	watch *w = ctx;
-
-	note(w, 'R');
-	if (w->at_rename != NULL)
-		w->at_rename(w->then_arg);
-	return hit(w) ? atomic_load(&w->code) : w->real->rename(w->real->ctx, from, to);
-}
-
-static inline int c_unlink(void *ctx, const char *path)
-{
-	watch *w = ctx;
-
-	if (ends(path, ".rcos"))
-		note(w, 'U');
-	return hit(w) ? atomic_load(&w->code) : w->real->unlink(w->real->ctx, path);
+	switch (d->kind) {
+	case T_DISK_OPEN:
+		d->mark = (uint8_t)ends(d->path, "compact.tmp");
+		return d->how >= RCO__FS_CREATE && hit(w) && atomic_load(&w->how) != AFTER ? atomic_load(&w->code)
+		                                                                           : RCO_OK;
+	case T_DISK_WRITE:
+		return watch_write(w, d);
+	case T_DISK_SYNC:
+		return watch_sync(w, d);
+	case T_DISK_SYNC_DIR:
+		note(w, 'D');
+		d->skip = 1;
+		return hit(w) ? atomic_load(&w->code) : RCO_OK;
+	case T_DISK_RENAME:
+		note(w, 'R');
+		if (w->at_rename != NULL)
+			w->at_rename(w->then_arg);
+		return hit(w) ? atomic_load(&w->code) : RCO_OK;
+	case T_DISK_UNLINK:
+		if (ends(d->path, ".rcos"))
+			note(w, 'U');
+		return hit(w) || atomic_load(&w->unlink_fails) ? atomic_load(&w->code) : RCO_OK;
+	default:
+		return RCO_OK;
+	}
 }
 
 static inline void watch_init(watch *w)
 {
 	memset(w, 0, sizeof *w);
 	assert_int_equal(pthread_mutex_init(&w->order_lock, NULL), 0);
-	w->real = rco__fs_posix();
-	w->table = *w->real;
-	w->table.ctx = w;
-	w->table.open = c_open;
-	w->table.write = c_write;
-	w->table.sync = c_sync;
-	w->table.sync_dir = c_sync_dir;
-	w->table.rename = c_rename;
-	w->table.unlink = c_unlink;
+	t_disk_init(&w->disk, NULL, watch_asked, w);
 	atomic_store(&w->code, RCO_E_NO_SPACE);
-	atomic_store(&w->copy_fd, -1);
 }
 
 static inline void arm(watch *w, uint32_t in, int how)
@@ -148,7 +134,7 @@ static inline void start(bench *b, watch *w)
 {
 	watch_init(w);
 	b_init_under(b, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
-	b->fs = &w->table;
+	b->fs = &w->disk.table;
 	b->segment_bytes = SEGMENT;
 	b_open(b);
 }
@@ -169,7 +155,7 @@ static inline uint64_t segment_bytes(bench *b)
 	return sum;
 }
 
-/* As the engine's housekeeping, some seconds long. */
+/* As the engine's maintenance, some seconds long. */
 static inline void maintain(bench *b, int times)
 {
 	int i;

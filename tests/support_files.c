@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +75,8 @@ void t_rmtree(const char *path)
 
 void t_write_file(const char *path, const void *data, size_t size)
 {
-	FILE *f = fopen(path, "wb");
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); /* as the library's own */
+	FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
 
 	assert_non_null(f);
 	assert_int_equal(fwrite(data, 1, size, f), size);
@@ -168,6 +170,20 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
+void t_stored_order(void *samples, size_t size, uint32_t sample_bytes)
+{
+	uint8_t *p = samples;
+	size_t i;
+
+	for (i = 0; sample_bytes == 2 && i + 1 < size; i += 2) {
+		uint16_t sample;
+
+		memcpy(&sample, p + i, 2);
+		p[i] = (uint8_t)sample;
+		p[i + 1] = (uint8_t)(sample >> 8);
+	}
+}
+
 void t_noise(uint64_t seed, uint64_t pos, void *out, size_t size)
 {
 	uint8_t *p = out;
@@ -223,283 +239,4 @@ const uint8_t *t_wav_samples(const uint8_t *file, size_t size, size_t *samples_b
 			return NULL;
 	}
 	return NULL;
-}
-
-/* ---- a file system that fails ---- */
-
-enum { STALL_S = 20 };
-
-static int fs_matches(const t_fs *fs, const char *path)
-{
-	return strstr(path, fs->match) != NULL;
-}
-
-static int change(t_fs *fs, int matches, int is_sync)
-{
-	int code;
-
-	if (!matches)
-		return RCO_OK;
-	if (atomic_fetch_add(&fs->changes, 1) + 1 == atomic_load(&fs->kill_at)) {
-		T_LAST_WORDS();
-		(void)kill(getpid(), SIGKILL);
-	}
-	code = atomic_load(&fs->fail);
-	if (code == 0 || (atomic_load(&fs->sync_only) && !is_sync))
-		return RCO_OK;
-	if (atomic_load(&fs->fail_after) > 0) {
-		(void)atomic_fetch_sub(&fs->fail_after, 1);
-		return RCO_OK;
-	}
-	(void)atomic_fetch_add(&fs->failed, 1);
-	return code;
-}
-
-static int fs_change(t_fs *fs, int matches)
-{
-	return change(fs, matches, 0);
-}
-
-/* As long as the disk stalls; but not for ever, or a test that fails would never end. */
-static void stall(t_fs *fs, int matches, uint32_t what)
-{
-	struct timespec until;
-
-	if (!matches)
-		return;
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STALL_S;
-	(void)pthread_mutex_lock(&fs->gate_lock);
-	fs->gate_waiting++;
-	(void)pthread_cond_broadcast(&fs->gate_moved);
-	while ((fs->gate_shut & what) && fs->gate_permits == 0)
-		if (pthread_cond_timedwait(&fs->gate_moved, &fs->gate_lock, &until) != 0) {
-			atomic_store(&fs->gate_tired, 1);
-			fs->gate_shut = 0;
-		}
-	if ((fs->gate_shut & what) && fs->gate_permits > 0)
-		fs->gate_permits--;
-	fs->gate_waiting--;
-	(void)pthread_mutex_unlock(&fs->gate_lock);
-}
-
-void t_fs_stall(t_fs *fs, uint32_t what)
-{
-	(void)pthread_mutex_lock(&fs->gate_lock);
-	fs->gate_shut = what;
-	fs->gate_permits = 0;
-	(void)pthread_mutex_unlock(&fs->gate_lock);
-}
-
-void t_fs_permit(t_fs *fs, uint64_t n)
-{
-	(void)pthread_mutex_lock(&fs->gate_lock);
-	fs->gate_permits += n;
-	(void)pthread_cond_broadcast(&fs->gate_moved);
-	(void)pthread_mutex_unlock(&fs->gate_lock);
-}
-
-int t_fs_wait_stalled(t_fs *fs)
-{
-	struct timespec until;
-	int ok;
-
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STALL_S;
-	(void)pthread_mutex_lock(&fs->gate_lock);
-	while (fs->gate_waiting == 0 && pthread_cond_timedwait(&fs->gate_moved, &fs->gate_lock, &until) == 0)
-		;
-	ok = fs->gate_waiting > 0;
-	(void)pthread_mutex_unlock(&fs->gate_lock);
-	return ok;
-}
-
-int t_fs_resume(t_fs *fs)
-{
-	(void)pthread_mutex_lock(&fs->gate_lock);
-	fs->gate_shut = 0;
-	(void)pthread_cond_broadcast(&fs->gate_moved);
-	(void)pthread_mutex_unlock(&fs->gate_lock);
-	return !atomic_load(&fs->gate_tired);
-}
-
-static int fd_matches(t_fs *fs, int fd)
-{
-	return fd >= 0 && (size_t)fd < sizeof fs->fds && atomic_load(&fs->fds[fd]);
-}
-
-static int f_open(void *ctx, const char *path, int how, int *fd)
-{
-	t_fs *fs = ctx;
-	int m = fs_matches(fs, path), makes = m && how >= RCO__FS_CREATE && !t_exists(path);
-	int rc = fs_change(fs, makes);
-
-	if (rc == RCO_OK && makes && atomic_load(&fs->full)) {
-		(void)atomic_fetch_add(&fs->failed, 1);
-		return RCO_E_NO_SPACE;
-	}
-	if (rc == RCO_OK)
-		rc = fs->real->open(fs->real->ctx, path, how, fd);
-	if (rc == RCO_OK && (size_t)*fd < sizeof fs->fds)
-		atomic_store(&fs->fds[*fd], (uint8_t)m);
-	return rc;
-}
-
-static int f_close(void *ctx, int fd)
-{
-	t_fs *fs = ctx;
-
-	if (fd >= 0 && (size_t)fd < sizeof fs->fds)
-		atomic_store(&fs->fds[fd], 0);
-	return fs->real->close(fs->real->ctx, fd);
-}
-
-static int f_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
-{
-	t_fs *fs = ctx;
-
-	return fs->real->read(fs->real->ctx, fd, buf, size, offset, got);
-}
-
-/* With `full`, a file may be as long as it is, and no longer. */
-static int room(t_fs *fs, int fd, uint64_t end)
-{
-	uint64_t now = 0;
-
-	if (!atomic_load(&fs->full) || !fd_matches(fs, fd))
-		return RCO_OK;
-	if (fs->real->size(fs->real->ctx, fd, &now) == RCO_OK && end <= now)
-		return RCO_OK;
-	(void)atomic_fetch_add(&fs->failed, 1);
-	return RCO_E_NO_SPACE;
-}
-
-static int f_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
-{
-	t_fs *fs = ctx;
-	int matches = fd_matches(fs, fd), rc;
-
-	stall(fs, matches, T_FS_WRITES);
-	rc = fs_change(fs, matches);
-	if (rc == RCO_OK)
-		rc = room(fs, fd, offset + size);
-	if (rc != RCO_OK && atomic_load(&fs->tear) && size > 1)
-		(void)fs->real->write(fs->real->ctx, fd, buf, size / 2, offset);
-	return rc != RCO_OK ? rc : fs->real->write(fs->real->ctx, fd, buf, size, offset);
-}
-
-static int f_sync(void *ctx, int fd)
-{
-	t_fs *fs = ctx;
-	int matches = fd_matches(fs, fd), rc;
-
-	stall(fs, matches, T_FS_SYNCS);
-	rc = change(fs, matches, 1);
-	if (rc == RCO_OK && !atomic_load(&fs->quick))
-		rc = fs->real->sync(fs->real->ctx, fd);
-	if (rc == RCO_OK && matches)
-		(void)atomic_fetch_add(&fs->syncs, 1);
-	return rc;
-}
-
-static int f_sync_dir(void *ctx, const char *path)
-{
-	t_fs *fs = ctx;
-	int rc = fs_change(fs, fs_matches(fs, path));
-
-	return rc != RCO_OK ? rc : fs->real->sync_dir(fs->real->ctx, path);
-}
-
-static int f_size(void *ctx, int fd, uint64_t *size)
-{
-	t_fs *fs = ctx;
-
-	return fs->real->size(fs->real->ctx, fd, size);
-}
-
-static int f_truncate(void *ctx, int fd, uint64_t size)
-{
-	t_fs *fs = ctx;
-	int rc = fs_change(fs, fd_matches(fs, fd));
-
-	return rc != RCO_OK ? rc : fs->real->truncate(fs->real->ctx, fd, size);
-}
-
-static int f_reserve(void *ctx, int fd, uint64_t offset, uint64_t size)
-{
-	t_fs *fs = ctx;
-	int rc = fs_change(fs, fd_matches(fs, fd));
-
-	if (rc == RCO_OK)
-		rc = room(fs, fd, offset + size);
-	return rc != RCO_OK ? rc : fs->real->reserve(fs->real->ctx, fd, offset, size);
-}
-
-static int f_rename(void *ctx, const char *from, const char *to)
-{
-	t_fs *fs = ctx;
-	int rc = fs_change(fs, fs_matches(fs, to));
-
-	return rc != RCO_OK ? rc : fs->real->rename(fs->real->ctx, from, to);
-}
-
-static int f_unlink(void *ctx, const char *path)
-{
-	t_fs *fs = ctx;
-	int rc = fs_change(fs, fs_matches(fs, path));
-
-	return rc != RCO_OK ? rc : fs->real->unlink(fs->real->ctx, path);
-}
-
-static int f_exists(void *ctx, const char *path, int *yes, uint64_t *size)
-{
-	t_fs *fs = ctx;
-
-	return fs->real->exists(fs->real->ctx, path, yes, size);
-}
-
-static int f_mkdir(void *ctx, const char *path)
-{
-	t_fs *fs = ctx;
-
-	return fs->real->mkdir(fs->real->ctx, path);
-}
-
-static int f_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
-{
-	t_fs *fs = ctx;
-
-	return fs->real->list(fs->real->ctx, path, fn, user_data);
-}
-
-static int f_lock(void *ctx, const char *path, int *fd)
-{
-	t_fs *fs = ctx;
-
-	return fs->real->lock(fs->real->ctx, path, fd);
-}
-
-void t_fs_init(t_fs *fs, const char *match)
-{
-	memset(fs, 0, sizeof *fs);
-	fs->real = rco__fs_posix();
-	(void)pthread_mutex_init(&fs->gate_lock, NULL);
-	(void)pthread_cond_init(&fs->gate_moved, NULL);
-	(void)snprintf(fs->match, sizeof fs->match, "%s", match);
-	fs->table = (rco__fs){.ctx = fs,
-	                      .open = f_open,
-	                      .close = f_close,
-	                      .read = f_read,
-	                      .write = f_write,
-	                      .sync = f_sync,
-	                      .sync_dir = f_sync_dir,
-	                      .size = f_size,
-	                      .truncate = f_truncate,
-	                      .reserve = f_reserve,
-	                      .rename = f_rename,
-	                      .unlink = f_unlink,
-	                      .exists = f_exists,
-	                      .mkdir = f_mkdir,
-	                      .list = f_list,
-	                      .lock = f_lock};
 }

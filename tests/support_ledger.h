@@ -3,19 +3,12 @@
 #ifndef TESTS_SUPPORT_LEDGER_H
 #define TESTS_SUPPORT_LEDGER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "support.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,48 +17,20 @@
 #include "../lib/base/error.h"
 #include "../lib/ledger/ledger_internal.h"
 
-enum { L_FDS = 1024, L_PATH = 512 };
+enum { L_PATH = 512 };
 
 typedef struct l_fs {
-	rco__fs table;
-	const rco__fs *real;
+	t_disk disk;   /* its marks: a write or sync of this descriptor has failed */
 	int skip_sync; /* do not wait for the disk in loops of thousands of files */
 	atomic_uint syncs, writes, dir_syncs, unlinks;
 	atomic_uint fail_syncs, fail_writes; /* the next so many fail ... */
 	atomic_int fail_code;                /* ... with this */
-	atomic_int bad[L_FDS];               /* a sync of this descriptor has failed */
-	atomic_uint touched_bad;             /* writes and syncs of such a descriptor */
+	atomic_uint touched_bad;             /* writes and syncs of a descriptor that had failed */
 	atomic_int fail_reads;               /* reads of 4096 bytes at offset 4096 fail */
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
 	int hold, held; /* the n-th sync from now waits until l_fs_let_go() */
 } l_fs;
-
-static inline int l_open(void *ctx, const char *path, int how, int *fd)
-{
-	l_fs *fs = ctx;
-	int rc = fs->real->open(fs->real->ctx, path, how, fd);
-
-	if (rc == RCO_OK && *fd < L_FDS)
-		atomic_store(&fs->bad[*fd], 0);
-	return rc;
-}
-
-static inline int l_close(void *ctx, int fd)
-{
-	l_fs *fs = ctx;
-
-	return fs->real->close(fs->real->ctx, fd);
-}
-
-static inline int l_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
-{
-	l_fs *fs = ctx;
-
-	if (atomic_load(&fs->fail_reads) && offset <= 4096 && offset + size > 4096)
-		return rco__fail(RCO_E_IO, "injected: a block cannot be read");
-	return fs->real->read(fs->real->ctx, fd, buf, size, offset, got);
-}
 
 static inline int l_take(atomic_uint *counter)
 {
@@ -78,26 +43,8 @@ static inline int l_take(atomic_uint *counter)
 	return 0;
 }
 
-static inline int l_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+static inline void l_wait_if_held(l_fs *fs)
 {
-	l_fs *fs = ctx;
-
-	atomic_fetch_add(&fs->writes, 1);
-	if (atomic_load(&fs->bad[fd]))
-		atomic_fetch_add(&fs->touched_bad, 1);
-	if (l_take(&fs->fail_writes)) {
-		/* half of it arrives, as on a real disk */
-		(void)fs->real->write(fs->real->ctx, fd, buf, size / 2, offset);
-		atomic_store(&fs->bad[fd], 1);
-		return rco__fail(atomic_load(&fs->fail_code), "injected: write");
-	}
-	return fs->real->write(fs->real->ctx, fd, buf, size, offset);
-}
-
-static inline int l_sync(void *ctx, int fd)
-{
-	l_fs *fs = ctx;
-
 	pthread_mutex_lock(&fs->mutex);
 	if (fs->hold > 0 && --fs->hold == 0) {
 		fs->held = 1;
@@ -106,90 +53,53 @@ static inline int l_sync(void *ctx, int fd)
 			pthread_cond_wait(&fs->cond, &fs->mutex);
 	}
 	pthread_mutex_unlock(&fs->mutex);
-	atomic_fetch_add(&fs->syncs, 1);
-	if (atomic_load(&fs->bad[fd]))
-		atomic_fetch_add(&fs->touched_bad, 1);
-	if (l_take(&fs->fail_syncs)) {
-		atomic_store(&fs->bad[fd], 1);
-		return rco__fail(atomic_load(&fs->fail_code), "injected: sync");
+}
+
+/* A write that fails is half there, as on a real disk. */
+static inline int l_fs_asked(t_demand *d, void *user_data)
+{
+	l_fs *fs = user_data;
+	int fails = 0;
+
+	switch (d->kind) {
+	case T_DISK_READ:
+		fails = atomic_load(&fs->fail_reads) && d->offset <= 4096 && d->offset + d->size > 4096;
+		return fails ? rco__fail(RCO_E_IO, "injected: a block cannot be read") : RCO_OK;
+	case T_DISK_WRITE:
+		atomic_fetch_add(&fs->writes, 1);
+		fails = l_take(&fs->fail_writes);
+		d->done = T_DISK_HALF * fails;
+		break;
+	case T_DISK_SYNC:
+		l_wait_if_held(fs);
+		atomic_fetch_add(&fs->syncs, 1);
+		fails = l_take(&fs->fail_syncs);
+		break;
+	case T_DISK_SYNC_DIR:
+		atomic_fetch_add(&fs->dir_syncs, 1);
+		break;
+	case T_DISK_UNLINK:
+		atomic_fetch_add(&fs->unlinks, 1);
+		break;
+	default:
+		break;
 	}
-	return fs->skip_sync ? RCO_OK : fs->real->sync(fs->real->ctx, fd);
-}
-
-static inline int l_sync_dir(void *ctx, const char *path)
-{
-	l_fs *fs = ctx;
-
-	atomic_fetch_add(&fs->dir_syncs, 1);
-	return fs->skip_sync ? RCO_OK : fs->real->sync_dir(fs->real->ctx, path);
-}
-
-static inline int l_unlink(void *ctx, const char *path)
-{
-	l_fs *fs = ctx;
-
-	atomic_fetch_add(&fs->unlinks, 1);
-	return fs->real->unlink(fs->real->ctx, path);
-}
-
-static inline int l_size(void *ctx, int fd, uint64_t *size)
-{
-	l_fs *fs = ctx;
-
-	return fs->real->size(fs->real->ctx, fd, size);
-}
-
-static inline int l_rename(void *ctx, const char *from, const char *to)
-{
-	l_fs *fs = ctx;
-
-	return fs->real->rename(fs->real->ctx, from, to);
-}
-
-static inline int l_exists(void *ctx, const char *path, int *yes, uint64_t *size)
-{
-	l_fs *fs = ctx;
-
-	return fs->real->exists(fs->real->ctx, path, yes, size);
-}
-
-static inline int l_mkdir(void *ctx, const char *path)
-{
-	l_fs *fs = ctx;
-
-	return fs->real->mkdir(fs->real->ctx, path);
-}
-
-static inline int l_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
-{
-	l_fs *fs = ctx;
-
-	return fs->real->list(fs->real->ctx, path, fn, user_data);
+	d->skip = fs->skip_sync && !fails && t_is_sync(d);
+	if (d->kind == T_DISK_WRITE || d->kind == T_DISK_SYNC)
+		atomic_fetch_add(&fs->touched_bad, d->mark);
+	if (fails)
+		d->mark = 1;
+	return fails ? rco__fail(atomic_load(&fs->fail_code), "injected: %s",
+	                         d->kind == T_DISK_WRITE ? "write" : "sync")
+	             : RCO_OK;
 }
 
 static inline void l_fs_init(l_fs *fs)
 {
 	memset(fs, 0, sizeof *fs);
-	fs->real = rco__fs_posix();
+	t_disk_init(&fs->disk, NULL, l_fs_asked, fs);
 	pthread_mutex_init(&fs->mutex, NULL);
 	pthread_cond_init(&fs->cond, NULL);
-	fs->table = *fs->real;
-	fs->table.ctx = fs;
-	fs->table.open = l_open;
-	fs->table.close = l_close;
-	fs->table.read = l_read;
-	fs->table.write = l_write;
-	fs->table.sync = l_sync;
-	fs->table.sync_dir = l_sync_dir;
-	fs->table.size = l_size;
-	fs->table.rename = l_rename;
-	fs->table.unlink = l_unlink;
-	fs->table.exists = l_exists;
-	fs->table.mkdir = l_mkdir;
-	fs->table.list = l_list;
-	fs->table.truncate = NULL; /* not used by this room */
-	fs->table.reserve = NULL;
-	fs->table.lock = NULL;
 }
 
 static inline void l_fs_wait_held(l_fs *fs)
@@ -226,12 +136,10 @@ typedef struct l_seen {
 } l_seen;
 
 typedef struct l_world {
-	char root[64], dir[L_PATH], quarantine[L_PATH];
+	char root[128], dir[L_PATH], quarantine[L_PATH];
 	l_fs fs;
 	_Atomic int64_t now_us;
 	rco_clock clock;
-	atomic_int no_memory;
-	rco_allocator alloc;
 	rco__ledger_options options;
 	rco__ledger *ledger;
 	rco__ledger_report report;
@@ -244,27 +152,6 @@ static inline int64_t l_now(void *user_data)
 	return atomic_load(&((l_world *)user_data)->now_us);
 }
 
-static inline void *l_alloc(size_t size, void *user_data)
-{
-	return atomic_load(&((l_world *)user_data)->no_memory) ? NULL : malloc(size);
-}
-
-static inline void *l_zalloc(size_t count, size_t size, void *user_data)
-{
-	return atomic_load(&((l_world *)user_data)->no_memory) ? NULL : calloc(count, size);
-}
-
-static inline void *l_resize(void *ptr, size_t size, void *user_data)
-{
-	return atomic_load(&((l_world *)user_data)->no_memory) ? NULL : realloc(ptr, size);
-}
-
-static inline void l_release(void *ptr, void *user_data)
-{
-	(void)user_data;
-	free(ptr);
-}
-
 static inline void l_path(char *out, const char *dir, const char *name)
 {
 	assert_true(snprintf(out, L_PATH, "%s/%s", dir, name) < L_PATH);
@@ -272,27 +159,23 @@ static inline void l_path(char *out, const char *dir, const char *name)
 
 static inline void l_world_init(l_world *w)
 {
-	const char *tmp = getenv("TMPDIR");
-
 	memset(w, 0, sizeof *w);
-	assert_true(snprintf(w->root, sizeof w->root, "%s/ledger-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp") >
-	            0);
-	assert_non_null(mkdtemp(w->root));
+	t_tempdir(NULL, w->root, sizeof w->root);
 	l_path(w->dir, w->root, "ledger");
 	l_path(w->quarantine, w->root, "quarantine");
 	l_fs_init(&w->fs);
 	w->now_us = 1795000000000000;
 	w->clock = (rco_clock){sizeof w->clock, 0, l_now, l_now, w, NULL};
-	w->alloc = (rco_allocator){sizeof w->alloc, 0, l_alloc, l_zalloc, l_resize, l_release, w, NULL};
-	assert_int_equal(rco__env_init(&w->options.env, &w->alloc, &w->clock, NULL, NULL), RCO_OK);
-	w->options.env.fs = &w->fs.table;
+	t_memory_is_there();
+	assert_int_equal(rco__env_init(&w->options.env, &t_allocator, &w->clock, NULL, NULL), RCO_OK);
+	w->options.env.fs = &w->fs.disk.table;
 	w->options.dir = w->dir;
 	w->options.quarantine_dir = w->quarantine;
 	w->options.file_bytes = RCO__LEDGER_FILE_MIN;
 	w->options.retention_s = 3600;
 }
 
-/* Remove a folder of files; 0 files if it is not there. */
+/* Remove the files of a folder, if it is there. */
 static inline void l_empty(const char *dir)
 {
 	DIR *d = opendir(dir);
@@ -333,12 +216,40 @@ static inline void l_world_destroy(l_world *w)
 {
 	rco__ledger_close(w->ledger);
 	free(w->seen);
-	l_empty(w->dir);
-	l_empty(w->quarantine);
-	(void)rmdir(w->dir);
-	(void)rmdir(w->quarantine);
-	assert_int_equal(rmdir(w->root), 0);
+	t_rmtree(w->root);
 }
+
+/* A test with a world of its own: on a disk that need not be waited for, and whose faults are I/O errors ... */
+static inline int l_setup(void **state)
+{
+	l_world *w = malloc(sizeof *w);
+
+	assert_non_null(w);
+	l_world_init(w);
+	w->fs.skip_sync = 1;
+	w->fs.fail_code = RCO_E_IO;
+	*state = w;
+	return 0;
+}
+
+/* ... and on one that is. */
+static inline int l_setup_synced(void **state)
+{
+	int rc = l_setup(state);
+
+	((l_world *)*state)->fs.skip_sync = 0;
+	return rc;
+}
+
+static inline int l_teardown(void **state)
+{
+	l_world_destroy(*state);
+	free(*state);
+	return 0;
+}
+
+#define L_TEST(name)        cmocka_unit_test_setup_teardown(name, l_setup, l_teardown)
+#define L_TEST_SYNCED(name) cmocka_unit_test_setup_teardown(name, l_setup_synced, l_teardown)
 
 static inline int l_replay(const rco__ledger_entry *entry, void *user_data)
 {
@@ -420,27 +331,6 @@ static inline int l_is_open(const l_world *w, uint8_t subject)
 			open = !(w->seen[i].flags & RCO__LEDGER_CLOSES);
 	}
 	return open;
-}
-
-static inline uint8_t *l_slurp(const char *path, size_t *size)
-{
-	FILE *f = fopen(path, "rb");
-	uint8_t *buf = malloc(1 << 21);
-
-	assert_non_null(f);
-	assert_non_null(buf);
-	*size = fread(buf, 1, 1 << 21, f);
-	fclose(f);
-	return buf;
-}
-
-static inline void l_spill(const char *path, const uint8_t *buf, size_t size)
-{
-	FILE *f = fopen(path, "wb");
-
-	assert_non_null(f);
-	assert_true(fwrite(buf, 1, size, f) == size);
-	assert_int_equal(fclose(f), 0);
 }
 
 static inline void l_file(const l_world *w, uint64_t number, char out[L_PATH])

@@ -2,9 +2,10 @@
 /*
  * An ear: hears a caller object, without a language model and without the network.
  *
- *   ear --control SOCKET --model DIR [--phrase WORDS]... [--mark SAMPLES] CALL-ID  < audio
+ *   ear --control SOCKET --model DIR [--phrase WORDS]... [--mark SAMPLES] [CALL-ID]  < audio
  *
- * Audio on stdin is what sip_recorder's --ear gives: signed 16 bit, 8 kHz, one channel, live. pocketsphinx looks
+ * Without a CALL-ID it is that of the environment, RECOPTOUT_CALL_ID, where sip_recorder's --ear puts it. Audio on
+ * stdin is what that gives: signed 16 bit, 8 kHz, one channel, live. pocketsphinx looks
  * for the phrases; when one is heard the call is opted out through the engine's socket, and a line of JSON says
  * what was heard, and when. With --mark a line tells when so many samples had arrived, to measure against.
  */
@@ -149,7 +150,7 @@ static int usage(void)
 {
 	(void)fprintf(
 		stderr,
-		"usage: ear --control SOCKET --model DIR [--phrase WORDS]... [--mark SAMPLES] CALL-ID <audio\n");
+		"usage: ear --control SOCKET --model DIR [--phrase WORDS]... [--mark SAMPLES] [CALL-ID] <audio\n");
 	return 2;
 }
 
@@ -175,9 +176,9 @@ int main(int argc, char **argv)
 		else
 			return usage();
 	}
-	if (e.control == NULL || optind + 1 != argc)
+	e.call_id = optind < argc && argv[optind][0] != '\0' ? argv[optind] : getenv("RECOPTOUT_CALL_ID");
+	if (e.control == NULL || e.call_id == NULL || optind + 1 < argc)
 		return usage();
-	e.call_id = argv[optind];
 	if (e.phrases == 0) {
 		e.phrase[e.phrases++] = "stop the recording";
 		e.phrase[e.phrases++] = "delete the recording";

@@ -2,7 +2,7 @@
 /*
  * An MCP server on stdin and stdout whose one tool opts a call out.
  *
- *   mcp_server --socket /run/pbx/recoptout.sock --call a84b4c76e66710 [--language de] [--company NAME]
+ *   recoptout-mcp --socket /run/pbx/recoptout.sock --call a84b4c76e66710 [--language de] [--company NAME]
  *
  * The agent's host starts one for each call, and says which call it is. What the model writes cannot name another.
  * Protocol versions up to 2025-11-25 (initialize) and 2026-07-28 (server/discover, stateless) are spoken side by
@@ -14,12 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LINE_ROOM = 4 * 1024 * 1024 };
+#include <unistd.h>
 
 static void usage(FILE *to)
 {
-	(void)fprintf(to, "usage: mcp_server --socket PATH --call CALL_ID [--language TAG] [--company NAME]\n"
+	(void)fprintf(to, "usage: recoptout-mcp --socket PATH --call CALL_ID [--language TAG] [--company NAME]\n"
 	                  "\n"
 	                  "Serves the tool " RCO_TOOL_NAME " over stdin and stdout (Model Context Protocol)\n"
 	                  "for one call of the engine that listens on PATH.\n"
@@ -63,7 +62,7 @@ static int parse(int argc, char **argv, mcp_server *server)
 			usage(stdout);
 			exit(0);
 		case 'v':
-			(void)printf("mcp_server of librecoptout %s\n", rco_version_string());
+			(void)printf("recoptout-mcp of librecoptout %s\n", rco_version_string());
 			exit(0);
 		default:
 			return 0;
@@ -73,13 +72,13 @@ static int parse(int argc, char **argv, mcp_server *server)
 }
 
 /* One message is one line. The answer, if there is one, is written whole before the next is read. */
-static int serve_line(mcp_server *server, const char *line, size_t size)
+static int answer_line(mcp_line *line)
 {
-	char *answer = mcp_answer(server, line, size);
+	char *answer = mcp_end(line);
 	int good = 1;
 
 	if (answer == NULL) {
-		(void)fprintf(stderr, "mcp_server: out of memory\n");
+		(void)fprintf(stderr, "recoptout-mcp: out of memory\n");
 		return 0;
 	}
 	if (answer[0] != '\0')
@@ -88,27 +87,27 @@ static int serve_line(mcp_server *server, const char *line, size_t size)
 	return good;
 }
 
-/* A line that is longer than any message is read to its end and answered as one that cannot be read. */
+/* A line may be of any length: it is read as it comes, and answered at its end. */
 static int serve(mcp_server *server)
 {
-	char *line = malloc(LINE_ROOM);
-	size_t size = 0;
-	int good = line != NULL, c;
+	char bytes[65536];
+	mcp_line line;
+	ssize_t n;
+	int good = 1;
 
-	while (good && (c = fgetc(stdin)) != EOF) {
-		if (c != '\n') {
-			if (size < LINE_ROOM)
-				line[size++] = (char)c;
-			continue;
+	mcp_begin(&line, server);
+	while (good && (n = read(STDIN_FILENO, bytes, sizeof bytes)) > 0) {
+		const char *at = bytes, *end = bytes + n, *newline;
+
+		while (good && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+			mcp_feed(&line, at, (size_t)(newline - at));
+			good = answer_line(&line);
+			mcp_begin(&line, server);
+			at = newline + 1;
 		}
-		if (size > 0)
-			good = serve_line(server, line, size < LINE_ROOM ? size : 0);
-		size = 0;
+		mcp_feed(&line, at, (size_t)(end - at));
 	}
-	if (good && size > 0)
-		good = serve_line(server, line, size < LINE_ROOM ? size : 0);
-	free(line);
-	return good;
+	return answer_line(&line) && good;
 }
 
 int main(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "adapter.h"
 
 #include <recoptout.h>
+#include <signal.h>
 
 typedef struct gateway gateway;
 
@@ -16,10 +17,16 @@ typedef struct gateway_options {
 	uint32_t window_ms, watch_s; /* how long after its end late files of a call are looked for */
 } gateway_options;
 
+/* Takes up the calls that an earlier process was told of. NULL, with a sentence on stderr. */
 gateway *gateway_open(const gateway_options *options);
 void gateway_close(gateway *g);
 
-/* A line of the door, and its answer: one line of JSON. */
-void gateway_line(gateway *g, char *line, char *answer, size_t room);
+/* A line of the door, and its answer: one line of JSON. Any thread; waits for the recorder at most as long as its
+ * adapter may. */
+void gateway_line(gateway *g, char *line, size_t size, char *answer, size_t room);
+
+/* Serves the door until `*ends`. 0, or -1 with a sentence on stderr. */
+int door_open(const char *path);
+void door_serve(gateway *g, int door, volatile const sig_atomic_t *ends);
 
 #endif

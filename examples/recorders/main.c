@@ -4,22 +4,17 @@
  * call that is being recorded, stops the recorder when a caller objects, and erases what it wrote. README.md says
  * how.
  */
+#include "files.h"
 #include "gateway.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-enum { LINE_ROOM = 8192, LINE_LIMIT_MS = 1000, TICK_MS = 500 };
 
 static const rec_adapter *const adapters[] = {&rec_rtpengine, &rec_janus, &rec_asterisk, &rec_freeswitch};
 
@@ -166,97 +161,50 @@ static const char *read_options(gateway_options *o, int argc, char **argv)
 	return door;
 }
 
-/* ---- the door ---- */
-
-static int open_door(const char *path)
+/* Said now, not when a caller objects. */
+static int check_folder(gateway_options *o)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	mode_t before = umask(0177);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ok;
+	static char real[PATH_ROOM];
+	const char *wrong = folder_check(o->settings.dir, real), *doubt;
 
-	if (strlen(path) >= sizeof a.sun_path) {
-		(void)fprintf(stderr, "recorders: %s: too long for a socket\n", path);
-		exit(2);
+	if (wrong != NULL) {
+		(void)fprintf(stderr, "recorders: %s\n", wrong);
+		return -1;
 	}
-	(void)snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
-	(void)unlink(path);
-	ok = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 64) == 0;
-	(void)umask(before);
-	if (ok)
-		return fd;
-	(void)fprintf(stderr, "recorders: %s: %s\n", path, strerror(errno));
-	exit(1);
-}
-
-/* Lines until the other side closes, or leaves one half said. */
-static void serve(gateway *g, int fd)
-{
-	char line[LINE_ROOM], answer[LINE_ROOM];
-	size_t used = 0;
-
-	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		char *stop;
-		ssize_t n;
-
-		if (poll(&p, 1, LINE_LIMIT_MS) <= 0)
-			return;
-		n = read(fd, line + used, sizeof line - 1 - used);
-		if (n <= 0)
-			return;
-		used += (size_t)n;
-		line[used] = '\0';
-		while ((stop = strchr(line, '\n')) != NULL) {
-			size_t size = (size_t)(stop + 1 - line);
-
-			*stop = '\0';
-			gateway_line(g, line, answer, sizeof answer);
-			if (send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
-				return;
-			memmove(line, line + size, used - size + 1);
-			used -= size;
-		}
-		if (used == sizeof line - 1)
-			return; /* no line of ours is so long */
-	}
-}
-
-static void run(gateway *g, int door)
-{
-	struct pollfd p = {.fd = door, .events = POLLIN};
-
-	while (!ends) {
-		int fd = poll(&p, 1, TICK_MS) > 0 ? accept4(door, NULL, NULL, SOCK_CLOEXEC) : -1;
-
-		if (fd >= 0) {
-			serve(g, fd);
-			(void)close(fd);
-		}
-	}
+	o->settings.dir_given = o->settings.dir;
+	o->settings.dir = real;
+	doubt = folder_doubts(real);
+	if (doubt != NULL)
+		(void)fprintf(stderr, "recorders: --dir %s: %s\n", real, doubt);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = {.sa_handler = end};
+	struct sigaction action = {.sa_handler = end}, ignore = {.sa_handler = SIG_IGN};
 	gateway_options o;
 	const char *path = read_options(&o, argc, argv);
 	gateway *g;
 	int door;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-		return 1;
+	if ((o.settings.dir != NULL && check_folder(&o) != 0) || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		return 2;
+	(void)sigaction(SIGIO, &ignore, NULL); /* somebody opens a file while we hold its lease */
+	(void)sigaction(SIGPIPE, &ignore, NULL);
 	g = gateway_open(&o);
 	if (g == NULL)
 		return 1;
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
-	door = open_door(path);
-	(void)printf("recorders: %s, door %s\n", o.adapter->name, path);
-	(void)fflush(stdout);
-	run(g, door);
-	(void)close(door);
-	(void)unlink(path);
+	door = door_open(path);
+	if (door >= 0) {
+		(void)printf("recorders: %s, door %s\n", o.adapter->name, path);
+		(void)fflush(stdout);
+		door_serve(g, door, &ends);
+		(void)close(door);
+		(void)unlink(path);
+	}
 	gateway_close(g);
 	curl_global_cleanup();
-	return 0;
+	return door >= 0 ? 0 : 1;
 }

@@ -15,12 +15,19 @@
 
 enum { ANSWER_MAX = 256 * 1024 };
 
-static int64_t now_ms(void)
+int64_t net_now_ms(void)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void net_pause_ms(uint32_t ms)
+{
+	struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	(void)nanosleep(&pause, NULL);
 }
 
 static int connect_to(const struct addrinfo *a, uint32_t timeout_ms)
@@ -69,7 +76,8 @@ int net_open(const char *at, int type, uint32_t timeout_ms)
 int net_text_open(net_text *t, const char *at, uint32_t timeout_ms)
 {
 	t->used = t->given = 0;
-	t->until_ms = now_ms() + timeout_ms;
+	t->closed = 0;
+	t->until_ms = net_now_ms() + timeout_ms;
 	t->fd = net_open(at, SOCK_STREAM, timeout_ms);
 	return t->fd >= 0 ? 0 : -1;
 }
@@ -92,7 +100,7 @@ int net_text_say(net_text *t, const char *fmt, ...)
 static int more(net_text *t)
 {
 	struct pollfd p = {.fd = t->fd, .events = POLLIN};
-	int64_t left = t->until_ms - now_ms();
+	int64_t left = t->until_ms - net_now_ms();
 	ssize_t n;
 
 	memmove(t->data, t->data + t->given, t->used - t->given);
@@ -101,8 +109,10 @@ static int more(net_text *t)
 	if (left <= 0 || t->used == sizeof t->data - 1 || poll(&p, 1, (int)left) <= 0)
 		return 0;
 	n = recv(t->fd, t->data + t->used, sizeof t->data - 1 - t->used, 0);
-	if (n <= 0)
+	if (n <= 0) {
+		t->closed = 1;
 		return 0;
+	}
 	t->used += (size_t)n;
 	return 1;
 }
@@ -132,6 +142,18 @@ const char *net_text_bytes(net_text *t, size_t size)
 	bytes = t->data + t->given;
 	t->given += size;
 	return bytes;
+}
+
+int net_text_skip(net_text *t, size_t size)
+{
+	while (size > 0) {
+		size_t part = size < sizeof t->data / 2 ? size : sizeof t->data / 2;
+
+		if (net_text_bytes(t, part) == NULL)
+			return -1;
+		size -= part;
+	}
+	return 0;
 }
 
 void net_text_close(net_text *t)

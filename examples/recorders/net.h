@@ -13,10 +13,14 @@ int net_open(const char *at, int type, uint32_t timeout_ms);
 /* A text protocol over TCP: blocks of lines that end with an empty one. */
 typedef struct net_text {
 	int fd;
+	int closed; /* the other side has ended it; else no line means that time is over */
 	int64_t until_ms;
 	size_t used, given;
 	char data[16384];
 } net_text;
+
+int64_t net_now_ms(void); /* monotonic */
+void net_pause_ms(uint32_t ms);
 
 int net_text_open(net_text *t, const char *at, uint32_t timeout_ms);
 int net_text_say(net_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -25,6 +29,8 @@ int net_text_say(net_text *t, const char *fmt, ...) __attribute__((format(printf
 const char *net_text_line(net_text *t);
 /* `size` more bytes, which are no lines. */
 const char *net_text_bytes(net_text *t, size_t size);
+/* The same, and nobody wants them. 0, or -1 at the end. */
+int net_text_skip(net_text *t, size_t size);
 void net_text_close(net_text *t);
 
 /* An HTTP request; `body` NULL for none. Status, 0 if there was no answer; *answer gets JSON or NULL. */

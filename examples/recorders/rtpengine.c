@@ -109,13 +109,6 @@ static off_t pcap_bytes(const rec_settings *s, const char *id)
 	return sum;
 }
 
-static void pause_ms(long ms)
-{
-	struct timespec pause = {.tv_nsec = ms * 1000000};
-
-	(void)nanosleep(&pause, NULL);
-}
-
 /* One request; repeated with the same cookie, which rtpengine answers from its memory. So a cookie must not come
  * again, not from the next process either. 0, or -1 without an answer. */
 static int ask(const rec_settings *s, const char *body, size_t size, char *answer, size_t room, size_t *length)
@@ -185,20 +178,33 @@ static int tell(const rec_settings *s, const char *id, char why[WHY_MAX])
 	return -1;
 }
 
-static rec_outcome stop(const rec_settings *s, const rec_call *call, char why[WHY_MAX])
+static rec_outcome stop(const rec_settings *s, const rec_call *call, const rec_stop *how, char why[WHY_MAX])
 {
 	const char *id = id_of(call);
-	int known = tell(s, id, why), tries, left = 0;
-	off_t before = pcap_bytes(s, id);
+	int known, tries, left = 0;
+	off_t before;
 
+	if (how->own && how->written(how->arg) == 0) {
+		(void)snprintf(why, WHY_MAX, "the call has ended, and no file of it is written");
+		return RECORDER_KNOWS_NOTHING;
+	}
+	known = tell(s, id, why);
+	before = pcap_bytes(s, id);
 	if (known < 0)
 		return RECORDER_UNSURE;
 	/* The move of the description follows the answer closely. */
 	for (tries = 0; tries < 25; tries++) {
 		left = each(s->dir, "tmp", id, NULL, NULL);
-		if (left == 0)
+		if (left == 0 && known)
 			return RECORDER_STOPPED;
-		pause_ms(20);
+		if (left == 0) {
+			(void)snprintf(why, WHY_MAX,
+			               "rtpengine does not know the call; is ng= its call id, and %s its "
+			               "--recording-dir?",
+			               s->dir);
+			return RECORDER_KNOWS_NOTHING;
+		}
+		net_pause_ms(20);
 	}
 	if (left < 0)
 		(void)snprintf(why, WHY_MAX, "%s/tmp cannot be read; is --dir rtpengine's --recording-dir?",
@@ -219,6 +225,14 @@ static void files(const rec_settings *s, const rec_call *call, rec_file_fn *foun
 		(void)each(s->dir, folders[i], id_of(call), found, arg);
 }
 
+static int owns(const rec_settings *s, const rec_call *call, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)s;
+	return slash != NULL && is_of(slash + 1, id_of(call));
+}
+
 static const char *check(const rec_settings *s)
 {
 	if (s->at == NULL || s->dir == NULL)
@@ -226,9 +240,24 @@ static const char *check(const rec_settings *s)
 	return NULL;
 }
 
+static const char *keys(const rec_settings *s)
+{
+	(void)s;
+	return "ng";
+}
+
+static const char *handle(const rec_settings *s, const rec_call *call)
+{
+	(void)s;
+	return id_of(call);
+}
+
 const rec_adapter rec_rtpengine = {.name = "rtpengine",
                                    .usage =
                                            "  rtpengine    --at HOST:PORT --dir DIR       start CALL-ID [ng=ID]\n",
                                    .check = check,
+                                   .keys = keys,
+                                   .handle = handle,
                                    .stop = stop,
-                                   .files = files};
+                                   .files = files,
+                                   .owns = owns};

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOW_MS = 3000, FAILURES = 3, OPS_MAX = 16 };
+enum { SLOW_MS = 3000, BROKEN_MS = 3000, OPS_MAX = 16 };
 
 struct faults {
 	call *c;
@@ -14,7 +14,8 @@ struct faults {
 	rco_deletion_ops deletion; /* the same */
 	rco_upload_ops bad_upload;
 	rco_deletion_ops bad_deletion;
-	int failures;
+	unsigned failures, slow;
+	int64_t works_again_us;
 	struct {
 		uint64_t op;
 		int64_t due_us;
@@ -31,10 +32,11 @@ static int put(const rco_object *object, uint32_t part, const void *data, size_t
 	struct faults *f = user_data;
 	int rc = f->upload.put(object, part, data, size, 0, result, f->directory);
 
-	if (f->c->o->fault != FAULT_SLOW_UPLOAD || object->kind != RCO_KIND_AUDIO || f->n_later == OPS_MAX)
+	if (f->c->o->fault != FAULT_SLOW_UPLOAD || f->n_later == OPS_MAX)
 		return rc;
+	f->slow++;
 	f->later[f->n_later].op = op;
-	f->later[f->n_later].due_us = f->c->now_us + SLOW_MS * 1000;
+	f->later[f->n_later].due_us = f->c->t->now_us + SLOW_MS * 1000;
 	f->later[f->n_later].code = rc;
 	f->later[f->n_later++].result = *result;
 	return RCO_PENDING;
@@ -45,7 +47,7 @@ void faults_tick(struct faults *f)
 	size_t i, left = 0;
 
 	for (i = 0; i < f->n_later; i++) {
-		if (f->later[i].due_us > f->c->now_us)
+		if (f->later[i].due_us > f->c->t->now_us)
 			f->later[left++] = f->later[i];
 		else
 			(void)rco_complete(f->c->engine, f->later[i].op, f->later[i].code, &f->later[i].result);
@@ -53,9 +55,14 @@ void faults_tick(struct faults *f)
 	f->n_later = left;
 }
 
+/* From the first time that something is to be deleted, nothing is for a while. */
 static int fails(struct faults *f, const rco_object *object)
 {
-	if (f->c->o->fault != FAULT_FAILING_DELETE || object->kind != RCO_KIND_AUDIO || f->failures >= FAILURES)
+	if (f->c->o->fault != FAULT_FAILING_DELETE || object->kind != RCO_KIND_AUDIO)
+		return 0;
+	if (f->failures == 0)
+		f->works_again_us = f->c->t->now_us + BROKEN_MS * 1000;
+	if (f->c->t->now_us >= f->works_again_us)
 		return 0;
 	f->failures++;
 	return 1;
@@ -108,6 +115,11 @@ static int verify(const rco_object *object, uint64_t op, rco_result *result, voi
 	struct faults *f = user_data;
 
 	return f->deletion.verify(object, op, result, f->directory);
+}
+
+unsigned faults_count(const struct faults *f)
+{
+	return f->failures + f->slow;
 }
 
 struct faults *faults_open(call *c)

@@ -5,13 +5,20 @@
 
 static int bad(const char *path, const char *why)
 {
-	(void)fprintf(stderr, "simulator: %s: %s\n", path, why);
+	char text[1200];
+
+	(void)snprintf(text, sizeof text, "%s: %s", path, why);
+	clean(text);
+	(void)fprintf(stderr, "simulator: %s\n", text);
 	return 0;
 }
 
-static void copy(char *to, size_t size, const json_t *from, const char *otherwise)
+/* 0 if it is no string, or does not fit. */
+static int copy(char *to, size_t size, const json_t *from, const char *otherwise)
 {
-	(void)snprintf(to, size, "%s", json_is_string(from) ? json_string_value(from) : otherwise);
+	const char *text = from == NULL ? otherwise : json_string_value(from);
+
+	return text != NULL && snprintf(to, size, "%s", text) < (int)size;
 }
 
 static int is_known(const char *what)
@@ -31,20 +38,20 @@ static int read_step(const char *path, const json_t *from, step *to)
 	const json_t *says = json_object_get(from, "says"), *done = json_object_get(from, "do");
 
 	to->at_s = json_number_value(json_object_get(from, "at"));
-	if (!json_is_number(json_object_get(from, "at")) || to->at_s < 0)
-		return bad(path, "each line of \"lines\" needs \"at\", in seconds from the beginning");
+	if (!json_is_number(json_object_get(from, "at")) || !(to->at_s >= 0 && to->at_s <= AT_MAX_S))
+		return bad(path,
+		           "each line of \"lines\" needs \"at\", in seconds from the beginning, at most 3600");
 	if (json_is_string(done) && is_known(json_string_value(done))) {
 		to->who = -1;
-		copy(to->text, sizeof to->text, done, "");
-		return 1;
+		return copy(to->text, sizeof to->text, done, "");
 	}
 	if (done != NULL)
 		return bad(path, "\"do\" is opt_out, pause, resume or hang_up");
 	if (who == NULL || (strcmp(who, "caller") != 0 && strcmp(who, "agent") != 0) || !json_is_string(says))
 		return bad(path, "a line has \"who\" (caller, agent) and \"says\", or \"do\"");
 	to->who = strcmp(who, "agent") == 0 ? AGENT : CALLER;
-	copy(to->text, sizeof to->text, says, "");
-	return 1;
+	return copy(to->text, sizeof to->text, says, "") ||
+	       bad(path, "what is said in a line is at most 999 bytes long");
 }
 
 static int read_all(const char *path, const json_t *root, script *s)
@@ -52,11 +59,20 @@ static int read_all(const char *path, const json_t *root, script *s)
 	const json_t *lines = json_object_get(root, "lines"), *wav = json_object_get(root, "wav");
 	size_t i;
 
-	copy(s->language, sizeof s->language, json_object_get(root, "language"), "en");
-	copy(s->company, sizeof s->company, json_object_get(root, "company"), "");
-	copy(s->call_id, sizeof s->call_id, json_object_get(root, "call_id"), "rehearsal");
-	copy(s->wav[CALLER], sizeof s->wav[0], json_object_get(wav, "caller"), "");
-	copy(s->wav[AGENT], sizeof s->wav[0], json_object_get(wav, "agent"), "");
+	if (!json_is_object(root))
+		return bad(path, "a script is an object of JSON");
+	if (!copy(s->language, sizeof s->language, json_object_get(root, "language"), "en") ||
+	    !copy(s->company, sizeof s->company, json_object_get(root, "company"), "") ||
+	    !copy(s->call_id, sizeof s->call_id, json_object_get(root, "call_id"), "rehearsal") ||
+	    s->call_id[0] == '\0')
+		return bad(path,
+		           "\"language\", \"company\" and \"call_id\" are strings of at most 35, 63 and 63 bytes");
+	if (!copy(s->wav[CALLER], sizeof s->wav[0], json_object_get(wav, "caller"), "") ||
+	    !copy(s->wav[AGENT], sizeof s->wav[0], json_object_get(wav, "agent"), "") ||
+	    (wav != NULL && !json_is_object(wav)))
+		return bad(
+			path,
+			"\"wav\" has the path of a file for \"caller\" and for \"agent\", at most 511 bytes each");
 	if (!json_is_array(lines) || json_array_size(lines) == 0 || json_array_size(lines) > LINES_MAX)
 		return bad(path, "\"lines\" is a list of 1 to 256 lines");
 	for (i = 0; i < json_array_size(lines); i++) {
@@ -77,8 +93,10 @@ int script_read(const char *path, script *s)
 
 	memset(s, 0, sizeof *s);
 	if (root == NULL) {
-		(void)fprintf(stderr, "simulator: %s, line %d: %s\n", path, why.line, why.text);
-		return 0;
+		char text[JSON_ERROR_TEXT_LENGTH + 40];
+
+		(void)snprintf(text, sizeof text, "line %d: %s", why.line, why.text);
+		return bad(path, text);
 	}
 	good = read_all(path, root, s);
 	json_decref(root);

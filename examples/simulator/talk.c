@@ -7,11 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* An agent takes its time to listen, to think, and to call a tool. */
+#define REACTION_S 1.0
+
 /* What the agent says is checked as it is said. */
 static void agent_says(call *c, const char *text)
 {
 	uint32_t untrue = 0;
 
+	if (c->ended) {
+		tell(c, "not said", "the caller has hung up: nobody hears what the agent would say");
+		return;
+	}
 	voice_say(&c->voice[AGENT], text, now_s(c));
 	tell(c, "agent", text);
 	(void)rco_agent_turn(c->session, c->s->language, text, strlen(text), &untrue);
@@ -25,6 +32,7 @@ static void agent_says(call *c, const char *text)
 static char *model_message(uint32_t dialect)
 {
 	static const char *const messages[] = {
+		[RCO_DIALECT_AUTO] = "{\"name\":\"" RCO_TOOL_NAME "\",\"arguments\":{}}",
 		[RCO_DIALECT_OPENAI_CHAT] =
 			"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":"
 			"\"function\",\"function\":{\"name\":\"" RCO_TOOL_NAME "\",\"arguments\":\"{}\"}}]}",
@@ -43,6 +51,13 @@ static char *model_message(uint32_t dialect)
 			"\",\"args\":{}}]}}",
 		[RCO_DIALECT_MCP] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
 				    "call\",\"params\":{\"name\":\"" RCO_TOOL_NAME "\"}}",
+		[RCO_DIALECT_MCP_2026] =
+			"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
+			"call\",\"params\":{\"name\":\"" RCO_TOOL_NAME
+			"\",\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}}",
+		[RCO_DIALECT_ELEVENLABS_CLIENT] =
+			"{\"type\":\"client_tool_call\",\"client_tool_call\":{\"tool_name\":\"" RCO_TOOL_NAME
+			"\",\"tool_call_id\":\"1\",\"parameters\":{}}}",
 		[RCO_DIALECT_VAPI] = "{\"message\":{\"type\":\"tool-calls\",\"call\":{\"id\":\"v\"},"
 				     "\"toolCallList\":[{\"id\":\"1\","
 				     "\"name\":\"" RCO_TOOL_NAME "\"}]}}",
@@ -80,6 +95,8 @@ static void call_tool(call *c)
 		return;
 	r.json = message;
 	r.json_bytes = strlen(message);
+	if (c->t->moment[ASKED] < 0)
+		c->t->moment[ASKED] = now_s(c);
 	tell(c, "tool call", message);
 	rc = rco_tool_call(c->engine, &r, &answer);
 	free(message);
@@ -87,11 +104,10 @@ static void call_tool(call *c)
 		tell(c, "failed", rco_error_detail());
 		return;
 	}
-	if (rc == RCO_OK || rc == RCO_PENDING) {
-		c->opted_out = 1;
-		if (c->stopped_at_s < 0)
-			c->stopped_at_s = now_s(c);
-	}
+	if (rc != RCO_OK && rc != RCO_PENDING)
+		tell(c, "failed", rco_error_detail());
+	else if (c->t->moment[STOPPED] < 0)
+		c->t->moment[STOPPED] = now_s(c);
 	tell(c, "tool answer", rco_tool_answer_json(answer, NULL));
 	(void)snprintf(sentence, sizeof sentence, "%s", rco_tool_answer_sentence(answer));
 	rco_tool_answer_free(answer);
@@ -117,7 +133,7 @@ static void act(call *c, const char *what)
 		tell(c, "failed", rco_error_detail());
 	else if (strcmp(what, "hang_up") == 0) {
 		c->ended = 1;
-		c->ended_at_s = now_s(c);
+		c->t->ended_at_s = now_s(c);
 	}
 }
 
@@ -133,25 +149,44 @@ void do_step(call *c, const step *s)
 	}
 }
 
-static void typed(call *c, char *line)
+void react(call *c)
 {
-	step s = {.who = -1};
+	if (c->react_at_s < 0 || now_s(c) < c->react_at_s)
+		return;
+	c->react_at_s = -1;
+	call_tool(c);
+}
 
+/* What is typed, the agent listens to; a script says itself what its agent does. */
+static void caller_types(call *c, const char *line)
+{
+	step s = {.who = CALLER};
+
+	(void)snprintf(s.text, sizeof s.text, "%s", line);
+	do_step(c, &s);
+	if (!is_objection(line)) {
+		tell(c, "note", "not taken for an objection to the recording (/opt-out is one)");
+		return;
+	}
+	tell(c, "understood", "an objection to the recording: the agent calls its tool");
+	c->react_at_s = now_s(c) + REACTION_S;
+}
+
+void typed(call *c, const char *line)
+{
 	if (strcmp(line, "/quit") == 0)
 		c->quit = 1;
 	else if (strcmp(line, "/opt-out") == 0)
 		act(c, "opt_out");
 	else if (strcmp(line, "/pause") == 0 || strcmp(line, "/resume") == 0)
 		act(c, line + 1);
-	else if (strcmp(line, "/hang-up") == 0)
+	else if (strcmp(line, "/hang-up") == 0) {
 		act(c, "hang_up");
-	else if (line[0] == '/')
+		c->next_step = c->s->count; /* who has hung up says no more, whatever the script has */
+	} else if (line[0] == '/')
 		tell(c, "help", "/opt-out /pause /resume /hang-up /quit, or what the caller says");
-	else if (line[0] != '\0') {
-		s.who = CALLER;
-		(void)snprintf(s.text, sizeof s.text, "%s", line);
-		do_step(c, &s);
-	}
+	else if (line[strspn(line, " ")] != '\0')
+		caller_types(c, line);
 }
 
 /* Whatever has been typed by now, line by line. */
@@ -167,7 +202,7 @@ void read_keyboard(call *c)
 			line[size] = '\0';
 			size = 0;
 			typed(c, line);
-		} else if (size + 1 < sizeof line) {
+		} else if (size + 1 < sizeof line && one != '\0') {
 			line[size++] = one;
 		}
 	}

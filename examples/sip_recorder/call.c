@@ -5,24 +5,95 @@
 #include <errno.h>
 #include <string.h>
 
+enum { LATE_MS = 1000, AGAIN_MS = 20, PATIENCE_US = 10000000 };
+
+static void hang_up(call *c)
+{
+	if (c->over)
+		return;
+	c->over = 1;
+	c->server->live--;
+	c->playing = NULL;
+	party_hang_up(&c->caller);
+	tmr_cancel(&c->ring);
+}
+
+static void end_recording(call *c)
+{
+	int i;
+
+	if (c->ended)
+		return;
+	c->ended = 1;
+	audio_end(&c->caller);
+	call_human_left(c);
+	ear_close(c);
+	for (i = 0; i < LEGS; i++)
+		leg_close(&c->legs[i]);
+	if (c->session != NULL)
+		(void)rco_session_end(c->session);
+	engine_soon(c->server);
+}
+
 static void destroy(void *arg)
 {
 	call *c = arg;
 
+	hang_up(c);
+	end_recording(c);
 	list_unlink(&c->le);
 	tmr_cancel(&c->ring);
-	reorder_flush(&c->caller.in);
-	if (c->human != NULL)
-		reorder_flush(&c->human->in);
-	ear_close(c);
+	tmr_cancel(&c->late);
+	c->former = mem_deref(c->former);
 	party_close(&c->caller);
-	c->human = mem_deref(c->human);
-	if (c->session != NULL) {
-		(void)rco_session_end(c->session);
-		rco_session_free(c->session);
-		engine_soon(c->server);
-	}
+	rco_session_free(c->session);
 	mem_deref(c->id);
+	mem_deref(c->wish);
+}
+
+static void forget(void *arg)
+{
+	mem_deref(arg);
+}
+
+/*
+ * What was said just before the end, after a long silence, may still wait for its place. And the last keys may be
+ * on their way: BYE takes another one than they do.
+ */
+static void gone(void *arg)
+{
+	call *c = arg;
+
+	if (c->hung_up_us == 0) {
+		audio_end(&c->caller);
+		c->hung_up_us = now_us();
+	}
+	if (audio_waits(c) && now_us() - c->hung_up_us < PATIENCE_US) {
+		tmr_start(&c->ring, AGAIN_MS, gone, c);
+		return;
+	}
+	end_recording(c);
+	tmr_start(&c->ring, LATE_MS, forget, c);
+}
+
+static void forget_human(void *arg)
+{
+	call *c = arg;
+
+	c->former = mem_deref(c->former);
+}
+
+/* Whoever objects and hangs up is heard, the human no less than the caller. */
+void call_human_left(call *c)
+{
+	if (c->human == NULL)
+		return;
+	mem_deref(c->former);
+	c->former = c->human;
+	c->human = NULL;
+	audio_end(c->former);
+	party_hang_up(c->former);
+	tmr_start(&c->late, LATE_MS, forget_human, c);
 }
 
 /* ---- the recording ---- */
@@ -80,6 +151,13 @@ void call_play(call *c, const sound *what)
 	c->played = 0;
 }
 
+void call_play_on(call *c)
+{
+	c->playing = NULL;
+	if (c->human == NULL || !c->human->established)
+		call_play(c, &c->server->agent);
+}
+
 /* ---- the dialog ---- */
 
 static int offered(struct mbuf **answer, const struct sip_msg *msg, void *arg)
@@ -112,20 +190,24 @@ static void closed(int err, const struct sip_msg *msg, void *arg)
 	err = err == ECONNRESET ? 0 : err; /* so libre calls a BYE */
 	say(c->server, "%s: ended%s%s", c->id, err != 0 ? ": " : "", err != 0 ? strerror(err) : "");
 	(void)msg;
-	mem_deref(c);
+	hang_up(c);
+	tmr_start(&c->ring, 0, gone, c); /* after what has arrived already */
 }
 
 static int answer_now(call *c, struct mbuf *description)
 {
-	int err = sipsess_answer(c->caller.dialog, 200, "OK", description, NULL);
+	int err = sipsess_answer(c->caller.dialog, 200, "OK", description, "%s", ABILITIES);
 
 	if (err == 0) {
+		c->answered = 1;
+		refused_forget(c->wish);
 		c->server->answered++;
 		say(c->server, "%s: answered, %s%s", c->id,
 		    c->caller.pt < 0          ? "no codec yet"
 		    : c->caller.law == LAW_MU ? "PCMU"
 		                              : "PCMA",
 		    c->caller.aware ? ", record-aware" : "");
+		call_play_on(c);
 		call_play(c, &c->server->announcement);
 	}
 	return err;
@@ -168,13 +250,21 @@ static call *allocate(server *s, const struct sip_msg *msg)
 	if (c == NULL)
 		return NULL;
 	c->server = s;
-	c->agent_leg = NO_LEG;
+	s->live++;
 	c->ear = -1;
 	tmr_init(&c->ring);
+	tmr_init(&c->late);
 	list_append(&s->calls, &c->le, c);
 	if (pl_strdup(&c->id, &msg->callid) != 0 || party_open(&c->caller, c) != 0)
 		c = mem_deref(c);
 	return c;
+}
+
+static void informed(struct sip *sip, const struct sip_msg *msg, void *arg)
+{
+	call *c = arg;
+
+	request_info(sip, msg, &c->caller);
 }
 
 static void refuse(server *s, const struct sip_msg *msg, uint16_t code, const char *reason)
@@ -185,17 +275,37 @@ static void refuse(server *s, const struct sip_msg *msg, uint16_t code, const ch
 static int ring(call *c, const struct sip_msg *msg)
 {
 	return sipsess_accept(&c->caller.dialog, c->server->sessions, msg, 180, "Ringing", "sip-recorder",
-	                      "application/sdp", NULL, NULL, NULL, false, offered, answered, established, NULL,
-	                      NULL, closed, c, "Supported: record-aware\r\n");
+	                      "application/sdp", NULL, NULL, NULL, false, offered, answered, established, informed,
+	                      NULL, closed, c, "%s", ABILITIES);
+}
+
+/* RFC 3261, section 25.1. libre 1.1.0 does not find the dialogs of other ones again: they would never end. */
+static int is_ascii(const struct pl *text)
+{
+	size_t i;
+
+	for (i = 0; i < text->l; i++)
+		if ((unsigned char)text->p[i] >= 0x80)
+			return 0;
+	return 1;
 }
 
 void call_invited(server *s, const struct sip_msg *msg)
 {
 	struct mbuf *description = NULL;
+	uint32_t before;
+	refused *wish;
 	call *c;
 	int err;
 
-	if (s->closing || list_count(&s->calls) >= s->o.max_calls) {
+	if (!is_ascii(&msg->callid)) {
+		refuse(s, msg, 400, "Bad Call-ID");
+		return;
+	}
+	wish = refused_note(s, msg, &before); /* whatever becomes of this INVITE */
+	if (request_extension(s, msg))
+		return;
+	if (s->closing || s->live >= s->o.max_calls) {
 		refuse(s, msg, 503, "Service Unavailable");
 		return;
 	}
@@ -204,7 +314,9 @@ void call_invited(server *s, const struct sip_msg *msg)
 		refuse(s, msg, 500, "Server Error");
 		return;
 	}
+	c->wish = mem_ref(wish);
 	open_session(c);
+	party_prefer(&c->caller, before);
 	err = party_offered(&c->caller, msg, &description);
 	mem_deref(description);
 	if (err != 0) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program that listens to the caller, as speech recognition does: it is started for each call, with the Call-ID
- * as its last argument, and is given the audio on its stdin (signed 16 bit, 8 kHz, one channel). One that does not
- * read fast enough loses audio; it never holds up the call. It is not the recorder: what it keeps is its own
- * affair.
+ * in its environment (RECOPTOUT_CALL_ID), and is given the audio on its stdin (signed 16 bit, 8 kHz, one channel).
+ * One that does not read fast enough loses audio; it never holds up the call. It is not the recorder: what it
+ * keeps is its own affair. The Call-ID was chosen by the peer, so it is no word of the command: one that begins
+ * with "-" would be an option.
  */
 #include "recorder.h"
 
@@ -20,32 +21,68 @@ extern char **environ;
 
 enum { WORDS = 32 };
 
-/* The command's words, separated by blanks, and the Call-ID behind them. Changes `line`. */
-static int split(char *line, char *id, char *words[WORDS + 2])
+#define ID_VARIABLE "RECOPTOUT_CALL_ID="
+
+/* The command's words, separated by blanks. Changes `line`. */
+static int split(char *line, char *words[WORDS + 1])
 {
 	int n = 0;
 	char *rest = NULL, *word = strtok_r(line, " ", &rest);
 
 	for (; word != NULL && n < WORDS; word = strtok_r(NULL, " ", &rest))
 		words[n++] = word;
-	words[n] = id;
-	words[n + 1] = NULL;
+	words[n] = NULL;
 	return n > 0 ? 0 : EINVAL;
 }
 
-static int start(call *c, int audio, char *line)
+/* The server's own environment and `variable`; NULL short of memory. To be freed, the strings not. */
+static char **environment_with(char *variable)
+{
+	size_t n = 0, kept = 0, i;
+	char **all;
+
+	while (environ[n] != NULL)
+		n++;
+	all = calloc(n + 2, sizeof *all);
+	if (all == NULL)
+		return NULL;
+	for (i = 0; i < n; i++)
+		if (strncmp(environ[i], ID_VARIABLE, strlen(ID_VARIABLE)) != 0)
+			all[kept++] = environ[i];
+	all[kept] = variable;
+	return all;
+}
+
+static int spawn(int audio, char **words, char **environment)
 {
 	posix_spawn_file_actions_t actions;
-	char *words[WORDS + 2];
 	pid_t pid;
-	int err = split(line, c->id, words);
+	int err = posix_spawn_file_actions_init(&actions);
 
-	if (err != 0 || posix_spawn_file_actions_init(&actions) != 0)
-		return err != 0 ? err : ENOMEM;
+	if (err != 0)
+		return err;
 	err = posix_spawn_file_actions_adddup2(&actions, audio, STDIN_FILENO);
+	if (err == 0) /* libre's sockets would go on with it: other calls' audio, and the port after a restart */
+		err = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 	if (err == 0)
-		err = posix_spawnp(&pid, words[0], &actions, NULL, words, environ);
+		err = posix_spawnp(&pid, words[0], &actions, NULL, words, environment);
 	(void)posix_spawn_file_actions_destroy(&actions);
+	return err;
+}
+
+static int start(const call *c, int audio, char *line)
+{
+	char *words[WORDS + 1], *variable = NULL, **environment = NULL;
+	int err = split(line, words);
+
+	if (err == 0)
+		err = re_sdprintf(&variable, ID_VARIABLE "%s", c->id);
+	if (err == 0) {
+		environment = environment_with(variable);
+		err = environment != NULL ? spawn(audio, words, environment) : ENOMEM;
+	}
+	free(environment);
+	mem_deref(variable);
 	return err;
 }
 

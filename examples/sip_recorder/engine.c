@@ -5,11 +5,13 @@
  */
 #include "recorder.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct news {
+	struct news *next;
 	uint32_t type;
 	char call_id[RCO_CALL_ID_MAX + 1];
 	char message[256];
@@ -17,13 +19,18 @@ typedef struct news {
 
 static void run(void *arg)
 {
-	server *s = arg;
+	engine_run(arg);
+}
+
+void engine_run(server *s)
+{
 	uint32_t next_ms = 0;
 	int32_t fd;
 
 	(void)rco_engine_run(s->engine, 0);
 	if (rco_engine_poll(s->engine, &fd, &next_ms) != RCO_OK)
 		next_ms = 1000;
+	s->due_us = now_us() + next_ms * UINT64_C(1000);
 	tmr_start(&s->due, next_ms, run, s);
 }
 
@@ -35,6 +42,7 @@ static void readable(int flags, void *arg)
 
 void engine_soon(server *s)
 {
+	s->due_us = 0;
 	tmr_start(&s->due, 0, run, s);
 }
 
@@ -74,17 +82,29 @@ static void happened(const rco_event *event, void *arg)
 	n->type = event->type;
 	(void)snprintf(n->call_id, sizeof n->call_id, "%s", event->call_id);
 	(void)snprintf(n->message, sizeof n->message, "%s", event->message);
-	if (mqueue_push(s->news, 0, n) != 0)
-		free(n);
+	(void)pthread_mutex_lock(&s->news_lock);
+	*s->news_end = n;
+	s->news_end = &n->next;
+	(void)pthread_mutex_unlock(&s->news_lock);
+	(void)mqueue_push(s->wake, 0, NULL);
 }
 
-static void told(int id, void *data, void *arg)
+static news *take_news(server *s)
 {
-	server *s = arg;
-	news *n = data;
+	news *first;
+
+	(void)pthread_mutex_lock(&s->news_lock);
+	first = s->news;
+	s->news = NULL;
+	s->news_end = &s->news;
+	(void)pthread_mutex_unlock(&s->news_lock);
+	return first;
+}
+
+static void tell(server *s, const news *n)
+{
 	call *c = server_find(s, n->call_id);
 
-	(void)id;
 	if (is_for_the_log(n->type))
 		say(s, "%s: %s%s%s", n->call_id, rco_event_name(n->type), n->message[0] != '\0' ? ": " : "",
 		    n->message);
@@ -94,7 +114,24 @@ static void told(int id, void *data, void *arg)
 		call_play(c, &s->confirmation);
 	if (c != NULL)
 		call_changed(c);
-	free(n);
+}
+
+static void tell_all(server *s)
+{
+	news *n = take_news(s), *next;
+
+	for (; n != NULL; n = next) {
+		next = n->next;
+		tell(s, n);
+		free(n);
+	}
+}
+
+static void woken(int id, void *data, void *arg)
+{
+	(void)id;
+	(void)data;
+	tell_all(arg);
 }
 
 static void logged(uint32_t level, const char *message, size_t length, void *arg)
@@ -102,7 +139,7 @@ static void logged(uint32_t level, const char *message, size_t length, void *arg
 	(void)length;
 	(void)arg;
 	if (level <= RCO_LOG_WARN)
-		(void)fprintf(stderr, "sip_recorder: %s\n", message);
+		complain("%s", message);
 }
 
 /* ---- open and close ---- */
@@ -122,6 +159,7 @@ int engine_open(server *s)
 	                         .output_dir = s->o.output,
 	                         .opt_out_enabled = (uint32_t)s->o.opt_out,
 	                         .window_ms = s->o.window_ms,
+	                         .export_layout = s->o.stereo ? RCO_LAYOUT_STEREO : RCO_LAYOUT_DEFAULT,
 	                         .log = logged,
 	                         .event = happened,
 	                         .event_user_data = s};
@@ -130,7 +168,10 @@ int engine_open(server *s)
 	int rc, err;
 
 	tmr_init(&s->due);
-	err = mqueue_alloc(&s->news, told, s);
+	s->news_end = &s->news;
+	err = pthread_mutex_init(&s->news_lock, NULL);
+	if (err == 0)
+		err = mqueue_alloc(&s->wake, woken, s);
 	if (err != 0)
 		return err;
 	rc = rco_engine_create(&cfg, &s->engine);
@@ -139,7 +180,7 @@ int engine_open(server *s)
 	if (rc == RCO_OK)
 		rc = rco_engine_poll(s->engine, &fd, &ms);
 	if (rc != RCO_OK) {
-		(void)fprintf(stderr, "sip_recorder: %s: %s\n", rco_strerror(rc), rco_error_detail());
+		complain("%s: %s", rco_strerror(rc), rco_error_detail());
 		return EINVAL;
 	}
 	err = fd_listen(fd, FD_READ, readable, s);
@@ -178,5 +219,6 @@ void engine_close(server *s)
 	}
 	tmr_cancel(&s->due);
 	rco_engine_free(s->engine);
-	s->news = mem_deref(s->news);
+	s->wake = mem_deref(s->wake);
+	tell_all(s); /* what came while it closed */
 }

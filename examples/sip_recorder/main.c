@@ -8,11 +8,9 @@
 
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char usage[] =
 	"usage: sip_recorder --state DIR --output DIR [option]...\n"
@@ -21,6 +19,7 @@ static const char usage[] =
 	"  --rtp-ports FROM-TO     UDP ports for audio, two for each call (20000-29999)\n"
 	"  --state DIR             ledger, buffer and keys of the library\n"
 	"  --output DIR            finished recordings\n"
+	"  --stereo                caller and agent as the two channels of one file\n"
 	"  --control PATH          a Unix socket for opt-outs by call id (the SIP Call-ID)\n"
 	"  --no-opt-out            callers cannot object\n"
 	"  --dtmf KEYS             keys that opt out (*9); an empty word: none\n"
@@ -30,8 +29,8 @@ static const char usage[] =
 	"  --agent FILE            WAV that the server says over and over (it repeats what it hears)\n"
 	"  --transfer-to URI       whom a caller is connected with ...\n"
 	"  --transfer-dtmf KEYS    ... by these keys (*1)\n"
-	"  --ear COMMAND           started for each call, with its Call-ID: hears the caller on stdin "
-	"(examples/ear)\n"
+	"  --ear COMMAND           started for each call, hears the caller on stdin; its Call-ID is in\n"
+	"                          RECOPTOUT_CALL_ID (examples/ear)\n"
 	"  --ring-ms N             ring so long before answering (0)\n"
 	"  --window-ms N           an objection counts so long after hang-up (10000)\n"
 	"  --linger-ms N           at the end, wait at most so long for what is to be stored (0)\n"
@@ -43,24 +42,6 @@ static const char usage[] =
 	"it at\n"
 	"once, and the next start with the same folders goes on with what was left.\n";
 
-void say(const server *s, const char *fmt, ...)
-{
-	struct timespec now;
-	struct tm local;
-	va_list ap;
-
-	if (s->o.quiet)
-		return;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)localtime_r(&now.tv_sec, &local);
-	(void)printf("%02d:%02d:%02d.%03ld ", local.tm_hour, local.tm_min, local.tm_sec, now.tv_nsec / 1000000);
-	va_start(ap, fmt);
-	(void)vprintf(fmt, ap);
-	va_end(ap);
-	(void)putchar('\n');
-	(void)fflush(stdout);
-}
-
 /* ---- options ---- */
 
 enum {
@@ -68,6 +49,7 @@ enum {
 	O_RTP,
 	O_STATE,
 	O_OUTPUT,
+	O_STEREO,
 	O_CONTROL,
 	O_NO_OPT_OUT,
 	O_DTMF,
@@ -90,6 +72,7 @@ static const struct option known[] = {{"listen", 1, NULL, O_LISTEN},
                                       {"rtp-ports", 1, NULL, O_RTP},
                                       {"state", 1, NULL, O_STATE},
                                       {"output", 1, NULL, O_OUTPUT},
+                                      {"stereo", 0, NULL, O_STEREO},
                                       {"control", 1, NULL, O_CONTROL},
                                       {"no-opt-out", 0, NULL, O_NO_OPT_OUT},
                                       {"dtmf", 1, NULL, O_DTMF},
@@ -161,6 +144,9 @@ static int take(options *o, int which, const char *value)
 	case O_OUTPUT:
 		o->output = value;
 		return 1;
+	case O_STEREO:
+		o->stereo = 1;
+		return 1;
 	case O_CONTROL:
 		o->control = value;
 		return 1;
@@ -223,9 +209,8 @@ static int options_read(options *o, int argc, char **argv)
 			return 1;
 		}
 		if (which == '?' || !take(o, which, optarg)) {
-			(void)fprintf(stderr, "sip_recorder: %s%s%s\n",
-			              which == '?' ? "see --help" : "not possible: ",
-			              which == '?' ? "" : known[at].name, which == '?' ? "" : "; see --help");
+			complain("%s%s%s", which == '?' ? "see --help" : "not possible: ",
+			         which == '?' ? "" : known[at].name, which == '?' ? "" : "; see --help");
 			return 3;
 		}
 	}
@@ -246,7 +231,7 @@ static void stop(int sig)
 		re_cancel();
 		return;
 	}
-	say(&the_server, "%s: ends %u calls", sig == SIGINT ? "SIGINT" : "SIGTERM", list_count(&the_server.calls));
+	say(&the_server, "%s: ends %u calls", sig == SIGINT ? "SIGINT" : "SIGTERM", the_server.live);
 	server_close(&the_server);
 }
 
@@ -257,10 +242,13 @@ static int load(sound *s, const char *path)
 
 static int open_all(server *s)
 {
-	int err = sa_decode(&s->laddr, s->o.listen, strlen(s->o.listen));
+	int err;
+
+	s->frames = -1;
+	err = sa_decode(&s->laddr, s->o.listen, strlen(s->o.listen));
 
 	if (err != 0) {
-		(void)fprintf(stderr, "sip_recorder: --listen %s: want an address and a port\n", s->o.listen);
+		complain("--listen %s: want an address and a port", s->o.listen);
 		return err;
 	}
 	err = load(&s->announcement, s->o.announcement);
@@ -274,7 +262,7 @@ static int open_all(server *s)
 		return err;
 	err = server_open(s);
 	if (err != 0)
-		(void)fprintf(stderr, "sip_recorder: %s: %s\n", s->o.listen, strerror(err));
+		complain("%s: %s", s->o.listen, strerror(err));
 	return err;
 }
 
@@ -282,7 +270,7 @@ static void close_all(server *s)
 {
 	while (!list_isempty(&s->calls))
 		mem_deref(list_head(&s->calls)->data);
-	tmr_cancel(&s->frames);
+	server_stop_clock(s);
 	s->sessions = mem_deref(s->sessions);
 	s->sip = mem_deref(s->sip);
 	engine_close(s);
@@ -309,9 +297,12 @@ int main(int argc, char **argv)
 		err = re_main(stop);
 	}
 	close_all(s);
-	say(s, "%llu calls answered, %llu opted out, %llu stored; %llu packets of a wrong type, %llu of strangers",
+	say(s,
+	    "%llu calls answered, %llu opted out, %llu stored; %llu packets of a wrong type, %llu of strangers, "
+	    "%llu "
+	    "without a place",
 	    (unsigned long long)s->answered, (unsigned long long)s->opted_out, (unsigned long long)s->stored,
-	    (unsigned long long)s->wrong_type, (unsigned long long)s->strangers);
+	    (unsigned long long)s->wrong_type, (unsigned long long)s->strangers, (unsigned long long)s->unplaced);
 	libre_close();
 	return err == 0 ? 0 : 1;
 }

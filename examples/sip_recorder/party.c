@@ -5,19 +5,35 @@
 
 #include <string.h>
 
-static const char *const codecs[][2] = {{"0", "PCMU"}, {"8", "PCMA"}};
+/* So long an offer may wait for its answer: an INVITE of ours has failed by then (RFC 3261, timer B). */
+enum { OFFER_US = 32000000 };
+
+/* Keys at another rate than the audio are the same keys (RFC 4733, 2.1); they are taken, and not offered. */
+static const struct {
+	const char *pt, *name, *params;
+	uint32_t rate;
+	bool offered;
+} formats[] = {{"0", "PCMU", NULL, 8000, true},
+               {"8", "PCMA", NULL, 8000, true},
+               {"13", "CN", NULL, 8000, true},
+               {"101", telev_rtpfmt, "0-15", 8000, true},
+               {"102", telev_rtpfmt, "0-15", 16000, false},
+               {"103", telev_rtpfmt, "0-15", 48000, false}};
 
 static int describe_audio(party *p)
 {
 	size_t i;
 	int err = sdp_media_add(&p->audio, p->sdp, sdp_media_audio, sa_port(rtp_local(p->rtp)), sdp_proto_rtpavp);
 
-	for (i = 0; i < ARRAY_SIZE(codecs) && err == 0; i++)
-		err = sdp_format_add(NULL, p->audio, false, codecs[i][0], codecs[i][1], 8000, 1, NULL, NULL, NULL,
-		                     false, NULL);
-	if (err == 0)
-		err = sdp_format_add(NULL, p->audio, false, "101", telev_rtpfmt, 8000, 1, NULL, NULL, NULL, false,
-		                     "0-15");
+	for (i = 0; i < ARRAY_SIZE(formats) && err == 0; i++) {
+		struct sdp_format *f;
+
+		err = sdp_format_add(&f, p->audio, false, formats[i].pt, formats[i].name, formats[i].rate, 1, NULL,
+		                     NULL, NULL, false, formats[i].params != NULL ? "%s" : NULL,
+		                     formats[i].params);
+		if (err == 0)
+			f->sup = formats[i].offered;
+	}
 	return err;
 }
 
@@ -32,10 +48,25 @@ int party_open(party *p, call *c)
 	return err == 0 ? describe_audio(p) : err;
 }
 
+/* The dialog is over. What its peer wrote before that may come yet, so it is still known by its tags. */
+void party_hang_up(party *p)
+{
+	p->muted = 1;
+	if (p->dialog == NULL)
+		return;
+	mem_deref(p->late);
+	p->late = mem_ref(sipsess_dialog(p->dialog));
+	p->dialog = mem_deref(p->dialog);
+}
+
+/* Also after a party_open() that failed, or that nobody called. */
 void party_close(party *p)
 {
+	if (p->call == NULL)
+		return;
 	p->dialog = mem_deref(p->dialog);
-	p->rtp = mem_deref(p->rtp);
+	p->late = mem_deref(p->late);
+	audio_close(p);
 	p->sdp = mem_deref(p->sdp);
 }
 
@@ -45,32 +76,62 @@ static int state_of(const party *p)
 	return p->call->session != NULL ? rco_session_record_state(p->call->session) : RCO_RECORD_OFF;
 }
 
+/* An offer names what was agreed on, also if a later description had nothing of it and was refused. */
+static void offer_what_is_known(party *p)
+{
+	const struct le *le;
+	size_t i;
+
+	LIST_FOREACH(sdp_media_format_lst(p->audio, true), le)
+	{
+		struct sdp_format *f = le->data;
+
+		for (i = 0; i < p->n_formats; i++)
+			if (p->formats[i].pt == f->pt)
+				f->sup = true;
+	}
+}
+
 int party_describe(party *p, struct mbuf **description, bool offer)
 {
 	int state = state_of(p), err;
 	const char *name = rco_record_state_name(state > 0 ? (uint32_t)state : RCO_RECORD_OFF);
 
+	if (offer)
+		offer_what_is_known(p);
 	err = sdp_session_set_lattr(p->sdp, true, "record", "%s", name);
 	if (err == 0)
 		err = sdp_encode(description, p->sdp, offer);
 	if (err == 0)
 		p->told = state;
+	if (err == 0 && offer)
+		p->offered_us = now_us();
 	return err;
 }
 
-/* The peer speaks first, then what it says of the media is looked at: a preference holds also if that is refused.
- */
-static void heed(party *p, const struct sip_msg *msg)
+bool party_has_offered(const party *p)
+{
+	return p->offered_us != 0 && now_us() - p->offered_us < OFFER_US;
+}
+
+uint32_t party_preference(const struct sip_msg *msg)
+{
+	uint32_t preference = RCO_RECORDPREF_ABSENT;
+
+	(void)rco_sdp_recordpref((const char *)mbuf_buf(msg->mb), mbuf_get_left(msg->mb), RCO_SDP_AUDIO,
+	                         &preference);
+	return preference;
+}
+
+void party_prefer(party *p, uint32_t preference)
 {
 	const options *o = &p->call->server->o;
 	rco_recordpref_policy policy = {.struct_size = (uint32_t)sizeof policy,
 	                                .flags = RCO_RECORDPREF_NONBLOCK,
 	                                .off = o->recordpref_off};
-	uint32_t preference = RCO_RECORDPREF_ABSENT, done = 0;
+	uint32_t done = 0;
 	int rc;
 
-	(void)rco_sdp_recordpref((const char *)mbuf_buf(msg->mb), mbuf_get_left(msg->mb), RCO_SDP_AUDIO,
-	                         &preference);
 	if (preference == RCO_RECORDPREF_ABSENT || p->call->session == NULL)
 		return;
 	rc = rco_recordpref_apply(p->call->session, preference, &policy, &done, NULL);
@@ -82,7 +143,23 @@ static void heed(party *p, const struct sip_msg *msg)
 		    done == RCO_RECORDPREF_DID_OPT_OUT ? "opted out"
 		    : done == RCO_RECORDPREF_DID_PAUSE ? "paused"
 		                                       : "resumed");
+	if (rc >= 0 && done == RCO_RECORDPREF_DID_PAUSE)
+		audio_pause(p->call);
+	if (rc >= 0 && done == RCO_RECORDPREF_DID_RESUME)
+		audio_resume(p->call);
 	engine_soon(p->call->server);
+}
+
+/*
+ * The peer speaks first, then what it says of the media is looked at: a preference holds also if that is refused.
+ * Each message once.
+ */
+void party_heed(party *p, const struct sip_msg *msg)
+{
+	if (p->heeded == msg->tag)
+		return;
+	p->heeded = msg->tag;
+	party_prefer(p, party_preference(msg));
 }
 
 static bool is_aware(const struct sip_hdr *hdr, const struct sip_msg *msg, void *arg)
@@ -94,6 +171,7 @@ static bool is_aware(const struct sip_hdr *hdr, const struct sip_msg *msg, void 
 
 static void learn(party *p, const struct sip_msg *msg)
 {
+	p->peer = msg->src;
 	if (sip_msg_hdr_apply(msg, true, SIP_HDR_SUPPORTED, is_aware, NULL) != NULL)
 		p->aware = 1;
 }
@@ -103,10 +181,12 @@ static int decode(party *p, const struct sip_msg *msg, bool offer)
 	int err;
 
 	learn(p, msg);
-	heed(p, msg);
+	party_heed(p, msg);
 	err = sdp_decode(p->sdp, msg->mb, offer);
 	if (err == 0)
-		audio_known(p);
+		err = audio_known(p, &msg->src);
+	if (err == 0)
+		p->offered_us = 0;
 	return err;
 }
 
@@ -117,8 +197,6 @@ int party_offered(party *p, const struct sip_msg *msg, struct mbuf **answer)
 
 	if (!offered)
 		learn(p, msg);
-	if (err == 0 && offered && p->pt < 0)
-		err = EPROTO; /* no codec in common */
 	return err == 0 ? party_describe(p, answer, !offered) : err;
 }
 

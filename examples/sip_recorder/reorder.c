@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include "leg.h"
 #include "reorder.h"
+#include "sound.h"
+
+#include <recoptout.h>
 
 #include <string.h>
+
+enum { IDLE = 10, OVERLAP = 8000 };
 
 void reorder_init(reorder *r, reorder_fn *fn, void *arg)
 {
@@ -10,30 +16,44 @@ void reorder_init(reorder *r, reorder_fn *fn, void *arg)
 	r->arg = arg;
 }
 
+/* Timestamps that go back a little overlap; those that go back further began anew. */
+static int64_t gap_before(const reorder *r, const reorder_packet *p)
+{
+	int32_t gap = (int32_t)(p->ts - r->next_ts);
+
+	if (!r->placed || gap < -OVERLAP)
+		return GAP_UNKNOWN;
+	return gap > 0 ? gap : 0;
+}
+
 static void give(reorder *r, const reorder_packet *p)
 {
-	uint32_t gap = 0;
+	int64_t gap = 0;
 
-	if (p->size == 0)
-		return;
-	if (r->placed && p->ts - r->next_ts <= REORDER_GAP)
-		gap = p->ts - r->next_ts;
-	r->fn(gap, p->data, p->size, r->arg);
-	r->next_ts = p->ts + p->size; /* G.711: a byte is a sample */
-	r->placed = 1;
+	if (p->what == LAW_MU || p->what == LAW_A) {
+		if (p->size == 0)
+			return;
+		gap = gap_before(r, p);
+		r->next_ts = p->ts + p->size; /* G.711: a byte is a sample */
+		r->placed = 1;
+	}
+	r->fn(gap, p, r->arg);
 }
 
 /* The one that is due, or the gap it leaves. */
 static void step(reorder *r)
 {
-	reorder_packet *p = &r->window[r->next % REORDER_WINDOW];
+	unsigned at = r->next % REORDER_WINDOW;
+	reorder_packet *p = &r->window[at];
 
-	if (p->here)
-		give(r, p);
-	else
-		r->lost++;
-	p->here = 0;
 	r->next++;
+	if (!r->here[at]) {
+		r->lost++;
+		return;
+	}
+	r->here[at] = 0;
+	give(r, p);
+	rco_memzero(p->data, p->size);
 }
 
 static int waiting(const reorder *r)
@@ -41,7 +61,7 @@ static int waiting(const reorder *r)
 	int i, n = 0;
 
 	for (i = 0; i < REORDER_WINDOW; i++)
-		n += r->window[i].here;
+		n += r->here[i];
 	return n;
 }
 
@@ -49,7 +69,12 @@ void reorder_flush(reorder *r)
 {
 	while (waiting(r) > 0)
 		step(r);
-	r->begun = 0;
+}
+
+void reorder_tick(reorder *r)
+{
+	if (r->idle++ >= IDLE)
+		reorder_flush(r);
 }
 
 static void begin(reorder *r, uint32_t ssrc, uint16_t seq)
@@ -61,40 +86,37 @@ static void begin(reorder *r, uint32_t ssrc, uint16_t seq)
 	r->next = seq;
 }
 
-static void keep(reorder *r, uint16_t seq, uint32_t ts, const uint8_t *data, size_t size)
+static void keep(reorder *r, const reorder_packet *p)
 {
-	reorder_packet *p = &r->window[seq % REORDER_WINDOW];
+	unsigned at = p->seq % REORDER_WINDOW;
 
-	if (p->here) {
+	if (r->here[at]) {
 		r->twice++;
 		return;
 	}
-	p->here = 1;
-	p->ts = ts;
-	p->size = (uint16_t)size;
-	if (size > 0)
-		memcpy(p->data, data, size);
+	r->here[at] = 1;
+	r->window[at] = *p;
 }
 
-void reorder_put(reorder *r, uint32_t ssrc, uint16_t seq, uint32_t ts, const uint8_t *data, size_t size)
+void reorder_put(reorder *r, const reorder_packet *p)
 {
-	int ahead;
+	int ahead = (int16_t)(uint16_t)(p->seq - r->next);
 
-	if (size > REORDER_PAYLOAD)
-		return;
-	ahead = (int16_t)(uint16_t)(seq - r->next);
+	r->idle = 0;
 	/* A stream that begins anew, without saying so by another SSRC, leaps (RFC 3550, appendix A.1). */
-	if (!r->begun || ssrc != r->ssrc || ahead > 3000 || ahead < -100) {
-		begin(r, ssrc, seq);
+	if (!r->begun || p->ssrc != r->ssrc || ahead > 3000 || ahead < -100) {
+		begin(r, p->ssrc, p->seq);
 		ahead = 0;
 	}
-	if (ahead < 0) {
-		r->late++; /* or a copy of one that was given */
+	if (ahead < 0) { /* or a copy of one that was given */
+		r->late++;
+		if (p->what == PACKET_KEY) /* it may be the only one of its key */
+			r->fn(0, p, r->arg);
 		return;
 	}
 	for (; ahead >= REORDER_WINDOW; ahead--)
 		step(r);
-	keep(r, seq, ts, data, size);
-	while (r->window[r->next % REORDER_WINDOW].here)
+	keep(r, p);
+	while (r->here[r->next % REORDER_WINDOW])
 		step(r);
 }

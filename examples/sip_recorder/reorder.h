@@ -10,20 +10,24 @@
 #include <stdint.h>
 
 enum {
-	REORDER_WINDOW = 8,     /* packets that one may be behind: 160 ms of 20 ms each */
-	REORDER_PAYLOAD = 1440, /* bytes of the longest payload: 180 ms of G.711 */
-	REORDER_GAP = 5 * 8000  /* samples; a timestamp that leaps further begins anew */
+	REORDER_WINDOW = 8,    /* packets that one may be behind: 160 ms of 20 ms each */
+	REORDER_PAYLOAD = 1440 /* bytes of the longest payload: 180 ms of G.711 */
 };
 
-/* `gap` samples are missing before `data`. */
-typedef void reorder_fn(uint32_t gap, const uint8_t *data, size_t size, void *arg);
+/* What a packet holds: audio in one of the laws of sound.h, or ... */
+enum { PACKET_KEY = 2, PACKET_NOISE = 3 };
 
 typedef struct reorder_packet {
-	int here;
-	uint16_t size;
-	uint32_t ts;
+	int what;
+	int marker;
+	uint16_t seq, size;
+	uint32_t ts, ssrc;
 	uint8_t data[REORDER_PAYLOAD];
 } reorder_packet;
+
+/* For audio: `gap` samples are missing before it, by its timestamp; GAP_UNKNOWN if nothing of the stream was
+ * before. */
+typedef void reorder_fn(int64_t gap, const reorder_packet *p, void *arg);
 
 typedef struct reorder {
 	reorder_fn *fn;
@@ -32,14 +36,19 @@ typedef struct reorder {
 	uint32_t ssrc;
 	uint16_t next;    /* sequence number that is due */
 	uint32_t next_ts; /* timestamp that is due, once `placed` */
+	unsigned idle;    /* ticks since a packet came */
 	uint64_t late, twice, lost;
+	int here[REORDER_WINDOW];
 	reorder_packet window[REORDER_WINDOW];
 } reorder;
 
 void reorder_init(reorder *r, reorder_fn *fn, void *arg);
 
-/* A packet. One of another kind (an event, RFC 4733) has no bytes, and takes its place in the order. */
-void reorder_put(reorder *r, uint32_t ssrc, uint16_t seq, uint32_t ts, const uint8_t *data, size_t size);
+/* A packet. A key takes its place in the order; so does comfort noise, and is a gap. */
+void reorder_put(reorder *r, const reorder_packet *p);
+
+/* 20 ms have passed: what waits for an earlier one does so for a while only. */
+void reorder_tick(reorder *r);
 
 /* The end: what still waits for an earlier one is given. */
 void reorder_flush(reorder *r);

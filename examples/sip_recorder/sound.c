@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "re_api.h"
-
-#include "sound.h"
+#include "recorder.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,8 +83,7 @@ int sound_load(sound *s, const char *path)
 	free(samples);
 	mem_deref(file);
 	if (err != 0) {
-		(void)fprintf(stderr, "sip_recorder: %s: %s; a WAV file of 8 kHz, mono, 16 bit is needed\n", path,
-		              strerror(err));
+		complain("%s: %s; a WAV file of 8 kHz, mono, 16 bit is needed", path, strerror(err));
 		sound_free(s);
 	}
 	return err;

@@ -43,8 +43,13 @@ static void closed(int err, const struct sip_msg *msg, void *arg)
 		say(c->server, "%s: the transfer was refused with %u", c->id, msg->scode);
 	else
 		say(c->server, "%s: the transfer is over", c->id);
-	reorder_flush(&p->in);
-	c->human = mem_deref(c->human);
+	call_human_left(c);
+	call_play_on(c);
+}
+
+static void informed(struct sip *sip, const struct sip_msg *msg, void *arg)
+{
+	request_info(sip, msg, arg);
 }
 
 static int dial(party *p)
@@ -59,7 +64,7 @@ static int dial(party *p)
 	if (err == 0)
 		err = sipsess_connect(&p->dialog, s->sessions, s->o.transfer_to, NULL, from, "sip-recorder", NULL,
 		                      0, "application/sdp", description, NULL, NULL, false, offered, answered,
-		                      NULL, established, NULL, NULL, closed, p, "Supported: record-aware\r\n");
+		                      NULL, established, informed, NULL, closed, p, "%s", ABILITIES);
 	mem_deref(description);
 	return err;
 }
@@ -68,7 +73,7 @@ void transfer_begin(call *c)
 {
 	int err;
 
-	if (c->server->o.transfer_to == NULL || c->human != NULL)
+	if (c->server->o.transfer_to == NULL || c->human != NULL || c->over)
 		return;
 	c->human = mem_zalloc(sizeof *c->human, destroy);
 	err = c->human == NULL ? ENOMEM : party_open(c->human, c);

@@ -51,8 +51,11 @@ typedef enum rco_record_state {
 
 /** Which part of a description: a number of 0 and more is that of an m= line, in order, or */
 enum {
-	RCO_SDP_AUDIO = -1, /**< all audio that is not refused (port 0): the strictest of its preferences, the most
-	                         of its recording; without any the session level */
+	RCO_SDP_AUDIO = -1, /**< all audio: the strictest of the preferences, the most of the recording, of what is
+	                         not refused, and without any such audio of the session level. Below refused
+	                         audio `off` and `pause` count all the same, and nothing else: who is held
+	                         by port 0 may object, and takes nothing back. Refused is a port of 0
+	                         without `a=bundle-only` (RFC 8843, section 6) */
 	RCO_SDP_SESSION = -2 /**< what stands before the first m= line, alone */
 };
 

@@ -32,8 +32,9 @@
  * something that has in fact happened: all slots are idempotent.
  *
  * ## Threads
- * Slots are called on worker threads or inside rco_engine_run(); `scan` and
- * `attach` inside rco_engine_create(); `revoke` on any thread. Slots of one
+ * Slots are called on worker threads or inside rco_engine_run(); `attach`, `scan`
+ * and `erase` also inside rco_engine_create(); `open`, `append` and `flush` also
+ * inside rco_engine_free(); `revoke` on any thread. Slots of one
  * call come one after the other; of different calls, at the same time if there
  * are several workers. Slots may block, and then hold up the calls of that
  * worker: a slow store answers #RCO_PENDING. No lock is held while a slot
@@ -252,7 +253,14 @@ typedef struct rco_upload_ops {
 	 */
 	int (*list)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
-	/** REQUIRED. Is there a finished file? Its `size_bytes` and `version`. Confirm PRESENT or GONE. */
+	/**
+	 * REQUIRED. Is there a finished file? Its `size_bytes` and `version`. Confirm PRESENT or GONE. Of a call
+	 * that was taken up from an earlier process the call record is asked for before the upload and before the
+	 * commit: where it is PRESENT, files that are GONE are not stored again, and files that are shorter than
+	 * they are to be (`size_bytes`) are replaced. Of a call record `count` may tell how many bytes of audio,
+	 * in all its legs, it speaks of, for files of which no size is known beforehand; 0: not told, or erased.
+	 * What is there but not of this process's making is an error, not PRESENT.
+	 */
 	int (*head)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 } rco_upload_ops;
 
@@ -287,7 +295,8 @@ typedef struct rco_deletion_ops {
 /**
  * Wraps the key of each recording for storage, under an epoch key that it
  * keeps. All slots may block, are called from several threads at once, and
- * return #RCO_OK or an error. @since 0.1.0
+ * return #RCO_OK or an error. `wrap` is called while the recording is locked, so
+ * that its calls wait, and no slot may end its thread. @since 0.1.0
  */
 typedef struct rco_key_ops {
 	uint32_t struct_size;
@@ -331,7 +340,8 @@ typedef struct rco_key_folder_options {
 	void *reserved1; /**< NULL */
 } rco_key_folder_options;
 
-/** Open a key folder. #RCO_E_IO, #RCO_E_PERMISSION, #RCO_E_NO_SPACE; damaged files are set aside. @since 0.1.0 */
+/** Open a key folder. #RCO_E_BUSY if it is open already, here or in another process; #RCO_E_IO, #RCO_E_PERMISSION,
+ * #RCO_E_NOT_FOUND, #RCO_E_NO_SPACE; damaged files are set aside. @since 0.1.0 */
 RCO_API int rco_key_folder_create(const rco_key_folder_options *options, rco_key_folder **folder);
 
 /** Its table; pass the folder as user_data. Static storage. @since 0.1.0 */
@@ -379,7 +389,14 @@ RCO_API void rco_spool_free(rco_spool *spool);
 /**
  * A folder of finished files: written as NAME.tmp, fsync, rename, fsync of the
  * folder. Also removes any file by absolute path, for artifacts that a host's
- * recorder wrote on the same machine.
+ * recorder wrote on the same machine: regular files only, by a path without
+ * symbolic links (the engine resolves those when an artifact is registered).
+ * Where a link is on the way now, `remove` and `verify` answer #RCO_E_PERMISSION.
+ * A file that has other names (hard links) is not removed: #RCO_E_UNCONFIRMED.
+ * `head` believes only a file of this process's user or root, which nobody else
+ * may write to: else #RCO_E_PERMISSION. An engine's call record has to be that of
+ * the recording: else #RCO_E_CORRUPT. The folder gets a file `.recoptout-store`
+ * with a random id, by which an engine knows it again.
  */
 typedef struct rco_directory rco_directory;
 
@@ -387,13 +404,14 @@ typedef struct rco_directory rco_directory;
 typedef struct rco_directory_options {
 	uint32_t struct_size;
 	uint32_t flags;   /**< 0 */
-	const char *path; /**< REQUIRED; made with mode 0700 */
+	const char *path; /**< REQUIRED; made with mode 0700; checked as `output_dir` of #rco_engine_config */
 	const rco_allocator *allocator;
 	rco_log_fn log;
 	void *log_user_data;
 } rco_directory_options;
 
-/** Open a folder. #RCO_E_IO, #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_NO_MEMORY. @since 0.1.0 */
+/** Open a folder; one that cannot be written at present is logged, and tried again with each upload. #RCO_E_IO,
+ * #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_NO_MEMORY. @since 0.1.0 */
 RCO_API int rco_directory_create(const rco_directory_options *options, rco_directory **directory);
 
 /** Its upload table; pass the directory as user_data. Static storage. @since 0.1.0 */

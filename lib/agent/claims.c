@@ -7,18 +7,21 @@
 #include "sentences.h"
 
 #include "../base/error.h"
-#include "../session/tell.h"
+#include "../base/status.h"
 
 #include <string.h>
 
-enum { WORDS_MAX = 400, LETTERS_MAX = 4096 };
+enum { WORDS_MAX = 400, LETTERS_MAX = 4096, GAP_MAX = 4 };
 
 typedef enum word_role {
 	TOPIC_ROLE,
+	AUDIO_ROLE,
+	OTHER_ROLE,
 	IT_ROLE,
 	STOPPED_ROLE,
 	ERASED_ROLE,
 	OFF_ROLE,
+	GONE_ROLE,
 	NOT_ROLE,
 	NEVER_ROLE
 } word_role;
@@ -29,10 +32,13 @@ typedef struct pattern {
 } pattern;
 
 #define TOPIC(words)   {TOPIC_ROLE, words},
+#define AUDIO(words)   {AUDIO_ROLE, words},
+#define OTHER(words)   {OTHER_ROLE, words},
 #define IT(words)      {IT_ROLE, words},
 #define STOPPED(words) {STOPPED_ROLE, words},
 #define ERASED(words)  {ERASED_ROLE, words},
 #define OFF(words)     {OFF_ROLE, words},
+#define GONE(words)    {GONE_ROLE, words},
 #define NOT(words)     {NOT_ROLE, words},
 #define NEVER(words)   {NEVER_ROLE, words},
 
@@ -188,19 +194,51 @@ static int word_is(const char *text, const char *want, size_t size)
 	return strlen(text) == size && strncmp(text, want, size) == 0;
 }
 
-/* Do the pattern's words stand side by side, from here on? */
+/* Do the pattern's words stand from here on, side by side but for what "+" leaves room for? */
 static int stands_at(const word *w, size_t left, const char *want)
 {
 	while (*want != '\0') {
-		size_t size = strcspn(want, " ");
+		size_t size = strcspn(want, " "), gap;
+		const char *rest = want + size + (want[size] == ' ');
 
+		if (size == 1 && *want == '+') {
+			for (gap = 0; gap <= GAP_MAX && gap <= left; gap++)
+				if (stands_at(w + gap, left - gap, rest))
+					return 1;
+			return 0;
+		}
 		if (left == 0 || w->text == NULL || !word_is(w->text, want, size))
 			return 0;
-		want += size + (want[size] == ' ');
+		want = rest;
 		w++;
 		left--;
 	}
 	return 1;
+}
+
+/* The most words that a pattern covers. */
+static size_t reach(const char *want)
+{
+	size_t n = 1;
+
+	for (; *want != '\0'; want++)
+		n += *want == ' ' ? 1u : *want == '+' ? GAP_MAX - 1u : 0u;
+	return n;
+}
+
+/* Is the word at `at` part of something else that only sounds like the topic? */
+static int is_other(const struct language *l, const word *w, size_t count, size_t at)
+{
+	size_t k, i;
+
+	for (k = 0; k < l->count; k++) {
+		size_t n = reach(l->patterns[k].words);
+
+		for (i = at + 1 > n ? at + 1 - n : 0; l->patterns[k].role == OTHER_ROLE && i <= at; i++)
+			if (stands_at(w + i, count - i, l->patterns[k].words))
+				return 1;
+	}
+	return 0;
 }
 
 static int holds(const struct language *l, word_role role, const word *w, size_t count)
@@ -209,43 +247,53 @@ static int holds(const struct language *l, word_role role, const word *w, size_t
 
 	for (k = 0; k < l->count; k++)
 		for (i = 0; l->patterns[k].role == role && i < count; i++)
-			if (stands_at(w + i, count - i, l->patterns[k].words))
+			if (stands_at(w + i, count - i, l->patterns[k].words) &&
+			    ((role != TOPIC_ROLE && role != AUDIO_ROLE) || !is_other(l, w, count, i)))
 				return 1;
 	return 0;
 }
 
-static uint32_t clause(const struct language *l, const word *w, size_t count)
+/* `about`: RCO_CLAIM_STOPPED if recording is spoken of, RCO_CLAIM_ERASED if what was recorded is. */
+static uint32_t clause(const struct language *l, const word *w, size_t count, uint32_t about)
 {
-	uint32_t claims = holds(l, OFF_ROLE, w, count) ? RCO_CLAIM_STOPPED : 0u;
+	uint32_t claims = (holds(l, OFF_ROLE, w, count) ? RCO_CLAIM_STOPPED : 0u) |
+	                  (holds(l, GONE_ROLE, w, count) ? RCO_CLAIM_ERASED : 0u);
 
-	if (holds(l, NOT_ROLE, w, count))
+	if (about == 0 || holds(l, NOT_ROLE, w, count))
 		return claims;
-	return claims | (holds(l, STOPPED_ROLE, w, count) ? RCO_CLAIM_STOPPED : 0u) |
-	       (holds(l, ERASED_ROLE, w, count) ? RCO_CLAIM_ERASED : 0u);
+	return claims | (((holds(l, STOPPED_ROLE, w, count) ? RCO_CLAIM_STOPPED : 0u) |
+	                  (holds(l, ERASED_ROLE, w, count) ? RCO_CLAIM_ERASED : 0u)) &
+	                 about);
 }
 
-/* One sentence, without the mark at its end. `known`: an earlier one had the topic. */
-static uint32_t sentence(const struct language *l, const word *w, size_t count, int *known)
+static uint32_t topic(const struct language *l, const word *w, size_t count)
 {
-	int about = *known && holds(l, IT_ROLE, w, count);
+	if (holds(l, TOPIC_ROLE, w, count) || holds(l, OFF_ROLE, w, count) || holds(l, GONE_ROLE, w, count))
+		return RCO_CLAIM_STOPPED | RCO_CLAIM_ERASED;
+	return holds(l, AUDIO_ROLE, w, count) ? RCO_CLAIM_ERASED : 0u;
+}
+
+/* One sentence, without the mark at its end. `known`: what earlier ones were about. */
+static uint32_t sentence(const struct language *l, const word *w, size_t count, uint32_t *known)
+{
+	uint32_t about = holds(l, IT_ROLE, w, count) ? *known : 0u;
 	uint32_t claims = 0;
 	size_t i, from = 0;
 
-	*known |= holds(l, TOPIC_ROLE, w, count);
+	*known |= topic(l, w, count);
 	if (holds(l, NEVER_ROLE, w, count))
 		return 0;
 	for (i = 0; i <= count; i++) {
 		if (i < count && w[i].text != NULL)
 			continue;
-		about |= holds(l, TOPIC_ROLE, w + from, i - from);
-		if (about)
-			claims |= clause(l, w + from, i - from);
+		about |= topic(l, w + from, i - from);
+		claims |= clause(l, w + from, i - from, about);
 		from = i + 1;
 	}
 	return claims;
 }
 
-static uint32_t claims_of(const struct language *l, const words *w, int *known)
+static uint32_t claims_of(const struct language *l, const words *w, uint32_t *known)
 {
 	uint32_t claims = 0;
 	size_t i, from = 0;
@@ -266,8 +314,7 @@ static uint32_t claims_of(const struct language *l, const words *w, int *known)
 
 static uint32_t claims_in(const struct language *l, const char *text, size_t size)
 {
-	uint32_t claims = 0;
-	int known = 0;
+	uint32_t claims = 0, known = 0;
 	size_t at = 0;
 	words w;
 
@@ -313,17 +360,8 @@ uint32_t rco_claims(const char *language, const char *text, size_t text_bytes)
 
 static uint32_t truth(uint32_t status)
 {
-	switch (status) {
-	case RCO_STATUS_UNKNOWN:
-	case RCO_STATUS_REQUESTED:
-		return 0;
-	case RCO_STATUS_ERASED:
-	case RCO_STATUS_VERIFIED:
-	case RCO_STATUS_NOT_RECORDING:
-		return RCO_CLAIM_STOPPED | RCO_CLAIM_ERASED;
-	default:
-		return RCO_CLAIM_STOPPED;
-	}
+	return (rco__status_stopped(status) ? RCO_CLAIM_STOPPED : 0u) |
+	       (rco__status_deleted(status) ? RCO_CLAIM_ERASED : 0u);
 }
 
 int rco_agent_turn(rco_session *session, const char *language, const char *text, size_t text_bytes,
@@ -347,8 +385,9 @@ int rco_agent_turn(rco_session *session, const char *language, const char *text,
 	if (untrue != NULL)
 		*untrue = wrong;
 	if (wrong != 0)
-		rco__session_tell(session, RCO_EVENT_AGENT_CLAIM, wrong,
-		                  wrong & RCO_CLAIM_ERASED ? "the agent said that the recording is deleted"
-		                                           : "the agent said that recording has stopped");
+		return rco_session_report_claim(session, wrong,
+		                                wrong & RCO_CLAIM_ERASED
+		                                        ? "the agent said that the recording is deleted"
+		                                        : "the agent said that recording has stopped");
 	return RCO_OK;
 }

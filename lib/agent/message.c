@@ -1,431 +1,575 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading what a platform sent. A language model may have written any of it:
- * nothing in here decides which call is meant, only whether our tool was called,
- * and what the answers are to be addressed to. In doubt it was called.
+ * Reading what a platform sent. A language model may have written any of it: nothing in here decides which call is
+ * meant, only whether our tool was called, and what the answers are to be addressed to.
+ *
+ * A message is followed through the tree of places as it comes. A place's calls count when its conditions hold,
+ * some of which are known only at the end of the message. What is cut off counts if it could have gone on so that
+ * they hold; what is no JSON, or none any more, if it is a call (plain.h). In an event stream the data of each
+ * event is a message.
  */
-#include "tool.h"
+#include "rows.h"
 
-#include "../base/json.h"
-
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-/* ---- calls ---- */
+/* ---- as it comes ---- */
 
-/* "recording_opt_out", also as models and gateways write it: "functions.recording_opt_out", "mcp__x__...". */
-static int is_our_name(const char *name)
+static void keep_text(rco__message *m, const rco__json_event *e)
 {
-	size_t ours = strlen(RCO_TOOL_NAME), size = strlen(name);
-	char before;
+	size_t n = sizeof m->text - 1 - m->text_size;
 
-	if (size < ours || strcasecmp(name + size - ours, RCO_TOOL_NAME) != 0)
-		return 0;
-	if (size == ours)
-		return 1;
-	before = name[size - ours - 1];
-	return strchr(".:/", before) != NULL || (before == '_' && size > ours + 1 && name[size - ours - 2] == '_');
+	if (e->first) {
+		m->text_size = 0;
+		m->text_long = 0;
+		n = sizeof m->text - 1;
+	}
+	if (e->size < n)
+		n = e->size;
+	if (e->size > 0)
+		m->text_last = e->text[e->size - 1];
+	m->text_long |= n < e->size;
+	memcpy(m->text + m->text_size, e->text, n);
+	m->text_size += n;
 }
 
-/* An id that came before has its answer already. */
-static void add_id(rco__message *m, json_t *id)
+/* Behind a message, or before one: of a text. */
+static void hear_word(rco__message *m, const rco__json_event *e)
 {
-	char *text;
-
-	if (id == NULL || json_is_null(id)) {
-		m->failed |= json_array_append_new(m->ids, json_null()) != 0;
+	if (!m->is_json)
 		return;
+	if (e->first)
+		rco__plain_feed(&m->plain, " ", 1);
+	rco__plain_feed(&m->plain, e->raw, e->raw_size);
+}
+
+/* Around the call that it could not read, a platform writes what it likes. */
+static void begin_spoken(rco__message *m)
+{
+	rco__plain_begin(&m->spoken);
+	m->spoken.loose = 1;
+}
+
+static int hear_value(rco__message *m, const rco__json_event *e)
+{
+	const int16_t node = m->node[e->depth];
+	uint32_t roles;
+
+	if (!m->in_message || e->depth == m->base) { /* a value instead of a message */
+		if (e->type == RCO__JSON_WORD && e->depth == 0)
+			hear_word(m, e);
+		return RCO__JSON_GO;
 	}
-	text = rco__json_text(id);
-	if (text == NULL) {
-		m->failed = 1;
+	roles = rco__rows_node(m, node)->roles;
+	if (e->first) {
+		m->id_begin = m->id_text_size;
+		if ((roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0)
+			begin_spoken(m);
+	}
+	m->in_value = !e->last;
+	m->depth = e->depth;
+	keep_text(m, e);
+	if ((roles & RCO__ROLE_BIT(RCO__ROLE_ID)) != 0)
+		rco__rows_keep_id(m, e->raw, e->raw_size);
+	if ((roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0)
+		rco__plain_feed(&m->spoken, e->text, e->size);
+	if (!e->last)
+		return RCO__JSON_GO;
+	if ((roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0)
+		rco__plain_end(&m->spoken);
+	rco__rows_scalar(m, node, e->type);
+	return RCO__JSON_GO;
+}
+
+static int hear_key(rco__message *m, const rco__json_event *e)
+{
+	int16_t child;
+
+	keep_text(m, e);
+	m->behind_key = e->last;
+	if (!e->last)
+		return RCO__JSON_GO;
+	child = m->text_long ? -1 : rco__places_child(m->places, m->node[e->depth - 1], m->text, m->text_size);
+	m->node[e->depth] = child;
+	return child < 0 ? RCO__JSON_SKIP : RCO__JSON_GO;
+}
+
+static int hear_object(rco__message *m, const rco__json_event *e)
+{
+	int16_t node = m->node[e->depth];
+
+	if (e->depth == m->base) {
+		m->node[e->depth] = 0;
+		rco__rows_begin(m);
+		return RCO__JSON_GO;
+	}
+	rco__rows_present(m, node);
+	if (rco__rows_node(m, node)->child < 0)
+		return RCO__JSON_SKIP;
+	rco__rows_enter(m, node, e->depth);
+	return RCO__JSON_GO;
+}
+
+static void hear_object_end(rco__message *m, const rco__json_event *e)
+{
+	rco__rows_leave(m, m->node[e->depth], e->depth);
+	if (e->depth > m->base)
 		return;
+	rco__rows_end(m);
+}
+
+static int hear_array(rco__message *m, const rco__json_event *e)
+{
+	int16_t element;
+
+	if (e->depth == 0) {
+		m->base = 1;
+		m->was_list = 1;
+		m->elements = m->messages > 0 ? 2 : 0; /* with what came before it, it is no message alone */
+		m->list = 1;
+		return RCO__JSON_GO;
 	}
-	if (json_object_get(m->seen, text) == NULL)
-		m->failed |=
-			json_object_set_new(m->seen, text, json_true()) != 0 || json_array_append(m->ids, id) != 0;
-	free(text);
+	if (e->depth == m->base)
+		return RCO__JSON_SKIP;
+	rco__rows_present(m, m->node[e->depth]);
+	element = rco__places_child(m->places, m->node[e->depth], "[]", 2);
+	m->node[e->depth + 1] = element;
+	return element < 0 ? RCO__JSON_SKIP : RCO__JSON_GO;
 }
 
-/* A call without a name counts as ours. Returns 1, for "recognised". */
-static int add_call(rco__message *m, json_t *id, const json_t *name)
+/* From here on it is read as a text, in the brackets that are open, and as the value of the key before it. */
+static void hear_garbage(rco__message *m, const rco__json_event *e)
 {
-	if (json_is_string(name) && !is_our_name(json_string_value(name))) {
-		m->others++;
-		return 1;
-	}
-	m->calls++;
-	add_id(m, id);
-	return 1;
-}
-
-static const char *type_of(const json_t *v)
-{
-	const char *type = json_string_value(json_object_get(v, "type"));
-
-	return type != NULL ? type : "";
-}
-
-static int is_type(const json_t *v, const char *type)
-{
-	return strcmp(type_of(v), type) == 0;
-}
-
-static int begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
-static json_t *either(const json_t *v, const char *a, const char *b)
-{
-	json_t *found = json_object_get(v, a);
-
-	return found != NULL ? found : json_object_get(v, b);
-}
-
-/* A reader adds the calls of a value in its dialect and says whether it knows the shape. */
-typedef int (*reader)(rco__message *m, json_t *v);
-
-static int read_list(rco__message *m, json_t *list, reader one)
-{
-	int known = 0;
-	size_t i;
-
-	for (i = 0; i < json_array_size(list); i++)
-		known |= one(m, json_array_get(list, i));
-	m->list |= known;
-	return known;
-}
-
-/* A list in a member, which may be empty. */
-static int read_member(rco__message *m, const json_t *v, const char *member, reader one)
-{
-	json_t *list = json_object_get(v, member);
-
-	if (!json_is_array(list))
-		return 0;
-	(void)read_list(m, list, one);
-	m->list = 1;
-	return 1;
-}
-
-/* ---- OpenAI ---- */
-
-static int read_chat_call(rco__message *m, json_t *v)
-{
-	json_t *function = json_object_get(v, "function");
-
-	if (!json_is_object(function))
-		return 0;
-	return add_call(m, json_object_get(v, "id"), json_object_get(function, "name"));
-}
-
-static int read_chat_message(rco__message *m, json_t *v)
-{
-	return read_member(m, v, "tool_calls", read_chat_call) ||
-	       (json_is_string(json_object_get(v, "role")) && json_object_get(v, "content") != NULL &&
-	        !json_is_array(json_object_get(v, "content")));
-}
-
-static int read_chat_choice(rco__message *m, json_t *v)
-{
-	json_t *message = json_object_get(v, "message");
-
-	return json_is_object(message) && read_chat_message(m, message);
-}
-
-static int read_chat(rco__message *m, json_t *v)
-{
-	return read_chat_message(m, v) || read_chat_call(m, v) || read_member(m, v, "choices", read_chat_choice);
-}
-
-static int read_responses_item(rco__message *m, json_t *v)
-{
-	if (is_type(v, "function_call"))
-		return add_call(m, either(v, "call_id", "id"), json_object_get(v, "name"));
-	return is_type(v, "message") || is_type(v, "reasoning") || is_type(v, "function_call_output");
-}
-
-static int read_responses(rco__message *m, json_t *v)
-{
-	return read_responses_item(m, v) || read_member(m, v, "output", read_responses_item);
-}
-
-/* An interrupted or cancelled response emits its calls as well, and they count. */
-static int read_realtime(rco__message *m, json_t *v)
-{
-	const char *type = type_of(v);
-
-	if (strcmp(type, "response.function_call_arguments.done") == 0)
-		return add_call(m, json_object_get(v, "call_id"), json_object_get(v, "name"));
-	if (strcmp(type, "response.output_item.done") == 0) {
-		(void)read_responses_item(m, json_object_get(v, "item"));
-		return 1;
-	}
-	if (strcmp(type, "response.done") == 0) {
-		(void)read_member(m, json_object_get(v, "response"), "output", read_responses_item);
-		return 1;
-	}
-	return begins(type, "response.") || begins(type, "conversation.") || begins(type, "session.") ||
-	       begins(type, "input_audio_buffer.") || begins(type, "output_audio_buffer.") ||
-	       begins(type, "rate_limits.");
-}
-
-/* ---- Anthropic ---- */
-
-static int read_anthropic_block(rco__message *m, json_t *v)
-{
-	if (is_type(v, "tool_use"))
-		return add_call(m, json_object_get(v, "id"), json_object_get(v, "name"));
-	return is_type(v, "text") || is_type(v, "thinking") || is_type(v, "redacted_thinking") ||
-	       is_type(v, "tool_result") || is_type(v, "server_tool_use");
-}
-
-static int read_anthropic(rco__message *m, json_t *v)
-{
-	return read_anthropic_block(m, v) || read_member(m, v, "content", read_anthropic_block);
-}
-
-/* ---- Gemini ---- */
-
-static int read_gemini_call(rco__message *m, json_t *v)
-{
-	if (!json_is_object(v) || (json_object_get(v, "name") == NULL && json_object_get(v, "id") == NULL))
-		return 0;
-	return add_call(m, json_object_get(v, "id"), json_object_get(v, "name"));
-}
-
-static int read_gemini_part(rco__message *m, json_t *v)
-{
-	json_t *call = either(v, "functionCall", "function_call");
-
-	if (json_is_object(call))
-		return add_call(m, json_object_get(call, "id"), json_object_get(call, "name"));
-	return json_is_string(json_object_get(v, "text"));
-}
-
-static int read_gemini_content(rco__message *m, json_t *v)
-{
-	json_t *content = json_object_get(v, "content");
-
-	return read_member(m, json_is_object(content) ? content : v, "parts", read_gemini_part);
-}
-
-static int read_gemini(rco__message *m, json_t *v)
-{
-	return read_gemini_part(m, v) || read_gemini_content(m, v) ||
-	       read_member(m, v, "candidates", read_gemini_content) ||
-	       read_member(m, v, "functionCalls", read_gemini_call);
-}
-
-static int read_gemini_live(rco__message *m, json_t *v)
-{
-	json_t *call = either(v, "toolCall", "tool_call");
-
-	if (json_is_object(call))
-		return read_member(m, call, "functionCalls", read_gemini_call) ||
-		       read_member(m, call, "function_calls", read_gemini_call);
-	/* What was asked for stays asked for. */
-	return either(v, "toolCallCancellation", "tool_call_cancellation") != NULL ||
-	       json_is_object(either(v, "serverContent", "setupComplete"));
-}
-
-/* ---- MCP ---- */
-
-static int read_mcp(rco__message *m, json_t *v)
-{
-	json_t *params = json_object_get(v, "params");
-	const char *method = json_string_value(json_object_get(v, "method"));
-
-	if (!json_is_string(json_object_get(v, "jsonrpc")) ||
-	    (method == NULL && json_object_get(v, "result") == NULL && json_object_get(v, "error") == NULL))
-		return 0;
-	m->enveloped = 1;
-	if (method == NULL || strcmp(method, "tools/call") != 0)
-		return 1;
-	if (json_is_string(
-		    json_object_get(json_object_get(params, "_meta"), "io.modelcontextprotocol/protocolVersion")))
-		m->dialect = RCO_DIALECT_MCP_2026;
-	return add_call(m, json_object_get(v, "id"), json_object_get(params, "name"));
-}
-
-/* What an SDK hands to a tool's function: the parameters of tools/call. */
-static int read_mcp_params(rco__message *m, json_t *v)
-{
-	if (read_mcp(m, v))
-		return 1;
-	if (!json_is_string(json_object_get(v, "name")))
-		return 0;
-	return add_call(m, NULL, json_object_get(v, "name"));
-}
-
-/* ---- ElevenLabs, Vapi, Retell ---- */
-
-static int read_elevenlabs_client(rco__message *m, json_t *v)
-{
-	json_t *call = json_object_get(v, "client_tool_call");
-
-	if (!json_is_object(call))
-		call = v;
-	if (json_object_get(call, "tool_name") == NULL && json_object_get(call, "tool_call_id") == NULL)
-		return 0;
-	return add_call(m, json_object_get(call, "tool_call_id"), json_object_get(call, "tool_name"));
-}
-
-/* The parameters and nothing else: whoever posts to that address calls our tool. */
-static int read_elevenlabs_webhook(rco__message *m, json_t *v)
-{
-	(void)v;
-	return add_call(m, NULL, NULL);
-}
-
-/* {id,name,arguments}, {id,name,parameters} or {id,function:{name,arguments}} */
-static int read_vapi_call(rco__message *m, json_t *v)
-{
-	json_t *name = json_object_get(v, "name");
-
-	if (!json_is_object(v))
-		return 0;
-	return add_call(m, json_object_get(v, "id"),
-	                name != NULL ? name : json_object_get(json_object_get(v, "function"), "name"));
-}
-
-static int read_vapi(rco__message *m, json_t *v)
-{
-	json_t *message = json_object_get(v, "message");
-
-	if (!json_is_string(json_object_get(message, "type")))
-		return 0;
-	if (!is_type(message, "tool-calls"))
-		return 1;
-	m->call_id = json_string_value(json_object_get(json_object_get(message, "call"), "id"));
-	return read_member(m, message, "toolCallList", read_vapi_call) ||
-	       read_member(m, message, "toolCalls", read_vapi_call);
-}
-
-static int read_retell(rco__message *m, json_t *v)
-{
-	json_t *call = json_object_get(v, "call");
-
-	if (!json_is_object(call))
-		return 0;
-	m->call_id = json_string_value(json_object_get(call, "call_id"));
-	return add_call(m, NULL, json_object_get(v, "name"));
-}
-
-/* With the arguments at the root there may be nothing else, and no name. */
-static int read_retell_root(rco__message *m, json_t *v)
-{
-	return read_retell(m, v) || add_call(m, NULL, json_object_get(v, "name"));
-}
-
-/* ---- which dialect ---- */
-
-/* In the order in which they are tried: those with an envelope of their own first. `bare`: also what only somebody
- * who knows the dialect can read. */
-static const struct {
-	uint32_t dialect;
-	reader read, bare;
-} dialects[] = {
-	{RCO_DIALECT_MCP, read_mcp, read_mcp_params},
-	{RCO_DIALECT_MCP_2026, NULL, read_mcp_params},
-	{RCO_DIALECT_VAPI, read_vapi, read_vapi},
-	{RCO_DIALECT_ELEVENLABS_CLIENT, read_elevenlabs_client, read_elevenlabs_client},
-	{RCO_DIALECT_GEMINI_LIVE, read_gemini_live, read_gemini_live},
-	{RCO_DIALECT_GEMINI, read_gemini, read_gemini},
-	{RCO_DIALECT_OPENAI_REALTIME, read_realtime, read_realtime},
-	{RCO_DIALECT_OPENAI_RESPONSES, read_responses, read_responses},
-	{RCO_DIALECT_OPENAI_CHAT, read_chat, read_chat},
-	{RCO_DIALECT_ANTHROPIC, read_anthropic, read_anthropic},
-	{RCO_DIALECT_RETELL, read_retell, read_retell_root},
-	{RCO_DIALECT_ELEVENLABS_WEBHOOK, NULL, read_elevenlabs_webhook},
-};
-
-/* Whether the shape is known; its calls are added. */
-static int read_as(rco__message *m, uint32_t dialect, reader read, json_t *root)
-{
-	m->dialect = dialect; /* a reader may know better */
-	m->list = m->enveloped = 0;
-	m->call_id = NULL;
-	return json_is_array(root) ? read_list(m, root, read) : read(m, root);
-}
-
-static int recognise_any(rco__message *m, json_t *root)
-{
-	uint32_t without_calls = RCO_DIALECT_AUTO;
-	size_t i;
-
-	/* Whoever finds calls in it is right; "this is mine, and there is no call in it" may be said by several.
-	 */
-	for (i = 0; i < sizeof dialects / sizeof dialects[0]; i++) {
-		if (dialects[i].read == NULL || !read_as(m, dialects[i].dialect, dialects[i].read, root))
-			continue;
-		if (m->calls + m->others > 0)
-			return 1;
-		if (without_calls == RCO_DIALECT_AUTO)
-			without_calls = m->dialect;
-	}
-	m->dialect = without_calls;
-	return without_calls != RCO_DIALECT_AUTO;
-}
-
-static int recognise(rco__message *m, uint32_t wanted, json_t *root)
-{
-	size_t i;
-
-	if (wanted == RCO_DIALECT_AUTO)
-		return recognise_any(m, root);
-	for (i = 0; dialects[i].dialect != wanted; i++)
-		;
-	return read_as(m, wanted, dialects[i].bare, root);
-}
-
-/* Deep nesting is nothing that a platform sends, and would be recursion here. */
-static int too_deep(const char *json, size_t size)
-{
-	int depth = 0, in_string = 0;
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if (in_string) {
-			if (json[i] == '\\')
-				i++;
-			else if (json[i] == '"')
-				in_string = 0;
-		} else if (json[i] == '"') {
-			in_string = 1;
-		} else if (json[i] == '{' || json[i] == '[') {
-			if (++depth > RCO__NESTING_MAX)
-				return 1;
-		} else if (json[i] == '}' || json[i] == ']') {
-			depth--;
+	if (!m->is_json)
+		return;
+	if (e->first && m->walk.depth > 0) {
+		rco__plain_begin_in(&m->plain, m->walk.depth, m->walk.is_object);
+		if (m->behind_key) {
+			rco__plain_feed(&m->plain, "\"", 1);
+			rco__plain_feed(&m->plain, m->text, m->text_size);
+			rco__plain_feed(&m->plain, "\":", 2);
 		}
 	}
+	rco__plain_feed(&m->plain, e->raw, e->raw_size);
+}
+
+static int hear(void *user, const rco__json_event *e)
+{
+	rco__message *m = user;
+
+	if (e->type == RCO__JSON_KEY)
+		return hear_key(m, e);
+	if (e->type == RCO__JSON_GARBAGE)
+		hear_garbage(m, e);
+	m->behind_key = 0;
+	switch (e->type) {
+	case RCO__JSON_OBJECT:
+		return hear_object(m, e);
+	case RCO__JSON_OBJECT_END:
+		hear_object_end(m, e);
+		break;
+	case RCO__JSON_ARRAY:
+		return hear_array(m, e);
+	case RCO__JSON_ARRAY_END:
+		if (e->depth == 0)
+			m->base = 0;
+		break;
+	case RCO__JSON_STRING:
+	case RCO__JSON_NUMBER:
+	case RCO__JSON_WORD:
+		return hear_value(m, e);
+	default:
+		break;
+	}
+	return RCO__JSON_GO;
+}
+/* ---- what came of it ---- */
+
+static int is_dialect(const rco__message *m, size_t row, uint32_t dialect)
+{
+	return dialect == RCO_DIALECT_AUTO || m->places->row[row].dialect == dialect ||
+	       (rco__is_mcp(dialect) && rco__is_mcp(m->places->row[row].dialect));
+}
+
+/* The row that says which dialect it is: one that found calls of ours, better in the dialect that was named. */
+static int find_row(const rco__message *m, int ours, uint32_t dialect, size_t *found)
+{
+	size_t row;
+
+	for (row = 0; row < m->places->rows; row++)
+		if ((ours ? m->state[row].all_calls : m->state[row].all_others) > 0 &&
+		    is_dialect(m, row, dialect)) {
+			*found = row;
+			return 1;
+		}
 	return 0;
 }
 
-void rco__message_read(uint32_t dialect, const char *json, size_t size, rco__message *m)
+static void take_row(rco__message *m, size_t of)
 {
-	json_error_t ignored;
+	const uint32_t dialect = m->places->row[of].dialect;
+	const uint32_t flags = m->places->row[of].flags;
+	uint32_t again = 0;
+	size_t row, from, to;
 
-	memset(m, 0, sizeof *m);
-	m->ids = json_array();
-	m->seen = json_object();
-	if (m->ids == NULL || m->seen == NULL)
-		m->failed = 1;
-	if (size <= RCO__MESSAGE_MAX && !too_deep(json, size))
-		m->root = json_loadb(json, size, 0, &ignored);
-	if (m->root == NULL || !recognise(m, dialect, m->root)) {
-		m->dialect = dialect;
-		(void)add_call(m, NULL, NULL);
+	m->dialect = dialect;
+	for (row = 0; row < m->places->rows; row++) {
+		const rco__row_state *s = &m->state[row];
+
+		if (m->places->row[row].dialect != dialect)
+			continue;
+		m->calls += s->all_calls;
+		if ((m->places->row[row].flags & RCO__PLACE_AGAIN) == 0 && m->framing != RCO__FRAMING_EVENTS)
+			m->others += s->all_others;
+		else if (s->all_others > again)
+			again = s->all_others;
 	}
-	if (dialect == RCO_DIALECT_MCP_2026)
-		m->dialect = dialect;
+	m->others += again;
+	for (from = to = 0; from < m->n_ids; from++)
+		if (m->places->row[m->ids[from].row].dialect == dialect) {
+			m->list |= m->places->in_list[m->ids[from].row];
+			m->ids[to++] = m->ids[from];
+		}
+	m->n_ids = to;
+	m->enveloped = rco__is_mcp(dialect) && (flags & RCO__PLACE_NAMED) == 0;
+	m->old = (flags & RCO__PLACE_OLD) != 0;
+	m->event = (flags & RCO__PLACE_EVENT) != 0;
+	m->has_envelope = (flags & RCO__PLACE_ENVELOPE) != 0;
+}
+
+/* It was not said where, but it was said. */
+static void take_bare_call(rco__message *m)
+{
+	m->n_ids = 0;
+	m->first_id = 0;
+	m->list = 0;
+	rco__rows_add_call(m, 0, (rco__id){0});
+	m->calls = 1;
+	m->others = 0;
+}
+
+static void conclude(rco__message *m)
+{
+	size_t row;
+
+	if (m->kind_of == RCO_DIALECT_VAPI && m->has_kind)
+		m->kind_of = RCO_DIALECT_AUTO; /* Vapi says what it is in the message alone */
+	m->dialect = m->wanted != RCO_DIALECT_AUTO ? m->wanted : m->kind_of;
+	if (m->history && (m->was_list || rco__rows_several(m)) && m->framing != RCO__FRAMING_EVENTS)
+		m->n_ids = 0;
+	else if (find_row(m, 1, m->wanted, &row) || find_row(m, 1, RCO_DIALECT_AUTO, &row))
+		take_row(m, row);
+	else if (m->mentioned)
+		take_bare_call(m);
+	else if (find_row(m, 0, m->wanted, &row) || find_row(m, 0, RCO_DIALECT_AUTO, &row))
+		take_row(m, row);
+	else if (rco__is_of_one_tool(m->wanted) && !m->elsewhere)
+		take_bare_call(m);
+	/* These are one platform's, whose answers are told apart by who asks. */
+	if ((m->dialect == RCO_DIALECT_OPENAI_REALTIME && m->wanted == RCO_DIALECT_OPENAI_RESPONSES) ||
+	    (m->dialect == RCO_DIALECT_OPENAI_RESPONSES && m->wanted == RCO_DIALECT_OPENAI_REALTIME) ||
+	    (m->dialect == RCO_DIALECT_MCP && m->wanted == RCO_DIALECT_MCP_2026))
+		m->dialect = m->wanted;
+	m->event |= m->dialect == RCO_DIALECT_OPENAI_REALTIME;
+	m->silent &= !rco__is_of_one_tool(m->dialect); /* there the model may have written it */
+	if (m->call_id_of != m->dialect || !m->has_envelope)
+		m->call_id[0] = '\0';
+}
+
+/* ---- the text, or the data of one event ---- */
+
+static void begin_part(rco__message *m)
+{
+	rco__json_begin(&m->walk, hear, m);
+	rco__plain_begin(&m->plain);
+	m->is_json = -1;
+	m->object_begun = m->called_before = 0;
+	m->head_size = 0;
+	m->base = 0;
+	m->in_message = m->in_value = m->behind_key = m->something_else = m->may_be_call = 0;
+}
+
+static int is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\xef' || c == '\xbb' || c == '\xbf' ||
+	       c == '\0';
+}
+
+static size_t blanks(const char *at, size_t size)
+{
+	size_t n = 0;
+
+	while (n < size && is_blank(at[n]))
+		n++;
+	return n;
+}
+
+/* An object, or a list that begins with one: broken it may be, but not a text. */
+static int begins_as_json(const char *head, size_t size)
+{
+	size_t at = 0;
+
+	while (at < size && (head[at] == '[' || is_blank(head[at])))
+		at++;
+	if (at == size)
+		return 1;
+	if (head[at] != '{')
+		return 0;
+	at++;
+	at += blanks(head + at, size - at);
+	return at == size || head[at] == '"' || head[at] == '}';
+}
+
+static void begin_object(rco__message *m, const char *before, size_t size)
+{
+	rco__plain until;
+
+	rco__plain_feed(&m->plain, before, size);
+	until = m->plain;
+	rco__plain_end(&until);
+	m->called_before = until.found;
+	m->object_begun = 1;
+}
+
+/* In a text a message may stand behind something else: the time of a log, a comment. */
+static void read_text(rco__message *m, const char *bytes, size_t size)
+{
+	const char *object = m->object_begun ? bytes : memchr(bytes, '{', size);
+
+	if (m->framing == RCO__FRAMING_EVENTS || object == NULL) {
+		rco__plain_feed(&m->plain, bytes, size);
+		return;
+	}
+	if (!m->object_begun)
+		begin_object(m, bytes, (size_t)(object - bytes));
+	size -= (size_t)(object - bytes);
+	rco__plain_feed(&m->plain, object, size);
+	rco__json_feed(&m->walk, object, size);
+}
+
+static void read_part(rco__message *m, const char *bytes, size_t size)
+{
+	if (m->is_json)
+		rco__json_feed(&m->walk, bytes, size);
+	else
+		read_text(m, bytes, size);
+}
+
+static void part_head_done(rco__message *m)
+{
+	m->is_json = begins_as_json(m->head, m->head_size);
+	m->elsewhere |= m->head_size > 0 && m->head[0] == '<'; /* a page of HTML */
+	read_part(m, m->head, m->head_size);
+}
+
+static void feed_part(rco__message *m, const char *bytes, size_t size)
+{
+	size_t n;
+
+	if (m->is_json < 0 && m->head_size == 0) {
+		n = blanks(bytes, size);
+		rco__json_feed(&m->walk, bytes, n);
+		bytes += n;
+		size -= n;
+	}
+	for (; m->is_json < 0 && size > 0; size--) {
+		m->head[m->head_size++] = *bytes++;
+		if (m->head_size == sizeof m->head)
+			part_head_done(m);
+	}
+	if (size > 0)
+		read_part(m, bytes, size);
+}
+
+/*
+ * What a text says around a message decides whether its calls count: it may be a user who says it, or a tool. A
+ * message that is whole decides itself where its calls are, as without the text; only of a bare call no row may
+ * know.
+ */
+static void end_text(rco__message *m, int whole)
+{
+	size_t row;
+
+	if (!m->plain.named && m->framing != RCO__FRAMING_EVENTS) {
+		for (row = 0; row < m->places->rows; row++)
+			m->state[row].all_calls = 0;
+		m->n_ids = 0;
+	}
+	if (whole && m->walk.values == 1 && !m->called_before && m->plain.found_depth > 1)
+		return;
+	m->mentioned |= m->plain.found && !m->something_else;
+}
+
+static void end_part(rco__message *m)
+{
+	rco__json_ending ending;
+
+	if (m->is_json < 0)
+		part_head_done(m);
+	ending = rco__json_end(&m->walk);
+	rco__plain_end(&m->plain);
+	m->list |= m->walk.values > 1;
+	m->elsewhere |= !m->is_json && m->plain.of_telephony;
+	m->something_else &= m->in_message;
+	if (ending == RCO__JSON_CUT || ending == RCO__JSON_BROKEN)
+		rco__rows_cut(m);
+	if (m->is_json)
+		m->mentioned |= (m->may_be_call || m->plain.found) && !m->something_else;
+	else
+		end_text(m, ending == RCO__JSON_WHOLE);
+}
+
+/* ---- event streams ---- */
+
+static void hear_data(void *user, const char *bytes, size_t size)
+{
+	feed_part(user, bytes, size);
+}
+
+static void hear_stray(void *user, const char *bytes, size_t size)
+{
+	rco__message *m = user;
+
+	rco__plain_feed(&m->stray, bytes, size);
+}
+
+static void hear_event_end(void *user)
+{
+	static const char done[] = "[DONE]";
+	rco__message *m = user;
+
+	m->events++;
+	if (m->is_json >= 0 || m->head_size != sizeof done - 1 || memcmp(m->head, done, sizeof done - 1) != 0) {
+		m->told++;
+		end_part(m);
+	}
+	begin_part(m);
+}
+
+static void end_stream(rco__message *m)
+{
+	rco__stream_end(&m->stream);
+	rco__plain_end(&m->stray);
+	m->mentioned |= m->stray.found;
+	m->list |= m->told > 1;
+}
+
+/* ---- what several events told of one call ---- */
+
+/* In a stream every message is an event; of lines and lists a row says so. */
+static int is_of_event(const rco__message *m, const rco__id *id)
+{
+	return (m->places->row[id->row].flags & (RCO__PLACE_EVENT | RCO__PLACE_BEGUN)) != 0;
+}
+
+static int was_told(const rco__message *m, size_t ids, const rco__id *id)
+{
+	size_t i;
+
+	for (i = 0; i < ids; i++)
+		if (rco__rows_same_id(m, &m->ids[i], id) &&
+		    (id->size > 0 || (m->ids[i].row == id->row && is_of_event(m, id))))
+			return 1;
+	return 0;
+}
+
+static int has_id(const rco__message *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_ids && m->ids[i].size <= RCO__EMPTY_ID_BYTES; i++)
+		;
+	return i < m->n_ids;
+}
+
+static void drop_told(rco__message *m)
+{
+	const int one_has_id = has_id(m);
+	size_t from, to;
+
+	for (from = to = 0; from < m->n_ids; from++) {
+		const rco__id *id = &m->ids[from];
+		const int event = is_of_event(m, id);
+
+		if (((event || m->framing == RCO__FRAMING_EVENTS) && was_told(m, to, id)) ||
+		    (event && one_has_id && id->size <= RCO__EMPTY_ID_BYTES))
+			m->state[id->row].all_calls -= id->times;
+		else
+			m->ids[to++] = *id;
+	}
+	m->n_ids = to;
+}
+
+/* ---- the whole ---- */
+
+static void head_done(rco__message *m, int is_stream)
+{
+	static const rco__stream_handler to = {hear_data, hear_event_end, hear_stray, NULL};
+	char held[sizeof m->head];
+	const size_t size = m->head_size;
+
+	memcpy(held, m->head, size);
+	m->head_size = 0;
+	m->framing = is_stream ? RCO__FRAMING_EVENTS : RCO__FRAMING_TEXT;
+	if (!is_stream) {
+		feed_part(m, held, size);
+		return;
+	}
+	rco__stream_begin(&m->stream, &to);
+	m->stream.to.user = m;
+	rco__stream_feed(&m->stream, held, size);
+}
+
+void rco__message_begin(rco__message *m, uint32_t dialect)
+{
+	memset(m, 0, sizeof *m);
+	m->wanted = dialect;
+	m->places = rco__places_get();
+	rco__plain_begin(&m->stray);
+	begin_part(m);
+}
+
+void rco__message_feed(rco__message *m, const void *bytes, size_t size)
+{
+	const char *at = bytes;
+	size_t n;
+	int is_stream;
+
+	if (m->framing == RCO__FRAMING_NOT_KNOWN && m->head_size == 0) {
+		n = blanks(at, size);
+		feed_part(m, at, n);
+		at += n;
+		size -= n;
+	}
+	for (; m->framing == RCO__FRAMING_NOT_KNOWN && size > 0; size--) {
+		m->head[m->head_size++] = *at++;
+		is_stream = rco__stream_is_one(m->head, m->head_size);
+		if (is_stream >= 0)
+			head_done(m, is_stream);
+	}
+	if (size > 0 && m->framing == RCO__FRAMING_EVENTS)
+		rco__stream_feed(&m->stream, at, size);
+	else if (size > 0)
+		feed_part(m, at, size);
+}
+
+void rco__message_end(rco__message *m)
+{
+	if (m->framing == RCO__FRAMING_NOT_KNOWN)
+		head_done(m, 0);
+	if (m->framing == RCO__FRAMING_EVENTS)
+		end_stream(m);
+	else
+		end_part(m);
+	if (rco__rows_several(m))
+		drop_told(m);
+	else /* the beginning of a call, and nothing behind it yet */
+		rco__rows_forget(m, RCO__PLACE_BEGUN);
+	conclude(m);
 }
 
 void rco__message_free(rco__message *m)
 {
-	json_decref(m->root);
-	json_decref(m->ids);
-	json_decref(m->seen);
+	free(m->ids);
+	free(m->id_text);
 }

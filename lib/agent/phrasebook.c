@@ -23,14 +23,14 @@ struct rco_phrasebook {
 
 int rco_phrasebook_create(const rco_allocator *allocator, rco_phrasebook **book)
 {
-	rco__env env;
+	rco__env env = {0};
 	int rc;
 
 	rco__error_clear();
 	if (book == NULL)
 		return rco__fail(RCO_E_INVALID, "book is NULL");
 	*book = NULL;
-	rc = rco__env_init(&env, allocator, NULL, NULL, NULL);
+	rc = rco__allocator_take(&env.alloc, allocator);
 	if (rc != RCO_OK)
 		return rc;
 	*book = rco__zalloc(&env, 1, sizeof **book);

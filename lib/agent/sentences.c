@@ -186,29 +186,17 @@ int rco_sentence_get(const rco_phrasebook *book, const char *language, uint32_t 
 
 uint32_t rco_sentence_for(int code, uint32_t status)
 {
+#define STATUS(name, number, text, sentence, erasure, stopped, deleted, truth)                                    \
+	[RCO_STATUS_##name] = RCO_SAY_##sentence,
+	static const uint32_t said[] = {
+#include "../base/status.def"
+	};
+#undef STATUS
+
 	if (code == RCO_E_NOT_AVAILABLE)
 		return RCO_SAY_NOT_AVAILABLE;
 	if (code == RCO_E_ENDED)
 		return RCO_SAY_ENDED;
-	switch (status) {
-	case RCO_STATUS_REQUESTED:
-		return RCO_SAY_STOPPING;
-	case RCO_STATUS_STOPPED:
-		return RCO_SAY_STOPPED;
-	case RCO_STATUS_DURABLE:
-		return RCO_SAY_ERASING;
-	case RCO_STATUS_PENDING:
-	case RCO_STATUS_FAILED:
-		return RCO_SAY_RETRYING;
-	case RCO_STATUS_ERASED:
-	case RCO_STATUS_VERIFIED:
-		return RCO_SAY_ERASED;
-	case RCO_STATUS_NOT_RECORDING:
-		return RCO_SAY_NOT_RECORDING;
-	case RCO_STATUS_HELD:
-		return RCO_SAY_HELD;
-	default:
-		/* Without a receipt nothing is known, whatever the code: there may have been no memory for it. */
-		return RCO_SAY_TROUBLE;
-	}
+	/* Without a receipt nothing is known, whatever the code: there may have been no memory for it. */
+	return status < sizeof said / sizeof said[0] ? said[status] : (uint32_t)RCO_SAY_TROUBLE;
 }

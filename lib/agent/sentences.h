@@ -5,7 +5,7 @@
 
 #include <recoptout/agent.h>
 
-enum { RCO__SENTENCES = RCO_SAY_TROUBLE + 1, RCO__LANGUAGE_MAX = 35 /* RFC 5646, 4.4.1 */ };
+enum { RCO__SENTENCES = RCO_SAY_NOTED + 1, RCO__LANGUAGE_MAX = 35 /* RFC 5646, 4.4.1 */ };
 
 #define RCO__COMPANY "{company}"
 

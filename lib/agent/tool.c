@@ -5,6 +5,7 @@
 #include "../base/env.h"
 #include "../base/error.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,13 +67,12 @@ static int opt_out(rco_engine *engine, const rco_tool_request *r, const rco__mes
 	                         .wait_status = r->wait_ms > 0 ? RCO_STATUS_ERASED : 0u,
 	                         .timeout_ms = r->wait_ms,
 	                         .source = r->source};
-	const char *call_id = r->call_id != NULL ? r->call_id : m->call_id;
 	int rc;
 
 	if (r->session != NULL)
 		rc = rco_opt_out(r->session, &o, receipt);
 	else
-		rc = rco_opt_out_call(engine, call_id, &o, receipt);
+		rc = rco_opt_out_call(engine, r->call_id != NULL ? r->call_id : m->call_id, &o, receipt);
 	return rc == RCO_E_TIMEOUT ? RCO_OK : rc; /* durable; what was reached is in the receipt */
 }
 
@@ -102,7 +102,66 @@ static void find_sentence(const rco_tool_request *r, int code, uint32_t status, 
 		(void)rco_sentence_get(NULL, r->language, say, NULL, a->sentence, sizeof a->sentence, NULL);
 }
 
-static int answer(const rco_tool_request *r, const rco__message *m, int code, rco_receipt *receipt,
+/* ---- one answer for each id ---- */
+
+enum { CALL_ROOM = RCO_CALL_ID_MAX + 32 };
+
+/* The receipt's id is the same however the call was bound. */
+static void name_call(const rco_tool_request *r, const rco__message *m, const rco_receipt *receipt,
+                      char out[CALL_ROOM])
+{
+	if (receipt != NULL)
+		(void)snprintf(out, CALL_ROOM, "%s", rco_receipt_id(receipt));
+	else
+		(void)snprintf(out, CALL_ROOM, "%p %s", (const void *)r->session,
+		               r->call_id != NULL ? r->call_id : m->call_id);
+}
+
+/* OpenAI tells one call in several events, and in the response; the SDK of Anthropic in two events and the
+ * message; a stream of chat completions in a chunk, and who sums it up in a message. */
+static int is_told_again(const rco__message *m)
+{
+	return m->dialect == RCO_DIALECT_OPENAI_REALTIME || m->dialect == RCO_DIALECT_OPENAI_RESPONSES ||
+	       m->dialect == RCO_DIALECT_ANTHROPIC || m->dialect == RCO_DIALECT_OPENAI_CHAT;
+}
+
+/* What told it. The forms of a chat's message are one: a model that runs locally may give every call the same id.
+ */
+static uint32_t teller(const rco__message *m, const rco__id *id)
+{
+	const int event = (m->places->row[id->row].flags & (RCO__PLACE_EVENT | RCO__PLACE_BEGUN)) != 0;
+
+	return m->dialect == RCO_DIALECT_OPENAI_CHAT && !event ? RCO__PLACES_MAX : id->row;
+}
+
+/* One answer is wanted, to whichever comes first; and to that one again if its answer was lost. */
+static void find_answered(rco_engine *engine, const rco_tool_request *r, rco__message *m,
+                          const rco_receipt *receipt)
+{
+	char call[CALL_ROOM];
+	size_t i;
+
+	name_call(r, m, receipt, call);
+	for (i = 0; is_told_again(m) && i < m->n_ids; i++)
+		if (m->ids[i].size > 0)
+			m->ids[i].answered =
+				rco_engine_remember_answer(engine, call, m->id_text + m->ids[i].at, m->ids[i].size,
+			                                   teller(m, &m->ids[i])) == 1;
+}
+
+static void take_answers_back(rco_engine *engine, const rco_tool_request *r, const rco__message *m,
+                              const rco_receipt *receipt)
+{
+	char call[CALL_ROOM];
+	size_t i;
+
+	name_call(r, m, receipt, call);
+	for (i = 0; is_told_again(m) && i < m->n_ids; i++)
+		if (m->ids[i].size > 0 && !m->ids[i].answered)
+			(void)rco_engine_forget_answer(engine, call, m->id_text + m->ids[i].at, m->ids[i].size);
+}
+
+static int answer(rco_engine *engine, const rco_tool_request *r, rco__message *m, int code, rco_receipt *receipt,
                   rco_tool_answer *a)
 {
 	uint32_t status = rco_receipt_status(receipt);
@@ -116,25 +175,26 @@ static int answer(const rco_tool_request *r, const rco__message *m, int code, rc
 		find_sentence(r, code, status, a);
 	said.sentence = a->sentence;
 	said.receipt_id = receipt != NULL ? rco_receipt_id(receipt) : NULL;
+	find_answered(engine, r, m, receipt);
 	a->json = rco__answer_text(m, &said);
-	return a->json != NULL ? RCO_OK : RCO_E_NO_MEMORY;
+	if (a->json != NULL)
+		return RCO_OK;
+	take_answers_back(engine, r, m, receipt);
+	return RCO_E_NO_MEMORY;
 }
 
-static int serve(rco_engine *engine, const rco_tool_request *r, const rco__message *m, rco_tool_answer **out)
+static int serve(rco_engine *engine, const rco_tool_request *r, rco__message *m, rco_tool_answer **out)
 {
+	const int whose = r->session != NULL || r->call_id != NULL || m->call_id[0] != '\0';
 	rco_tool_answer *a = calloc(1, sizeof *a);
 	rco_receipt *receipt = NULL;
 	int rc = RCO_OK;
 
-	if (m->calls > 0 && r->session == NULL && r->call_id == NULL && m->call_id == NULL) {
-		free(a);
-		return rco__fail(RCO_E_INVALID,
-		                 "the message has no envelope that names a call, and none was bound");
-	}
-	/* The request first: it holds even if there is no memory to say so. */
+	/* The request first: it holds even if there is no memory to say so. Also who named no call waits for an
+	 * answer. */
 	if (m->calls > 0)
-		rc = opt_out(engine, r, m, &receipt);
-	if (a == NULL || answer(r, m, rc, receipt, a) != RCO_OK) {
+		rc = whose ? opt_out(engine, r, m, &receipt) : RCO_E_INVALID;
+	if (a == NULL || answer(engine, r, m, rc, receipt, a) != RCO_OK) {
 		if (a != NULL)
 			rco_tool_answer_free(a);
 		else
@@ -143,26 +203,46 @@ static int serve(rco_engine *engine, const rco_tool_request *r, const rco__messa
 		                 rco_error_name(rc));
 	}
 	*out = a;
-	return rc;
+	return whose || rc == RCO_OK ? rc
+	                             : rco__fail(rc, "the message has no envelope that names a call, and none was "
+	                                             "bound: nothing was stopped");
 }
 
-int rco_tool_call(rco_engine *engine, const rco_tool_request *request, rco_tool_answer **out)
+/* Checks what can be checked before a message is read. */
+static int prepare(rco_engine *engine, const rco_tool_request *request, rco_tool_request *r, rco_tool_answer **out)
 {
-	rco_tool_request r;
-	rco__message m;
 	int rc;
 
 	rco__error_clear();
 	if (out == NULL)
 		return rco__fail(RCO_E_INVALID, "answer is NULL");
 	*out = NULL;
-	rc = check_request(request, &r);
+	rc = check_request(request, r);
 	if (rc != RCO_OK)
 		return rc;
 	rc = rco_engine_opt_out_enabled(engine); /* is it an engine at all? */
-	if (rc < 0)
+	return rc < 0 ? rc : RCO_OK;
+}
+
+int rco__tool_answer(rco_engine *engine, const rco_tool_request *request, rco__message *m, rco_tool_answer **out)
+{
+	rco_tool_request r;
+	int rc = prepare(engine, request, &r, out);
+
+	return rc == RCO_OK ? serve(engine, &r, m, out) : rc;
+}
+
+int rco_tool_call(rco_engine *engine, const rco_tool_request *request, rco_tool_answer **out)
+{
+	rco_tool_request r;
+	rco__message m;
+	int rc = prepare(engine, request, &r, out);
+
+	if (rc != RCO_OK)
 		return rc;
-	rco__message_read(r.dialect, r.json, r.json_bytes, &m);
+	rco__message_begin(&m, r.dialect);
+	rco__message_feed(&m, r.json, r.json_bytes);
+	rco__message_end(&m);
 	rc = serve(engine, &r, &m, out);
 	rco__message_free(&m);
 	return rc;

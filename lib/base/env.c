@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { STRUCT_SIZE_MAX = 4096, LOG_LINE = 1024 };
 
@@ -36,29 +35,7 @@ static void default_release(void *ptr, void *user_data)
 	free(ptr);
 }
 
-static int64_t clock_us(clockid_t id)
-{
-	struct timespec ts;
-
-	/* Both clocks exist on every system that we run on, and the pointer is good: it cannot fail. */
-	if (clock_gettime(id, &ts) != 0)
-		return 0;
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-static int64_t default_wall_us(void *user_data)
-{
-	(void)user_data;
-	return clock_us(CLOCK_REALTIME);
-}
-
-static int64_t default_monotonic_us(void *user_data)
-{
-	(void)user_data;
-	return clock_us(CLOCK_MONOTONIC);
-}
-
-static int take_allocator(rco_allocator *to, const rco_allocator *from)
+int rco__allocator_take(rco_allocator *to, const rco_allocator *from)
 {
 	int rc;
 
@@ -77,44 +54,6 @@ static int take_allocator(rco_allocator *to, const rco_allocator *from)
 		return rco__fail(RCO_E_NEWER, "rco_allocator: flags and reserved have to be zero");
 	if (to->alloc == NULL || to->zalloc == NULL || to->resize == NULL || to->release == NULL)
 		return rco__fail(RCO_E_OPS, "rco_allocator: set all of alloc, zalloc, resize and release");
-	return RCO_OK;
-}
-
-static int take_clock(rco_clock *to, const rco_clock *from)
-{
-	int rc;
-
-	if (from == NULL) {
-		*to = (rco_clock){.struct_size = sizeof *to,
-		                  .wall_us = default_wall_us,
-		                  .monotonic_us = default_monotonic_us};
-		return RCO_OK;
-	}
-	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_clock");
-	if (rc != RCO_OK)
-		return rc;
-	if (to->flags != 0 || to->reserved != NULL)
-		return rco__fail(RCO_E_NEWER, "rco_clock: flags and reserved have to be zero");
-	if (to->wall_us == NULL || to->monotonic_us == NULL)
-		return rco__fail(RCO_E_OPS, "rco_clock: set both wall_us and monotonic_us");
-	return RCO_OK;
-}
-
-int rco__env_init(rco__env *env, const rco_allocator *alloc, const rco_clock *clock, rco_log_fn log,
-                  void *log_user_data)
-{
-	int rc;
-
-	memset(env, 0, sizeof *env);
-	rc = take_allocator(&env->alloc, alloc);
-	if (rc != RCO_OK)
-		return rc;
-	rc = take_clock(&env->clock, clock);
-	if (rc != RCO_OK)
-		return rc;
-	env->log = log;
-	env->log_user_data = log_user_data;
-	env->fs = rco__fs_posix();
 	return RCO_OK;
 }
 

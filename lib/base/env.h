@@ -25,6 +25,9 @@ typedef struct rco__env {
 int rco__env_init(rco__env *env, const rco_allocator *alloc, const rco_clock *clock, rco_log_fn log,
                   void *log_user_data);
 
+/* Copies a host's table, or that of malloc for NULL. RCO_E_OPS, RCO_E_STRUCT_SIZE, RCO_E_NEWER. */
+int rco__allocator_take(rco_allocator *to, const rco_allocator *from);
+
 void *rco__alloc(const rco__env *env, size_t size);
 void *rco__zalloc(const rco__env *env, size_t count, size_t size);
 void *rco__resize(const rco__env *env, void *ptr, size_t size);

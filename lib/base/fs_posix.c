@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs.h"
+#include "fs_roots.h"
 
 #include "error.h"
+#include "lock.h"
+#include "trust.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,8 +11,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <linux/stat.h> /* behind sys/stat.h, which is the C library's */
 #include <unistd.h>
 
 enum { FILE_MODE = 0600, FOLDER_MODE = 0700, FD_NAME = 300 };
@@ -41,35 +44,98 @@ static int range_ok(uint64_t offset, uint64_t size)
 	return offset <= (uint64_t)INT64_MAX && size <= (uint64_t)INT64_MAX - offset;
 }
 
-static int open_retry(const char *path, int flags)
+static int open_retry(const rco__place *place, int flags)
 {
 	int fd;
 
+	/* A FIFO that was put there must not make us wait, nor a terminal become ours. */
 	do
-		fd = open(path, flags | O_CLOEXEC, FILE_MODE);
+		fd = openat(place->at, place->name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+		            FILE_MODE);
 	while (fd < 0 && errno == EINTR);
 	return fd;
 }
 
-static int posix_open(void *ctx, const char *path, int how, int *fd)
+/* Whose log tells of a folder's files. */
+static const rco__env *env_of(void *ctx)
+{
+	rco__roots *roots = rco__roots_of(ctx);
+
+	return roots != NULL ? &roots->env : NULL;
+}
+
+/* A file that was opened: is it one to be trusted? What the umask took from a new one is given back. */
+static int check_opened(void *ctx, int fd, int how, const char *path, int secret)
+{
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st) != 0)
+		return rco__fail_errno(errno, "cannot stat %s", path);
+	if (how == RCO__FS_READ && S_ISDIR(st.st_mode))
+		return RCO_OK; /* reading it fails: that is damage, and nothing of anybody's is believed */
+	rc = rco__trust_file(&st, path);
+	if (rc == RCO_OK && secret)
+		rc = rco__trust_secret(fd, &st, path, env_of(ctx));
+	if (rc != RCO_OK || how < RCO__FS_CREATE)
+		return rc;
+	if ((st.st_mode & FILE_MODE) != FILE_MODE && st.st_uid == geteuid() && fchmod(fd, FILE_MODE) != 0)
+		return rco__fail_errno(errno, "cannot chmod %s", path);
+	if (how == RCO__FS_CREATE_TRUNCATE && st.st_size != 0 && ftruncate(fd, 0) != 0)
+		return rco__fail_errno(errno, "cannot empty %s", path);
+	return RCO_OK;
+}
+
+/* Of a file that is not ours to open the owner is told, for that is what is wrong. */
+static int open_failed(const rco__place *place, int err, const char *path)
+{
+	struct stat st;
+
+	if (err == EACCES && fstatat(place->at, place->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_uid != geteuid())
+		return rco__fail(
+			RCO_E_PERMISSION,
+			"cannot open %s: it belongs to user %lu (mode %04o), and this is user %lu; chown it, or "
+			"run as that user",
+			path, (unsigned long)st.st_uid, (unsigned)(st.st_mode & 07777), (unsigned long)geteuid());
+	return rco__place_fail(err, "open", path);
+}
+
+static int real_open(void *ctx, const char *path, int how, int *fd)
 {
 	static const int flags[] = {
 		[RCO__FS_READ] = O_RDONLY,
 		[RCO__FS_WRITE] = O_RDWR,
 		[RCO__FS_CREATE] = O_RDWR | O_CREAT,
 		[RCO__FS_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
-		[RCO__FS_CREATE_TRUNCATE] = O_RDWR | O_CREAT | O_TRUNC,
+		[RCO__FS_CREATE_TRUNCATE] = O_RDWR | O_CREAT, /* emptied when it has been looked at */
 	};
+	rco__place place;
+	int rc, err, secret;
 
-	(void)ctx;
 	*fd = -1;
 	if (how < RCO__FS_READ || how > RCO__FS_CREATE_TRUNCATE)
 		return rco__fail(RCO_E_INTERNAL, "open of %s in an unknown way, %d", path, how);
-	*fd = open_retry(path, flags[how] | O_NOFOLLOW);
-	return *fd >= 0 ? RCO_OK : rco__fail_errno(errno, "cannot open %s", path);
+	err = rco__place_find(ctx, path, &place);
+	if (err != 0)
+		return rco__place_fail(err, "open", path);
+	*fd = open_retry(&place, flags[how]);
+	rc = *fd < 0 ? open_failed(&place, errno, path) : RCO_OK;
+	/* State and keys are nobody else's to read; a recording in the output its owner may have opened to a
+	 * group. */
+	secret = place.root != NULL && place.root->kind == RCO__TRUST_OWN;
+	rco__place_leave(&place);
+	if (rc != RCO_OK)
+		return rc;
+	rc = check_opened(ctx, *fd, how, path, secret);
+	if (rc != RCO_OK) {
+		(void)close(*fd); /* nothing was written */
+		*fd = -1;
+	}
+	return rc;
 }
 
-static int posix_close(void *ctx, int fd)
+static int real_close(void *ctx, int fd)
 {
 	char name[FD_NAME];
 	const char *known = fd_name(fd, name);
@@ -81,7 +147,7 @@ static int posix_close(void *ctx, int fd)
 	return rco__fail_errno(errno, "cannot close %s", known);
 }
 
-static int posix_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
+static int real_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
 {
 	uint8_t *to = buf;
 	ssize_t n;
@@ -103,7 +169,7 @@ static int posix_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset
 	return RCO_OK;
 }
 
-static int posix_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
+static int real_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
 {
 	const uint8_t *from = buf;
 	size_t done = 0;
@@ -123,7 +189,7 @@ static int posix_write(void *ctx, int fd, const void *buf, size_t size, uint64_t
 	return RCO_OK;
 }
 
-static int posix_sync(void *ctx, int fd)
+static int real_sync(void *ctx, int fd)
 {
 	int rc;
 
@@ -134,14 +200,28 @@ static int posix_sync(void *ctx, int fd)
 	return rc == 0 ? RCO_OK : fail_fd(errno, "sync", fd);
 }
 
-static int posix_sync_dir(void *ctx, const char *path)
+/* To sync it or to list it. */
+static int open_folder(void *ctx, const char *path, int *fd)
 {
-	int fd = open_retry(path, O_RDONLY | O_DIRECTORY);
-	int rc, err;
+	rco__place place;
+	int err = rco__place_find(ctx, path, &place);
 
-	(void)ctx;
-	if (fd < 0)
-		return rco__fail_errno(errno, "cannot open the folder %s", path);
+	if (err == 0) {
+		*fd = open_retry(&place, O_RDONLY | O_DIRECTORY);
+		err = *fd < 0 ? errno : 0;
+		if (err == ENOTDIR && rco__is_link(place.at, place.name))
+			err = ELOOP;
+		rco__place_leave(&place);
+	}
+	return err == 0 ? RCO_OK : rco__place_fail(err, "open the folder", path);
+}
+
+static int real_sync_dir(void *ctx, const char *path)
+{
+	int fd, err, rc = open_folder(ctx, path, &fd);
+
+	if (rc != RCO_OK)
+		return rc;
 	do
 		rc = fsync(fd);
 	while (rc != 0 && errno == EINTR);
@@ -150,7 +230,7 @@ static int posix_sync_dir(void *ctx, const char *path)
 	return rc == 0 ? RCO_OK : rco__fail_errno(err, "cannot sync the folder %s", path);
 }
 
-static int posix_size(void *ctx, int fd, uint64_t *size)
+static int real_size(void *ctx, int fd, uint64_t *size)
 {
 	struct stat st;
 
@@ -162,7 +242,7 @@ static int posix_size(void *ctx, int fd, uint64_t *size)
 	return RCO_OK;
 }
 
-static int posix_truncate(void *ctx, int fd, uint64_t size)
+static int real_truncate(void *ctx, int fd, uint64_t size)
 {
 	int rc;
 
@@ -175,7 +255,7 @@ static int posix_truncate(void *ctx, int fd, uint64_t size)
 	return rc == 0 ? RCO_OK : fail_fd(errno, "truncate", fd);
 }
 
-static int posix_reserve(void *ctx, int fd, uint64_t offset, uint64_t size)
+static int real_reserve(void *ctx, int fd, uint64_t offset, uint64_t size)
 {
 	int err;
 
@@ -190,63 +270,181 @@ static int posix_reserve(void *ctx, int fd, uint64_t offset, uint64_t size)
 	return err == 0 ? RCO_OK : fail_fd(err, "reserve space for", fd);
 }
 
-static int posix_rename(void *ctx, const char *from, const char *to)
+static int real_rename(void *ctx, const char *from, const char *to)
 {
-	(void)ctx;
-	if (rename(from, to) == 0)
-		return RCO_OK;
-	return rco__fail_errno(errno, "cannot rename %s to %s", from, to);
+	rco__place old, new;
+	int err = rco__place_find(ctx, from, &old);
+
+	if (err != 0)
+		return rco__place_fail(err, "rename", from);
+	err = rco__place_find(ctx, to, &new);
+	if (err == 0) {
+		if (renameat(old.at, old.name, new.at, new.name) != 0)
+			err = errno;
+		rco__place_leave(&new);
+	}
+	rco__place_leave(&old);
+	if (err == ELOOP)
+		return rco__place_fail(err, "rename a file to", to);
+	return err == 0 ? RCO_OK : rco__fail_errno(err, "cannot rename %s to %s", from, to);
 }
 
-static int posix_unlink(void *ctx, const char *path)
+static int real_unlink(void *ctx, const char *path)
 {
-	(void)ctx;
-	return unlink(path) == 0 ? RCO_OK : rco__fail_errno(errno, "cannot remove %s", path);
+	rco__place place;
+	int err = rco__place_find(ctx, path, &place);
+
+	if (err == 0) {
+		if (unlinkat(place.at, place.name, 0) != 0)
+			err = errno;
+		rco__place_leave(&place);
+	}
+	return err == 0 ? RCO_OK : rco__place_fail(err, "remove", path);
 }
 
-static int kind_of(mode_t mode)
+static int kind_of(const struct stat *st)
 {
-	if (S_ISREG(mode))
-		return RCO__FS_FILE;
-	if (S_ISDIR(mode))
+	if (S_ISDIR(st->st_mode))
 		return RCO__FS_FOLDER;
-	return S_ISLNK(mode) ? RCO__FS_LINK : RCO__FS_OTHER;
+	if (!S_ISREG(st->st_mode))
+		return S_ISLNK(st->st_mode) ? RCO__FS_LINK : RCO__FS_OTHER;
+	if (st->st_nlink > 1)
+		return RCO__FS_LINKED;
+	return rco__trust_owner(st) ? RCO__FS_FILE : RCO__FS_FOREIGN;
 }
 
-static int posix_exists(void *ctx, const char *path, int *yes, uint64_t *size)
+static int real_exists(void *ctx, const char *path, int *yes, uint64_t *size)
 {
+	rco__place place;
 	struct stat st;
+	int err = rco__place_find(ctx, path, &place);
 
-	(void)ctx;
 	*yes = RCO__FS_NONE;
 	if (size != NULL)
 		*size = 0;
-	if (lstat(path, &st) != 0) {
-		if (errno == ENOENT || errno == ENOTDIR)
-			return RCO_OK;
-		return rco__fail_errno(errno, "cannot look for %s", path);
+	if (err == 0) {
+		if (fstatat(place.at, place.name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			err = errno;
+		rco__place_leave(&place);
 	}
-	*yes = kind_of(st.st_mode);
+	if (err == ENOENT || err == ENOTDIR)
+		return RCO_OK;
+	if (err != 0)
+		return rco__place_fail(err, "look for", path);
+	if (S_ISDIR(st.st_mode) && st.st_nlink == 0) /* a root that was removed */
+		return RCO_OK;
+	*yes = kind_of(&st);
 	if (size != NULL)
 		*size = (uint64_t)st.st_size;
 	return RCO_OK;
 }
 
-static int posix_mkdir(void *ctx, const char *path)
+static int64_t ns_of(const struct statx_timestamp *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static int real_stamp(void *ctx, const char *path, rco__fs_stamp *stamp)
+{
+	rco__place place;
+	struct statx st;
+	struct stat as_stat;
+	int err = rco__place_find(ctx, path, &place);
+
+	memset(stamp, 0, sizeof *stamp);
+	if (err == 0) {
+		if (syscall(SYS_statx, place.at, place.name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME,
+		            &st) != 0)
+			err = errno;
+		rco__place_leave(&place);
+	}
+	if (err == ENOENT || err == ENOTDIR)
+		return RCO_OK;
+	if (err != 0)
+		return rco__place_fail(err, "look at", path);
+	as_stat = (struct stat){.st_mode = st.stx_mode, .st_nlink = st.stx_nlink, .st_uid = st.stx_uid};
+	stamp->kind = kind_of(&as_stat);
+	stamp->device = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
+	stamp->inode = st.stx_ino;
+	stamp->size = st.stx_size;
+	stamp->born_ns = st.stx_mask & STATX_BTIME ? ns_of(&st.stx_btime) : 0;
+	stamp->written_ns = ns_of(&st.stx_mtime);
+	return RCO_OK;
+}
+
+/* What the umask took from a folder that was just made is given back. */
+static int own_bits(int at, const char *name, const char *path)
 {
 	struct stat st;
 
-	(void)ctx;
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return rco__fail_errno(errno, "cannot look at the folder %s", path);
+	if (S_ISDIR(st.st_mode) && (st.st_mode & FOLDER_MODE) != FOLDER_MODE &&
+	    fchmodat(at, name, FOLDER_MODE, 0) != 0)
+		return rco__fail_errno(errno, "cannot chmod %s", path);
+	return RCO_OK;
+}
+
+/* Outside the roots links are followed: a data folder may be one, to where an administrator moved it. Where others
+ * could exchange it nothing is made. */
+static int make_first(const char *path)
+{
+	struct stat st;
+	int rc = rco__trust_way(path);
+
+	if (rc != RCO_OK)
+		return rc;
 	if (mkdir(path, FOLDER_MODE) == 0)
-		return RCO_OK;
+		return own_bits(AT_FDCWD, path, path);
+	if (errno == EROFS && access(path, F_OK) == 0) /* told by what is done there */
+		errno = EEXIST;
+	if (errno == EROFS)
+		return rco__fail(
+			RCO_E_PERMISSION,
+			"cannot make the folder %s: the file system is mounted read-only; mount it for writing, "
+			"or name another folder",
+			path);
 	if (errno != EEXIST)
 		return rco__fail_errno(errno, "cannot make the folder %s", path);
-	/* stat, not lstat: a data folder that an administrator moved elsewhere and linked is a folder. */
 	if (stat(path, &st) != 0)
-		return rco__fail_errno(errno, "cannot look at the folder %s", path);
+		return errno == ENOENT ? rco__fail(RCO_E_NOT_FOUND,
+		                                   "%s is a symbolic link to a folder that is not there: mount or "
+		                                   "make it, or let "
+		                                   "the link lead to another",
+		                                   path)
+		                       : rco__fail_errno(errno, "cannot look at the folder %s", path);
 	if (!S_ISDIR(st.st_mode))
 		return rco__fail(RCO_E_STATE, "%s is there but not a folder; move it away or name another", path);
 	return RCO_OK;
+}
+
+static int make_in(const rco__place *place, const char *path)
+{
+	struct stat st;
+
+	if (mkdirat(place->at, place->name, FOLDER_MODE) == 0)
+		return own_bits(place->at, place->name, path);
+	if (errno != EEXIST)
+		return rco__fail_errno(errno, "cannot make the folder %s", path);
+	if (fstatat(place->at, place->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return rco__fail_errno(errno, "cannot look at the folder %s", path);
+	if (S_ISLNK(st.st_mode))
+		return rco__place_fail(ELOOP, "use the folder", path);
+	return rco__trust_folder(&st, place->root->kind, path);
+}
+
+static int real_mkdir(void *ctx, const char *path)
+{
+	rco__place place;
+	int rc, err = rco__place_find(ctx, path, &place);
+
+	if (err == ELOOP && place.root == NULL)
+		return make_first(path);
+	if (err != 0)
+		return rco__place_fail(err, "make the folder", path);
+	rc = place.root != NULL ? make_in(&place, path) : make_first(path);
+	rco__place_leave(&place);
+	return rc;
 }
 
 /* One name; 0 at the end of the folder. */
@@ -264,16 +462,15 @@ static int next_name(DIR *dir, const char **name)
 	return 1;
 }
 
-static int posix_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
+static int real_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
 {
 	const char *name;
-	int rc = RCO_OK, fd, stop = 0;
+	int rc, fd, stop = 0;
 	DIR *dir;
 
-	(void)ctx;
-	fd = open_retry(path, O_RDONLY | O_DIRECTORY);
-	if (fd < 0)
-		return rco__fail_errno(errno, "cannot open the folder %s", path);
+	rc = open_folder(ctx, path, &fd);
+	if (rc != RCO_OK)
+		return rc;
 	dir = fdopendir(fd);
 	if (dir == NULL) {
 		rc = rco__fail_errno(errno, "cannot read the folder %s", path);
@@ -288,45 +485,47 @@ static int posix_list(void *ctx, const char *path, rco__fs_name_fn fn, void *use
 	return rc;
 }
 
-static int posix_lock(void *ctx, const char *path, int *fd)
+static int real_lock(void *ctx, const char *path, int *fd)
 {
-	int rc, err;
+	rco__place place;
+	int rc, err = rco__place_find(ctx, path, &place);
 
-	(void)ctx;
-	*fd = open_retry(path, O_RDWR | O_CREAT | O_NOFOLLOW);
-	if (*fd < 0)
-		return rco__fail_errno(errno, "cannot open %s", path);
-	do
-		rc = flock(*fd, LOCK_EX | LOCK_NB);
-	while (rc != 0 && errno == EINTR);
-	if (rc == 0)
-		return RCO_OK;
-	err = errno;
-	(void)close(*fd); /* nothing was written */
 	*fd = -1;
-	return rco__fail_errno(err, err == EWOULDBLOCK ? "another engine or process holds %s" : "cannot lock %s",
-	                       path);
+	if (err == ELOOP && place.root == NULL) /* a socket's folder may have links on the way, as /var/run */
+		return rco__lock_at(AT_FDCWD, path, O_CREAT, path, env_of(ctx), fd);
+	if (err != 0)
+		return rco__place_fail(err, "open", path);
+	rc = rco__lock_at(place.at, place.name, O_CREAT, path, env_of(ctx), fd);
+	rco__place_leave(&place);
+	return rc;
+}
+
+static int real_resolve(void *ctx, const char *path, int kind, char *out, size_t size)
+{
+	return rco__roots_resolve(ctx, path, kind, out, size);
 }
 
 const rco__fs *rco__fs_posix(void)
 {
 	static const rco__fs table = {
 		.ctx = NULL,
-		.open = posix_open,
-		.close = posix_close,
-		.read = posix_read,
-		.write = posix_write,
-		.sync = posix_sync,
-		.sync_dir = posix_sync_dir,
-		.size = posix_size,
-		.truncate = posix_truncate,
-		.reserve = posix_reserve,
-		.rename = posix_rename,
-		.unlink = posix_unlink,
-		.exists = posix_exists,
-		.mkdir = posix_mkdir,
-		.list = posix_list,
-		.lock = posix_lock,
+		.open = real_open,
+		.close = real_close,
+		.read = real_read,
+		.write = real_write,
+		.sync = real_sync,
+		.sync_dir = real_sync_dir,
+		.size = real_size,
+		.truncate = real_truncate,
+		.reserve = real_reserve,
+		.rename = real_rename,
+		.unlink = real_unlink,
+		.exists = real_exists,
+		.mkdir = real_mkdir,
+		.list = real_list,
+		.lock = real_lock,
+		.resolve = real_resolve,
+		.stamp = real_stamp,
 	};
 
 	return &table;

@@ -8,6 +8,23 @@
 
 enum { PATH_CAP = PATH_MAX, DETAIL_COPY = 512, QUARANTINE_TRIES = 1000 };
 
+int rco__fs_look(const rco__fs *fs, const char *path, rco__fs_stamp *stamp)
+{
+	if (fs->stamp != NULL)
+		return fs->stamp(fs->ctx, path, stamp);
+	memset(stamp, 0, sizeof *stamp);
+	return fs->exists(fs->ctx, path, &stamp->kind, &stamp->size);
+}
+
+int rco__fs_same(const rco__fs_stamp *a, const rco__fs_stamp *b)
+{
+	int kind = a->kind == b->kind || (rco__fs_regular(a->kind) && rco__fs_regular(b->kind));
+
+	/* Another owner, or one more name, does not make it another file. */
+	return a->kind != RCO__FS_NONE && kind && a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && a->born_ns == b->born_ns && a->written_ns == b->written_ns;
+}
+
 int rco__path_join(char *out, size_t size, const char *dir, const char *name)
 {
 	int n = snprintf(out, size, "%s/%s", dir, name);
@@ -37,6 +54,20 @@ static int parent_of(const char *path, char out[PATH_CAP])
 	memcpy(out, n > 0 ? path : ".", n > 0 ? n : 1);
 	out[n > 0 ? n : 1] = '\0';
 	return RCO_OK;
+}
+
+int rco__fs_root(const rco__fs *fs, const char *path, int kind, char *out, size_t size)
+{
+	int rc = strlen(path) < size
+	                 ? RCO_OK
+	                 : rco__fail(RCO_E_LIMIT, "the path %s is longer than %zu bytes; use a shorter folder",
+	                             path, size - 1);
+
+	if (rc == RCO_OK)
+		rc = fs->mkdir(fs->ctx, path);
+	if (rc == RCO_OK)
+		rc = fs->resolve(fs->ctx, path, kind, out, size);
+	return rc == RCO_OK ? rco__fs_folder(fs, out) : rc;
 }
 
 int rco__fs_folder(const rco__fs *fs, const char *path)
@@ -166,4 +197,19 @@ int rco__quarantine(const struct rco__env *env, const char *dir, const char *nam
 	if (rc != RCO_OK)
 		return rc;
 	return fs->sync_dir(fs->ctx, dir);
+}
+
+int rco__fs_blank(const rco__fs *fs, int fd, uint64_t from, uint64_t size)
+{
+	static const uint8_t zeros[16384];
+	int rc = RCO_OK;
+
+	while (size > 0 && rc == RCO_OK) {
+		const size_t n = size < sizeof zeros ? (size_t)size : sizeof zeros;
+
+		rc = fs->write(fs->ctx, fd, zeros, n, from);
+		from += n;
+		size -= n;
+	}
+	return rc;
 }

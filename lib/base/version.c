@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the library says of itself: its version, sizes, features and the names of its enums. */
 #include <recoptout.h>
-#include <recoptout/control.h>
 #include <recoptout/sip.h>
 #include <recoptout/storage.h>
 
@@ -54,9 +53,6 @@ uint32_t rco_abi_sizeof(uint32_t struct_id)
 		[RCO_STRUCT_KEY_FOLDER_OPTIONS] = sizeof(rco_key_folder_options),
 		[RCO_STRUCT_FRAME] = sizeof(rco_frame),
 		[RCO_STRUCT_PENDING] = sizeof(rco_pending),
-		[RCO_STRUCT_TOOL_OPTIONS] = sizeof(rco_tool_options),
-		[RCO_STRUCT_TOOL_REQUEST] = sizeof(rco_tool_request),
-		[RCO_STRUCT_CONTROL_OPTIONS] = sizeof(rco_control_options),
 		[RCO_STRUCT_RECORDPREF_POLICY] = sizeof(rco_recordpref_policy),
 	};
 
@@ -67,7 +63,7 @@ int rco_has_feature(const char *name)
 {
 	static const char *const features[] = {"spool",           "directory", "memory",       "wav",
 	                                       "wav.zst",         "stereo",    "shared-rings", "legal-hold",
-	                                       "receipt-ed25519", "agent",     "control",      "sip"};
+	                                       "receipt-ed25519", "sip"};
 	size_t i;
 
 	if (name == NULL)
@@ -83,6 +79,17 @@ static const char *name_in(const char *const names[], size_t count, uint32_t val
 	if (value >= count || names[value] == NULL)
 		return "unknown";
 	return names[value];
+}
+
+const char *rco_status_name(uint32_t status)
+{
+#define STATUS(name, number, text, sentence, erasure, stopped, deleted, truth) [RCO_STATUS_##name] = text,
+	static const char *const names[] = {
+#include "status.def"
+	};
+#undef STATUS
+
+	return names[status < COUNT(names) ? status : RCO_STATUS_UNKNOWN];
 }
 
 const char *rco_session_state_name(uint32_t state)
@@ -103,19 +110,6 @@ const char *rco_session_state_name(uint32_t state)
 	};
 
 	return name_in(names, COUNT(names), state);
-}
-
-const char *rco_status_name(uint32_t status)
-{
-	static const char *const names[] = {
-		[RCO_STATUS_REQUESTED] = "requested", [RCO_STATUS_STOPPED] = "stopped",
-		[RCO_STATUS_DURABLE] = "durable",     [RCO_STATUS_PENDING] = "pending",
-		[RCO_STATUS_ERASED] = "erased",       [RCO_STATUS_VERIFIED] = "verified",
-		[RCO_STATUS_FAILED] = "failed",       [RCO_STATUS_NOT_RECORDING] = "not_recording",
-		[RCO_STATUS_HELD] = "held",
-	};
-
-	return name_in(names, COUNT(names), status);
 }
 
 const char *rco_event_name(uint32_t type)

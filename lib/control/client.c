@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The other side of the door. */
-#include "control.h"
+/* The other side of the socket: requests, and the events that come between. connection.c has the lines. */
+#include "client.h"
 
+#include "../base/env.h"
 #include "../base/error.h"
 #include "../base/json.h"
+#include "../base/status.h"
+#include "control.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum { TIMEOUT_DEFAULT_MS = 5000, EVENTS_KEPT = 1024 };
+enum { EVENTS_KEPT = 1024, BACK_OFF_MIN_MS = 20, BACK_OFF_MAX_MS = 1000, LATE_MAX = 1024, ID_ROOM = 32 };
+
+static const size_t options_v1_size = sizeof(rco_client_options);
+static const char OUR_ID[] = "\"rco-"; /* of ids that we gave */
 
 typedef struct kept {
 	struct kept *next;
@@ -21,80 +26,69 @@ typedef struct kept {
 } kept;
 
 struct rco_client {
-	int fd;
-	int broken; /* an answer may still come that nobody expects any more */
+	pid_t pid;                   /* whose it is: the answers in a child would be those to its parent */
+	rco__connection *connection; /* NULL: lost */
+	char path[108];
+	uint32_t flags, server_uid;
 	int64_t timeout_us;
-	char *in;
-	size_t size, taken;          /* read; of it the line that was given out last */
+	uint64_t requests;
+	int64_t again_us; /* when it may be connected again */
+	uint32_t back_off_ms;
+	char *events_request; /* asked for before; NULL: none */
+	char events_id[RCO__PEEK_ID_ROOM];
 	kept *events, **events_last; /* came while an answer was waited for */
 	size_t n_events;
+	uint64_t dropped; /* before those */
+	char dropped_line[64];
 	kept *given;
+	kept *late; /* ids of the host's that this connection has yet to answer, and nobody waits for */
+	size_t n_late;
 	json_t *answer;
 };
 
-static int broken(rco_client *client, int code, const char *why)
+/* ---- connecting ---- */
+
+static void free_all(kept **first)
 {
-	client->broken = 1;
-	return rco__fail(code,
-	                 "%s; connect again, and ask again: an opt-out is the same however often it is asked for",
-	                 why);
-}
+	while (*first != NULL) {
+		kept *next = (*first)->next;
 
-/* 1 ready, 0 time is up */
-static int wait_for(int fd, short events, int64_t until_us)
-{
-	struct pollfd p = {.fd = fd, .events = events};
-
-	for (;;) {
-		int64_t left = until_us - rco__control_now();
-		int n = poll(&p, 1, left > 0 ? (int)(left / 1000 + 1) : 0);
-
-		if (n > 0)
-			return 1;
-		if (n == 0 && left <= 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return 0;
+		free(*first);
+		*first = next;
 	}
 }
 
-/* ---- connecting ---- */
-
-static int check_peer(int fd, const char *path)
+static int lost(rco_client *client)
 {
-	struct ucred peer;
-	socklen_t size = sizeof peer;
+	free_all(&client->late);
+	client->n_late = 0;
+	rco__connection_free(client->connection);
+	client->connection = NULL;
+	return RCO_E_IO;
+}
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-		return rco__fail_errno(errno, "cannot tell who serves %s", path);
-	if (peer.uid != geteuid() && peer.uid != 0)
-		return rco__fail(RCO_E_PERMISSION, "%s is served by user %u, not by you or root", path,
-		                 (unsigned)peer.uid);
+static int connect_once(rco_client *client, int64_t until_us)
+{
+	return rco__connection_open(client->path, client->server_uid, until_us, &client->connection);
+}
+
+static int check_options(const rco_client_options *in, rco_client_options *o)
+{
+	int rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_client_options");
+
+	if (rc != RCO_OK)
+		return rc;
+	if ((o->flags & ~(uint32_t)(RCO_CLIENT_SERVER_UID | RCO_CLIENT_RECONNECT)) != 0 || o->reserved != NULL ||
+	    (o->server_uid != 0 && !(o->flags & RCO_CLIENT_SERVER_UID)))
+		return rco__fail(RCO_E_INVALID, "a field of rco_client_options is out of range");
+	if (o->path == NULL || o->path[0] == '\0' || strlen(o->path) >= sizeof((rco_client *)0)->path)
+		return rco__fail(RCO_E_INVALID, "the path of a socket is 1 to 107 bytes long");
 	return RCO_OK;
 }
 
-static int connect_to(int fd, const struct sockaddr_un *address, int64_t until_us)
+int rco_client_open(const rco_client_options *options, rco_client **out)
 {
-	for (;;) {
-		if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
-			return RCO_OK;
-		if (errno == EAGAIN) { /* its queue is full: there is nothing to poll for (unix(7)) */
-			if (rco__control_now() >= until_us)
-				return rco__fail(RCO_E_TIMEOUT, "%s does not answer", address->sun_path);
-			(void)poll(NULL, 0, 5);
-			continue;
-		}
-		if (errno == ENOENT || errno == ECONNREFUSED)
-			return rco__fail(RCO_E_NOT_FOUND, "nobody serves %s; is the engine running?",
-			                 address->sun_path);
-		if (errno != EINTR)
-			return rco__fail_errno(errno, "cannot connect to %s", address->sun_path);
-	}
-}
-
-int rco_client_connect(const char *path, uint32_t timeout_ms, rco_client **out)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	rco_client_options o;
 	rco_client *client;
 	int rc;
 
@@ -102,24 +96,19 @@ int rco_client_connect(const char *path, uint32_t timeout_ms, rco_client **out)
 	if (out == NULL)
 		return rco__fail(RCO_E_INVALID, "client is NULL");
 	*out = NULL;
-	if (path == NULL || strlen(path) >= sizeof address.sun_path)
-		return rco__fail(RCO_E_INVALID, "the path of a socket is 1 to 107 bytes long");
-	memcpy(address.sun_path, path, strlen(path));
+	rc = check_options(options, &o);
+	if (rc != RCO_OK)
+		return rc;
 	client = calloc(1, sizeof *client);
 	if (client == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a client");
+	(void)snprintf(client->path, sizeof client->path, "%s", o.path);
+	client->pid = getpid();
 	client->events_last = &client->events;
-	client->timeout_us = (int64_t)(timeout_ms != 0 ? timeout_ms : TIMEOUT_DEFAULT_MS) * 1000;
-	client->in = malloc(RCO_CONTROL_LINE_MAX);
-	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (client->in == NULL)
-		rc = rco__fail(RCO_E_NO_MEMORY, "no memory for a client");
-	else if (client->fd < 0)
-		rc = rco__fail_errno(errno, "cannot make a socket");
-	else
-		rc = connect_to(client->fd, &address, rco__control_now() + client->timeout_us);
-	if (rc == RCO_OK)
-		rc = check_peer(client->fd, path);
+	client->flags = o.flags;
+	client->server_uid = o.flags & RCO_CLIENT_SERVER_UID ? o.server_uid : (uint32_t)geteuid();
+	client->timeout_us = (int64_t)(o.timeout_ms != 0 ? o.timeout_ms : (uint32_t)RCO__WAIT_DEFAULT_MS) * 1000;
+	rc = connect_once(client, rco__control_now() + client->timeout_us);
 	if (rc != RCO_OK) {
 		rco_client_close(client);
 		return rc;
@@ -128,78 +117,35 @@ int rco_client_connect(const char *path, uint32_t timeout_ms, rco_client **out)
 	return RCO_OK;
 }
 
+int rco_client_connect(const char *path, uint32_t timeout_ms, rco_client **client)
+{
+	const rco_client_options o = {
+		.struct_size = (uint32_t)sizeof o, .timeout_ms = timeout_ms, .path = path != NULL ? path : ""};
+
+	return rco_client_open(&o, client);
+}
+
 void rco_client_close(rco_client *client)
 {
 	if (client == NULL)
 		return;
-	if (client->fd >= 0)
-		(void)close(client->fd);
-	while (client->events != NULL) {
-		kept *next = client->events->next;
-
-		free(client->events);
-		client->events = next;
-	}
+	rco__connection_free(client->connection);
+	free_all(&client->events);
+	free_all(&client->late);
 	free(client->given);
+	free(client->events_request);
 	json_decref(client->answer);
-	free(client->in);
 	free(client);
 }
 
-/* ---- lines ---- */
-
-static int send_all(rco_client *client, const char *data, size_t size, int64_t until_us)
-{
-	while (size > 0) {
-		ssize_t n = send(client->fd, data, size, MSG_NOSIGNAL);
-
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			if (!wait_for(client->fd, POLLOUT, until_us))
-				return broken(client, RCO_E_TIMEOUT, "the engine does not read");
-		} else if (errno != EINTR) {
-			return broken(client, RCO_E_IO, "the connection to the engine is lost");
-		}
-	}
-	return RCO_OK;
-}
-
-/* The next line, without its line break; it stays in `in` until the one after it is asked for. */
-static int next_line(rco_client *client, char **line, int64_t until_us)
-{
-	memmove(client->in, client->in + client->taken, client->size - client->taken);
-	client->size -= client->taken;
-	client->taken = 0;
-	for (;;) {
-		char *end = memchr(client->in, '\n', client->size);
-		ssize_t n;
-
-		if (end != NULL) {
-			*end = '\0';
-			*line = client->in;
-			client->taken = (size_t)(end - client->in) + 1;
-			return RCO_OK;
-		}
-		if (client->size == RCO_CONTROL_LINE_MAX)
-			return broken(client, RCO_E_LIMIT, "a line from the engine is too long");
-		n = recv(client->fd, client->in + client->size, RCO_CONTROL_LINE_MAX - client->size, 0);
-		if (n > 0)
-			client->size += (size_t)n;
-		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			return broken(client, RCO_E_IO, "the connection to the engine is lost");
-		else if (errno == EAGAIN && !wait_for(client->fd, POLLIN, until_us))
-			return RCO_E_TIMEOUT;
-	}
-}
+/* ---- events ---- */
 
 static int is_event(const char *line)
 {
 	return strncmp(line, "{\"event\":", 9) == 0;
 }
 
-/* For rco_client_event(), later. The oldest go if nobody asks for them. */
+/* For rco_client_event(), later. The oldest go if nobody asks for them, and it is told. */
 static int keep(rco_client *client, const char *line)
 {
 	kept *k = malloc(sizeof *k + strlen(line) + 1);
@@ -215,61 +161,257 @@ static int keep(rco_client *client, const char *line)
 
 		client->events = first->next;
 		client->n_events--;
+		client->dropped++;
 		free(first);
 	}
 	return RCO_OK;
 }
+
+/* ---- one request on one connection ---- */
+
+/* What is answered to an id of ours is known by it: none is given twice. */
+static int is_ours(const char *id)
+{
+	return strncmp(id, OUR_ID, strlen(OUR_ID)) == 0;
+}
+
+/* The host's ids may come again: so many answers to them are not those to the next. */
+static void give_up(rco_client *client, const char *id)
+{
+	kept *k = malloc(sizeof *k + strlen(id) + 1);
+
+	if (k == NULL || client->n_late == LATE_MAX) {
+		free(k);
+		(void)lost(client);
+		return;
+	}
+	memcpy(k->line, id, strlen(id) + 1);
+	k->next = client->late;
+	client->late = k;
+	client->n_late++;
+}
+
+static int was_given_up(rco_client *client, const char *id)
+{
+	kept **at = &client->late, *k;
+
+	while (*at != NULL && strcmp((*at)->line, id) != 0)
+		at = &(*at)->next;
+	k = *at;
+	if (k == NULL)
+		return 0;
+	*at = k->next;
+	client->n_late--;
+	free(k);
+	return 1;
+}
+
+/* An error about a line that was not understood has no id. `id` "": the request had none that comes back. */
+static int is_answer(rco_client *client, const char *line, const char *id)
+{
+	rco__peek peek;
+
+	rco__peek_at(line, &peek);
+	if (peek.ids == 0)
+		return 1;
+	return !was_given_up(client, peek.id) && (id[0] == '\0' ? !is_ours(peek.id) : strcmp(peek.id, id) == 0);
+}
+
+/* Its answer, without the line break. RCO_E_IO: the connection is gone. */
+static int exchange(rco_client *client, const char *request, size_t size, const char *id, int64_t until_us,
+                    const char **answer)
+{
+	char *line = NULL;
+	int rc = rco__connection_send(client->connection, request, size, until_us);
+
+	while (rc == RCO_OK) {
+		rc = rco__connection_line(client->connection, &line, until_us);
+		if (rc == RCO_OK && is_event(line)) {
+			rc = keep(client, line);
+		} else if (rc == RCO_OK && is_answer(client, line, id)) {
+			*answer = line;
+			return RCO_OK;
+		}
+		if (rc == RCO_OK && rco__control_now() >= until_us)
+			rc = RCO_E_TIMEOUT; /* however much else comes */
+	}
+	return rc;
+}
+
+/* ---- connecting again ---- */
+
+static int is_ok(const char *answer)
+{
+	rco__peek peek;
+
+	rco__peek_at(answer, &peek);
+	return peek.is_ok;
+}
+
+static int subscribe_again(rco_client *client, int64_t until_us)
+{
+	const char *answer = NULL;
+	int rc;
+
+	if (client->events_request == NULL)
+		return RCO_OK;
+	rc = exchange(client, client->events_request, strlen(client->events_request), client->events_id, until_us,
+	              &answer);
+	if (rc == RCO_OK && !is_ok(answer))
+		return rco__fail(RCO_E_IO, "the engine gives no events: %.200s", answer);
+	return rc == RCO_OK ? keep(client, "{\"event\":\"lost\",\"count\":0}") : rc;
+}
+
+/* At once, later and later if what was connected does not last, and at once again if it did. 0: not by then. */
+static int wait_for_turn(rco_client *client, int64_t until_us)
+{
+	int64_t now = rco__control_now();
+
+	if (now - client->again_us >= BACK_OFF_MAX_MS * 1000)
+		client->back_off_ms = 0;
+	while (now < client->again_us) {
+		int64_t end = client->again_us < until_us ? client->again_us : until_us;
+
+		if (now >= until_us)
+			return 0;
+		(void)poll(NULL, 0, (int)((end - now) / 1000 + 1));
+		now = rco__control_now();
+	}
+	client->back_off_ms = client->back_off_ms == 0 ? BACK_OFF_MIN_MS : client->back_off_ms * 2;
+	if (client->back_off_ms > BACK_OFF_MAX_MS)
+		client->back_off_ms = BACK_OFF_MAX_MS;
+	client->again_us = now + (int64_t)client->back_off_ms * 1000;
+	return 1;
+}
+
+/* Until it is connected, or the time is up. */
+static int connected(rco_client *client, int64_t until_us)
+{
+	int rc = RCO_E_IO;
+
+	if (client->connection != NULL)
+		return RCO_OK;
+	(void)rco__fail(RCO_E_IO, "the connection was lost before: connect again");
+	if (!(client->flags & RCO_CLIENT_RECONNECT))
+		return RCO_E_IO;
+	while (wait_for_turn(client, until_us)) {
+		rc = connect_once(client, until_us);
+		if (rc == RCO_OK)
+			rc = subscribe_again(client, until_us);
+		if (rc == RCO_OK || rc == RCO_E_PERMISSION || rc == RCO_E_NO_MEMORY)
+			return rc;
+		(void)lost(client);
+		if (rco__control_now() >= until_us)
+			break;
+	}
+	return rc == RCO_E_TIMEOUT ? rc : RCO_E_IO;
+}
+
+/* ---- requests ---- */
 
 static int check_client(const rco_client *client)
 {
 	rco__error_clear();
 	if (client == NULL)
 		return rco__fail(RCO_E_INVALID, "client is NULL");
-	return client->broken ? rco__fail(RCO_E_IO, "the connection was lost before: connect again") : RCO_OK;
+	return client->pid == getpid()
+	               ? RCO_OK
+	               : rco__fail(RCO_E_FORKED, "the connection belongs to the parent process: connect again");
 }
 
-/* ---- requests ---- */
+/* The request as a line, with an id of ours if it has none and is an object. */
+static char *line_with_id(rco_client *client, const char *request, rco__peek *peek, size_t *size)
+{
+	const char *brace = request + strspn(request, " \t\r");
+	const char *inside = brace + (*brace == '{');
+	const size_t room = strlen(request) + ID_ROOM + 16;
+	char *line = malloc(room);
+
+	if (line == NULL)
+		return NULL;
+	if (*brace != '{' || !peek->is_object || peek->ids != 0) {
+		*size = (size_t)snprintf(line, room, "%s\n", request);
+		return line;
+	}
+	inside += strspn(inside, " \t\r");
+	(void)snprintf(peek->id, ID_ROOM, "%s%llu\"", OUR_ID, (unsigned long long)++client->requests);
+	*size = (size_t)snprintf(line, room, "{\"id\":%s%s%s\n", peek->id, *inside == '}' ? "" : ",", inside);
+	return line;
+}
+
+/* `id` as of exchange(); NULL: nothing was asked. */
+static int failed(rco_client *client, int rc, const char *id)
+{
+	static const char again[] =
+		"ask again, if need be by a new connection: an opt-out is the same however often it is asked for";
+
+	if (rc == RCO_E_TIMEOUT) {
+		/* an answer without an id, if these escapes are none, cannot be told from that to the next */
+		if (id != NULL && (id[0] == '\0' || strchr(id, '\\') != NULL))
+			(void)lost(client);
+		else if (id != NULL && !is_ours(id))
+			give_up(client, id);
+		return rco__fail(rc, "no answer in time; %s", again);
+	}
+	if (rc == RCO_E_IO) {
+		(void)lost(client);
+		return rco__fail(rc, "the connection to the engine is lost; %s", again);
+	}
+	if (rc == RCO_E_LIMIT)
+		(void)lost(client);
+	return rc;
+}
+
+static int send_and_wait(rco_client *client, const char *line, size_t size, const char *id, const char **answer)
+{
+	const int64_t until = rco__control_now() + client->timeout_us;
+	int rc = connected(client, until);
+
+	while (rc == RCO_OK) {
+		rc = exchange(client, line, size, id, until, answer);
+		if (rc != RCO_E_IO || !(client->flags & RCO_CLIENT_RECONNECT) || rco__control_now() >= until)
+			return rc == RCO_OK ? rc : failed(client, rc, id);
+		(void)lost(client);
+		rc = connected(client, until);
+	}
+	return rc;
+}
 
 int rco_client_request(rco_client *client, const char *request, const char **answer)
 {
-	size_t size = request != NULL ? strlen(request) : 0;
-	int64_t until;
-	char *line = NULL;
+	rco__peek peek;
+	char *line;
+	size_t size;
 	int rc = check_client(client);
 
 	if (rc != RCO_OK)
 		return rc;
-	if (answer == NULL || size == 0 || strchr(request, '\n') != NULL)
+	if (client->connection == NULL && !(client->flags & RCO_CLIENT_RECONNECT))
+		return rco__fail(RCO_E_IO, "the connection was lost before: connect again");
+	if (answer == NULL || request == NULL || request[0] == '\0' || strchr(request, '\n') != NULL)
 		return rco__fail(RCO_E_INVALID, "a request is one line of JSON");
-	if (size + 1 > RCO_CONTROL_LINE_MAX)
-		return rco__fail(RCO_E_LIMIT, "a request is at most %d bytes long", RCO_CONTROL_LINE_MAX - 1);
 	*answer = NULL;
-	until = rco__control_now() + client->timeout_us;
-	rc = send_all(client, request, size, until);
-	if (rc == RCO_OK)
-		rc = send_all(client, "\n", 1, until);
-	while (rc == RCO_OK) {
-		rc = next_line(client, &line, until);
-		if (rc == RCO_E_TIMEOUT)
-			return broken(client, rc, "no answer in time");
-		if (rc == RCO_OK && !is_event(line)) {
-			*answer = line;
-			return RCO_OK;
-		}
-		if (rc == RCO_OK)
-			rc = keep(client, line);
+	rco__peek_at(request, &peek);
+	if (is_ours(peek.id))
+		return rco__fail(RCO_E_INVALID,
+		                 "an id that begins with \"rco-\" is the client's: give another, or none");
+	line = line_with_id(client, request, &peek, &size);
+	if (line == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for a request");
+	rc = send_and_wait(client, line, size, peek.id, answer);
+	if (rc == RCO_OK && peek.is_events && is_ok(*answer)) {
+		free(client->events_request);
+		client->events_request = line;
+		memcpy(client->events_id, peek.id, sizeof client->events_id);
+		line = NULL;
 	}
+	free(line);
 	return rc;
 }
 
 static uint32_t status_of(const char *name)
 {
-	uint32_t status;
-
-	for (status = RCO_STATUS_REQUESTED; status <= RCO_STATUS_HELD; status++)
-		if (name != NULL && strcmp(rco_status_name(status), name) == 0)
-			return status;
-	return RCO_STATUS_UNKNOWN;
+	return name != NULL ? rco__status_named(name) : (uint32_t)RCO_STATUS_UNKNOWN;
 }
 
 static char *opt_out_request(const char *call_id, const char *source)
@@ -279,6 +421,15 @@ static char *opt_out_request(const char *call_id, const char *source)
 
 	json_decref(request);
 	return text;
+}
+
+/* Both tell whether it was done. */
+static int is_engines(const json_t *answer)
+{
+	const json_t *ok = json_object_get(answer, "ok"), *code = json_object_get(answer, "code");
+
+	return json_is_boolean(ok) && json_is_integer(code) && json_integer_value(code) >= INT_MIN &&
+	       json_integer_value(code) <= INT_MAX && json_is_true(ok) == (json_integer_value(code) >= 0);
 }
 
 int rco_client_opt_out(rco_client *client, const char *call_id, const char *source, uint32_t *status,
@@ -305,8 +456,10 @@ int rco_client_opt_out(rco_client *client, const char *call_id, const char *sour
 		return rc;
 	json_decref(client->answer);
 	client->answer = json_loads(answer, 0, NULL);
-	if (!json_is_integer(json_object_get(client->answer, "code")))
-		return broken(client, RCO_E_IO, "what answered is not an engine");
+	if (!is_engines(client->answer)) {
+		(void)lost(client);
+		return rco__fail(RCO_E_IO, "what answered is not an engine: its ok and its code do not fit");
+	}
 	if (status != NULL)
 		*status = status_of(json_string_value(json_object_get(client->answer, "status")));
 	if (receipt != NULL)
@@ -320,10 +473,32 @@ int rco_client_opt_out(rco_client *client, const char *call_id, const char *sour
 	return rc;
 }
 
+/* The oldest that was kept; before it, that older ones were not. */
+static int give(rco_client *client, const char **event)
+{
+	if (client->dropped > 0) {
+		(void)snprintf(client->dropped_line, sizeof client->dropped_line,
+		               "{\"event\":\"lost\",\"count\":%llu}", (unsigned long long)client->dropped);
+		client->dropped = 0;
+		*event = client->dropped_line;
+		return 1;
+	}
+	client->given = client->events;
+	if (client->given == NULL)
+		return 0;
+	client->events = client->given->next;
+	if (client->events == NULL)
+		client->events_last = &client->events;
+	client->n_events--;
+	*event = client->given->line;
+	return 1;
+}
+
 int rco_client_event(rco_client *client, uint32_t timeout_ms, const char **event)
 {
-	int64_t until = rco__control_now() + (int64_t)timeout_ms * 1000;
+	const int64_t until = rco__control_now() + (int64_t)timeout_ms * 1000;
 	char *line = NULL;
+	size_t others = 0;
 	int rc = check_client(client);
 
 	if (rc != RCO_OK)
@@ -332,21 +507,29 @@ int rco_client_event(rco_client *client, uint32_t timeout_ms, const char **event
 		return rco__fail(RCO_E_INVALID, "event is NULL");
 	*event = NULL;
 	free(client->given);
-	client->given = client->events;
-	if (client->given != NULL) {
-		client->events = client->given->next;
-		if (client->events == NULL)
-			client->events_last = &client->events;
-		client->n_events--;
-		*event = client->given->line;
-		return RCO_OK;
+	client->given = NULL;
+	while (!give(client, event)) {
+		rc = connected(client, until);
+		if (rc == RCO_OK && client->events != NULL)
+			continue; /* it had to be connected again */
+		if (rc == RCO_OK)
+			rc = rco__connection_line(client->connection, &line, until);
+		if (rc == RCO_OK && is_event(line)) {
+			*event = line;
+			return RCO_OK;
+		}
+		if (rc == RCO_OK)
+			(void)is_answer(client, line, ""); /* a late one has come */
+		if (rc == RCO_OK && ++others > EVENTS_KEPT && rco__control_now() >= until)
+			rc = RCO_E_TIMEOUT; /* it may be behind some late answers, not behind any number of lines
+			                     */
+		if (rc == RCO_E_TIMEOUT)
+			return rco__fail(rc, "nothing happened in %u ms", timeout_ms);
+		if (rc != RCO_OK &&
+		    (rc != RCO_E_IO || !(client->flags & RCO_CLIENT_RECONNECT) || rco__control_now() >= until))
+			return failed(client, rc, NULL);
+		if (rc != RCO_OK)
+			(void)lost(client);
 	}
-	do
-		rc = next_line(client, &line, until);
-	while (rc == RCO_OK && !is_event(line)); /* the answer to a request that was given up */
-	if (rc == RCO_E_TIMEOUT)
-		return rco__fail(rc, "nothing happened in %u ms", timeout_ms);
-	if (rc == RCO_OK)
-		*event = line;
-	return rc;
+	return RCO_OK;
 }

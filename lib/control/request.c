@@ -2,425 +2,448 @@
 /* What a request means, and what is answered. */
 #include "control.h"
 
-#include "../base/json.h"
+#include "../base/bytes.h"
+#include "../base/status.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-json_t *rco__request_parse(const char *line, size_t size)
-{
-	json_error_t ignored;
-	json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &ignored);
-
-	if (json_is_object(request))
-		return request;
-	json_decref(request);
-	return NULL;
-}
-
-static const char *text(const json_t *request, const char *member)
-{
-	return json_string_value(json_object_get(request, member));
-}
-
-static int is(const json_t *request, const char *what)
-{
-	const char *doing = text(request, "do");
-
-	return doing != NULL && strcmp(doing, what) == 0;
-}
+enum {
+	COMPANY_MAX = 256,    /* a longer one is not said */
+	PENDING_LISTED = 100, /* if their call ids leave room for so many */
+	PENDING_ROOM = RCO_CONTROL_LINE_MAX - 8192
+};
 
 /* ---- answers ---- */
 
-/* What goes back with the answer, if it is of a sensible size. */
-static json_t *id_of(const json_t *request)
-{
-	json_t *id = json_object_get(request, "id");
-
-	return json_is_number(id) || json_string_length(id) <= 256 ? id : NULL;
-}
-
-/* Takes the object. */
-static char *line_of(const json_t *request, json_t *answer)
-{
-	json_t *id = id_of(request);
-	char *one, *line = NULL;
-	size_t size;
-
-	if (answer == NULL)
-		return NULL;
-	if (id != NULL && json_object_set(answer, "id", id) != 0) {
-		json_decref(answer);
-		return NULL;
-	}
-	one = rco__json_text(answer);
-	json_decref(answer);
-	if (one == NULL)
-		return NULL;
-	size = strlen(one);
-	if (size + 1 < RCO_CONTROL_LINE_MAX)
-		line = realloc(one, size + 2);
-	if (line == NULL) {
-		free(one);
-		return size + 1 < RCO_CONTROL_LINE_MAX
-		               ? NULL
-		               : rco__answer_error(request, RCO_E_LIMIT,
-		                                   "the answer is longer than a line may be");
-	}
-	memcpy(line + size, "\n", 2);
-	return line;
-}
-
 /* What begins every answer. */
-static json_t *head(int code)
+static rco__text head(int code)
 {
-	int ok = code == RCO_OK || code == RCO_PENDING;
+	rco__text t = {0};
 
-	return json_pack("{s:b, s:i, s:s}", "ok", ok, "code", code, "error", rco_error_name(code));
+	rco__text_put(&t, code == RCO_OK || code == RCO_PENDING ? "{\"ok\":true" : "{\"ok\":false");
+	rco__text_member_number(&t, "code", code);
+	rco__text_member(&t, "error", code == RCO_PENDING ? "RCO_PENDING" : rco_error_name(code));
+	return t;
 }
 
-char *rco__answer_error(const json_t *request, int code, const char *detail)
+/* What ends one; takes the text. NULL as well if it is too long. */
+static char *line_of(const rco__request *request, rco__text *t)
 {
-	json_t *answer = head(code);
-
-	if (answer != NULL && json_object_set_new(answer, "detail", json_string_nocheck(detail)) != 0) {
-		json_decref(answer);
-		answer = NULL;
+	if (request != NULL && request->ignored != NULL)
+		rco__text_member(t, "ignored", request->ignored);
+	if (request != NULL && request->id != NULL) {
+		rco__text_name(t, "id");
+		rco__text_put(t, request->id);
 	}
-	return line_of(request, answer);
+	rco__text_put(t, "}\n");
+	if (!t->failed && t->size <= RCO_CONTROL_LINE_MAX)
+		return t->bytes;
+	free(t->bytes);
+	return NULL;
+}
+
+/* It always fits: an id and a detail are bounded. */
+char *rco__answer_error(const rco__request *request, int code, const char *detail)
+{
+	rco__text t = head(code);
+
+	rco__text_member(&t, "detail", detail);
+	return line_of(request, &t);
 }
 
 /* The error that the library has just answered, with its sentence. */
-static char *failed(const json_t *request, int code)
+static char *failed(const rco__request *request, int code)
 {
 	const char *detail = rco_error_detail();
 
 	return rco__answer_error(request, code, detail[0] != '\0' ? detail : rco_strerror(code));
 }
 
-static int add(json_t *to, const char *member, json_t *value)
+/* Takes the text. */
+static char *line_or_error(const rco__request *request, rco__text *t)
 {
-	return to == NULL || value == NULL ? (json_decref(value), -1) : json_object_set_new(to, member, value);
+	const int no_memory = t->failed;
+	char *line = line_of(request, t);
+
+	return line != NULL || no_memory
+	               ? line
+	               : rco__answer_error(request, RCO_E_LIMIT, "the answer is longer than a line may be");
 }
 
-/* status, sentence and receipt of an opt-out; the receipt as its own line of text, for its signature is over bytes
- */
-static char *receipt_answer(rco_control *control, const json_t *request, int code, rco_receipt *receipt)
+static const char *text(const rco__request *request, int member)
 {
-	uint32_t status = rco_receipt_status(receipt);
-	char sentence[8192], signed_text[RCO_RECEIPT_JSON_MAX];
-	json_t *answer = head(code);
+	return request->text[member];
+}
+
+static const char *company_of(const rco__request *request)
+{
+	const char *company = text(request, RCO__M_COMPANY);
+
+	return company != NULL && strlen(company) <= COMPANY_MAX ? company : NULL;
+}
+
+/* status, sentence and receipt of an opt-out; the receipt as its own line of text, for its signature is over
+ * bytes. Takes the receipt. */
+static char *receipt_answer(rco_control *control, const rco__request *request, int code, const char *detail,
+                            rco_receipt *receipt)
+{
+	const uint32_t status = rco_receipt_status(receipt);
+	char sentence[8192] = "", signed_text[RCO_RECEIPT_JSON_MAX];
+	rco__text t = head(code);
 	size_t len;
-	int bad;
 
-	(void)rco_sentence_get(control->book, text(request, "language"), rco_sentence_for(code, status),
-	                       text(request, "company"), sentence, sizeof sentence, NULL);
-	bad = add(answer, "status", json_string(rco_status_name(status))) != 0 ||
-	      add(answer, "sentence", json_string(sentence)) != 0;
+	(void)rco_sentence_get(control->book, text(request, RCO__M_LANGUAGE), rco_sentence_for(code, status),
+	                       company_of(request), sentence, sizeof sentence, NULL);
+	rco__text_member(&t, "status", rco_status_name(status));
+	rco__text_member(&t, "sentence", sentence);
 	if (code != RCO_OK && code != RCO_PENDING)
-		bad |= add(answer, "detail", json_string_nocheck(rco_strerror(code))) != 0;
-	if (receipt != NULL)
-		bad |= rco_receipt_to_json(receipt, signed_text, sizeof signed_text, &len) != RCO_OK ||
-		       add(answer, "receipt", json_string(signed_text)) != 0;
+		rco__text_member(&t, "detail", detail[0] != '\0' ? detail : rco_strerror(code));
+	else if (status == RCO_STATUS_NOTED) /* for whoever mistyped the id */
+		rco__text_member(&t, "detail", "no call of this id is known here; the wish waits for one");
+	if (receipt != NULL) {
+		t.failed |= rco_receipt_to_json(receipt, signed_text, sizeof signed_text, &len) != RCO_OK;
+		if (!t.failed)
+			rco__text_member(&t, "receipt", signed_text);
+	}
 	rco_receipt_free(receipt);
-	if (bad) {
-		json_decref(answer);
-		answer = NULL;
-	}
-	return line_of(request, answer);
+	return line_or_error(request, &t);
 }
 
-static char *hello(rco_control *control, const json_t *request)
+static char *hello(rco_control *control, const rco__request *request)
 {
-	json_t *answer = head(RCO_OK);
+	rco__text t = head(RCO_OK);
 
-	if (add(answer, "version", json_string(rco_version_string())) != 0 ||
-	    add(answer, "abi", json_integer(rco_abi_version())) != 0 ||
-	    add(answer, "pid", json_integer(getpid())) != 0 ||
-	    add(answer, "opt_out_enabled", json_boolean(rco_engine_opt_out_enabled(control->engine) == 1)) != 0) {
-		json_decref(answer);
-		answer = NULL;
-	}
-	return line_of(request, answer);
+	rco__text_member(&t, "version", rco_version_string());
+	rco__text_member_number(&t, "abi", rco_abi_version());
+	rco__text_member_number(&t, "pid", getpid());
+	rco__text_name(&t, "opt_out_enabled");
+	rco__text_put(&t, rco_engine_opt_out_enabled(control->engine) == 1 ? "true" : "false");
+	return line_or_error(request, &t);
 }
 
-static char *status(rco_control *control, const json_t *request)
+static char *status(rco_control *control, const rco__request *request)
 {
-	const char *call_id = text(request, "call_id");
+	const char *call_id = text(request, RCO__M_CALL_ID);
 	rco_receipt *receipt = NULL;
 	int rc;
 
 	if (call_id == NULL)
 		return rco__answer_error(request, RCO_E_INVALID, "call_id is missing");
 	rc = rco_engine_receipt(control->engine, call_id, &receipt);
-	return rc == RCO_OK ? receipt_answer(control, request, rc, receipt) : failed(request, rc);
+	return rc == RCO_OK ? receipt_answer(control, request, rc, "", receipt) : failed(request, rc);
 }
 
 /* ---- pending ---- */
 
-enum { PENDING_LISTED = 100 }; /* a line holds them, with call ids of any length */
-
 typedef struct pending {
-	json_t *list;
-	uint64_t count;
-	size_t bytes;
-	int failed;
+	rco__text *to;
+	uint64_t count, listed;
 } pending;
 
 static int list_pending(const rco_pending *p, void *user_data)
 {
-	pending *to = user_data;
+	pending *list = user_data;
 
-	to->count++;
-	to->bytes += 6 * strlen(p->call_id) + 200;
-	if (json_array_size(to->list) >= PENDING_LISTED || to->bytes > RCO_CONTROL_LINE_MAX / 2)
+	list->count++;
+	if (list->listed == PENDING_LISTED || list->to->size > PENDING_ROOM)
 		return 0;
-	to->failed |=
-		json_array_append_new(to->list,
-	                              json_pack("{s:s, s:s, s:s, s:I, s:i, s:I}", "call_id", p->call_id,
-	                                        "receipt_id", p->receipt_id, "status", rco_status_name(p->status),
-	                                        "requested_us", (json_int_t)p->requested_us, "attempts",
-	                                        (int)p->attempts, "deadline_us", (json_int_t)p->deadline_us)) != 0;
+	rco__text_put(list->to, list->listed++ > 0 ? ",{\"call_id\":" : "{\"call_id\":");
+	rco__text_string(list->to, p->call_id);
+	rco__text_member(list->to, "receipt_id", p->receipt_id);
+	rco__text_member(list->to, "status", rco_status_name(p->status));
+	rco__text_member_number(list->to, "requested_us", p->requested_us);
+	rco__text_member_number(list->to, "attempts", p->attempts);
+	rco__text_member_number(list->to, "deadline_us", p->deadline_us);
+	rco__text_put(list->to, "}");
 	return 0;
 }
 
-static char *pending_answer(rco_control *control, const json_t *request)
+static char *pending_answer(rco_control *control, const rco__request *request)
 {
-	pending found = {.list = json_array()};
-	json_t *answer = head(RCO_OK);
-	int rc = found.list == NULL ? RCO_E_NO_MEMORY : rco_engine_pending(control->engine, list_pending, &found);
+	rco__text t = head(RCO_OK);
+	pending found = {.to = &t};
+	int rc;
 
-	if (rc != RCO_OK || found.failed || add(answer, "count", json_integer((json_int_t)found.count)) != 0) {
-		json_decref(found.list);
-		json_decref(answer);
-		return rc != RCO_OK ? failed(request, rc) : NULL;
+	rco__text_name(&t, "pending");
+	rco__text_put(&t, "[");
+	rc = rco_engine_pending(control->engine, list_pending, &found);
+	if (rc != RCO_OK) {
+		free(t.bytes);
+		return failed(request, rc);
 	}
-	if (add(answer, "pending", found.list) != 0) {
-		json_decref(answer);
-		answer = NULL;
-	}
-	return line_of(request, answer);
+	rco__text_put(&t, "]");
+	rco__text_member_number(&t, "count", (int64_t)found.count);
+	return line_or_error(request, &t);
 }
 
 /* ---- tools ---- */
 
-static int dialect_of(const json_t *request, uint32_t *dialect)
-{
-	const char *name = text(request, "dialect");
-
-	if (name == NULL) {
-		*dialect = RCO_DIALECT_AUTO;
-		return 1;
-	}
-	for (*dialect = 0; rco_dialect_name(*dialect) != NULL; (*dialect)++)
-		if (strcmp(rco_dialect_name(*dialect), name) == 0)
-			return 1;
-	return 0;
-}
-
-static char *definition(rco_control *control, const json_t *request)
+static char *definition(rco_control *control, const rco__request *request)
 {
 	rco_tool_options o = {.struct_size = (uint32_t)sizeof o,
-	                      .flags = json_is_true(json_object_get(request, "strict")) ? RCO_TOOL_STRICT : 0u,
-	                      .url = text(request, "url"),
-	                      .description = text(request, "description")};
-	char buf[16384];
-	json_t *answer;
+	                      .flags = request->strict ? RCO_TOOL_STRICT : 0u,
+	                      .url = text(request, RCO__M_URL),
+	                      .description = text(request, RCO__M_DESCRIPTION)};
+	char buf[32768];
+	rco__text t;
 	size_t len;
 	int rc;
 
-	if (!dialect_of(request, &o.dialect))
+	if (!rco__request_dialect(request, &o.dialect))
 		return rco__answer_error(request, RCO_E_INVALID, "unknown dialect");
 	rc = rco_tool_definition(control->engine, &o, buf, sizeof buf, &len);
 	if (rc != RCO_OK)
 		return failed(request, rc);
-	answer = head(RCO_OK);
-	if (add(answer, "definition", json_loadb(buf, len, 0, NULL)) != 0) {
-		json_decref(answer);
-		answer = NULL;
-	}
-	return line_of(request, answer);
+	t = head(RCO_OK);
+	rco__text_name(&t, "definition");
+	rco__text_raw(&t, buf, len);
+	return line_or_error(request, &t);
 }
 
-/* The message may be given as an object or as text; what is neither is as good as none. */
-static char *message_text(const json_t *request)
+static void describe_call(rco__text *t, const rco_tool_answer *a)
 {
-	const json_t *message = json_object_get(request, "message");
-
-	if (json_is_string(message))
-		return strdup(json_string_value(message));
-	return message != NULL ? rco__json_text(message) : strdup("");
+	rco__text_member_number(t, "calls", rco_tool_answer_calls(a));
+	rco__text_member_number(t, "others", rco_tool_answer_others(a));
+	rco__text_member(t, "status", rco_status_name(rco_receipt_status(rco_tool_answer_receipt(a))));
+	rco__text_member(t, "sentence", rco_tool_answer_sentence(a));
 }
 
-static char *tool_answer(const json_t *request, int code, rco_tool_answer *a)
+/* A message may hold more ids than a line has room for answers. What became of the request is told in any case. */
+static char *without_answer(const rco__request *request, const rco_tool_answer *a)
 {
-	const rco_receipt *receipt = rco_tool_answer_receipt(a);
-	size_t len;
-	const char *json = rco_tool_answer_json(a, &len);
-	json_t *answer = head(code);
-	int bad;
+	rco__text t = head(RCO_E_LIMIT);
 
-	bad = add(answer, "answer", len > 0 ? json_loadb(json, len, 0, NULL) : json_null()) != 0 ||
-	      add(answer, "calls", json_integer(rco_tool_answer_calls(a))) != 0 ||
-	      add(answer, "others", json_integer(rco_tool_answer_others(a))) != 0 ||
-	      add(answer, "status", json_string(rco_status_name(rco_receipt_status(receipt)))) != 0 ||
-	      add(answer, "sentence", json_string(rco_tool_answer_sentence(a))) != 0;
-	rco_tool_answer_free(a);
-	if (bad) {
-		json_decref(answer);
-		answer = NULL;
-	}
-	return line_of(request, answer);
+	rco__text_member(&t, "detail",
+	                 "the platform's answer is longer than a line may be; the opt-out is as status says");
+	describe_call(&t, a);
+	return line_or_error(request, &t);
 }
 
-static char *tool_call(rco_control *control, const json_t *request)
+static char *tool_answer(rco_control *control, const rco__request *request, int code, const char *detail)
 {
-	rco_tool_request r = {.struct_size = (uint32_t)sizeof r,
-	                      .call_id = text(request, "call_id"),
-	                      .language = text(request, "language"),
-	                      .company = text(request, "company"),
-	                      .source = text(request, "source"),
-	                      .book = control->book};
 	rco_tool_answer *a = NULL;
-	char *message;
-	int rc;
+	const int rc = rco__call_message_answer(control, request, &a);
+	const char *json;
+	rco__text t;
+	char *line;
+	int no_memory;
+	size_t len;
 
-	if (!dialect_of(request, &r.dialect))
-		return rco__answer_error(request, RCO_E_INVALID, "unknown dialect");
-	message = message_text(request);
-	if (message == NULL)
-		return NULL;
-	r.json = message;
-	r.json_bytes = strlen(message);
-	rc = rco_tool_call(control->engine, &r, &a);
-	free(message);
-	return a != NULL ? tool_answer(request, rc, a) : failed(request, rc);
+	if (a == NULL)
+		return failed(request, rc);
+	if (code == RCO_OK) /* of what is durable more may be known by now */
+		code = rc;
+	t = head(code);
+	json = rco_tool_answer_json(a, &len);
+	rco__text_name(&t, "answer");
+	rco__text_put(&t, len > 0 ? json : "null");
+	describe_call(&t, a);
+	if (code < 0)
+		rco__text_member(&t, "detail", detail[0] != '\0' ? detail : rco_strerror(code));
+	no_memory = t.failed;
+	line = line_of(request, &t);
+	if (line == NULL && !no_memory)
+		line = without_answer(request, a);
+	rco_tool_answer_free(a);
+	return line;
 }
 
 /* ---- opting out ---- */
 
-static const char *source_of(const json_t *request)
+static int opt_out(rco_control *control, const rco__request *request, uint32_t flags)
 {
-	const char *source = text(request, "source");
+	const char *source = text(request, RCO__M_SOURCE);
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = flags, .source = source};
 
-	return source != NULL ? source : "control";
+	if (source == NULL)
+		o.source = request->what == RCO__DO_TOOL_CALL ? "agent-tool" : "control";
+	return rco_opt_out_call(control->engine, text(request, RCO__M_CALL_ID), &o, NULL);
 }
 
-uint32_t rco__request_wait_ms(const json_t *request)
+static int has_call(rco__request *request)
 {
-	json_int_t ms = json_integer_value(json_object_get(request, "timeout_ms"));
-
-	if (text(request, "wait") == NULL)
-		return 0;
-	if (ms <= 0 || ms > RCO__WAIT_MAX_MS)
-		ms = ms <= 0 ? 5000 : RCO__WAIT_MAX_MS;
-	return (uint32_t)ms;
-}
-
-/* The recording stops here and now, whoever the clerk is waiting for. */
-int rco__request_slow(rco_control *control, const json_t *request)
-{
-	rco_opt_out_options o = {
-		.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK, .source = source_of(request)};
-	const char *call_id = text(request, "call_id");
-
-	if (is(request, "tool_call"))
+	if (request->what == RCO__DO_OPT_OUT)
 		return 1;
-	if (!is(request, "opt_out"))
+	if (request->what != RCO__DO_TOOL_CALL || request->message == NULL)
 		return 0;
-	/* Its answer is the clerk's, who asks again and waits. */
-	if (call_id != NULL)
-		(void)rco_opt_out_call(control->engine, call_id, &o, NULL);
-	return 1;
+	rco__call_message_end(request);
+	return rco__call_message_calls(request->message) > 0;
 }
 
-int rco__request_do(rco_control *control, json_t *request, char **answer)
+/* An objection is not refused for what it does not need. */
+static void look_for_nonsense(rco__request *request)
 {
-	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .source = source_of(request)};
-	const char *call_id = text(request, "call_id");
-	rco_receipt *receipt = NULL;
-	int rc;
+	const char *source = text(request, RCO__M_SOURCE);
+	uint32_t dialect;
 
-	*answer = NULL;
-	if (is(request, "tool_call")) {
-		*answer = tool_call(control, request);
-		return RCO_OK;
+	if (request->what != RCO__DO_OPT_OUT && request->what != RCO__DO_TOOL_CALL)
+		return;
+	if (!rco__request_dialect(request, &dialect))
+		request->ignored = "dialect";
+	if (source != NULL && !rco__label_ok(source, 1)) {
+		request->ignored = "source";
+		free(request->text[RCO__M_SOURCE]);
+		request->text[RCO__M_SOURCE] = NULL;
 	}
-	if (call_id == NULL) {
-		*answer = rco__answer_error(request, RCO_E_INVALID, "call_id is missing");
-		return RCO_E_INVALID;
-	}
-	rc = rco_opt_out_call(control->engine, call_id, &o, &receipt);
-	if (receipt == NULL || rco__request_wait_ms(request) == 0) {
-		const char *detail = rco_error_detail();
-
-		*answer = receipt != NULL || rc == RCO_E_ENDED || rc == RCO_E_NOT_AVAILABLE
-		                  ? receipt_answer(control, request, rc, receipt)
-		                  : rco__answer_error(request, rc, detail);
-		return rc;
-	}
-	rco_receipt_free(receipt); /* of now; what is waited for changes it */
-	return rc;
 }
 
-int rco__request_reached(rco_control *control, const json_t *request)
+int rco__request_latch(rco_control *control, rco__request *request, uid_t uid, int *code)
 {
+	const char *call_id = text(request, RCO__M_CALL_ID);
+	int is_new;
+
+	look_for_nonsense(request);
+	*code = request->code;
+	if (*code != RCO_OK || !has_call(request) || call_id == NULL)
+		return 0;
+	*code = rco__early_may(control, uid, call_id, &is_new);
+	request->refused = *code != RCO_OK;
+	if (request->refused)
+		return 0;
+	*code = opt_out(control, request, RCO_OPT_OUT_NONBLOCK);
+	if (is_new && *code >= 0)
+		rco__early_note(control, uid, call_id);
+	return *code >= 0;
+}
+
+int rco__request_asks(rco_control *control, const rco__request *request)
+{
+	return rco_engine_recorder_running(control->engine, text(request, RCO__M_CALL_ID)) == 1;
+}
+
+int rco__request_stop(rco_control *control, const rco__request *request)
+{
+	return rco_engine_stop_recorder(control->engine, text(request, RCO__M_CALL_ID));
+}
+
+int rco__request_do(rco_control *control, const rco__request *request)
+{
+	return opt_out(control, request, RCO_OPT_OUT_RECORDER_ASKED);
+}
+
+uint32_t rco__request_wait_ms(const rco__request *request)
+{
+	uint32_t ms = request->what == RCO__DO_TOOL_CALL ? request->wait_ms : request->timeout_ms;
+
+	if (request->what == RCO__DO_OPT_OUT && text(request, RCO__M_WAIT) == NULL)
+		return 0;
+	if (request->what == RCO__DO_OPT_OUT && ms == 0)
+		ms = RCO__WAIT_DEFAULT_MS;
+	return ms < RCO__WAIT_MAX_MS ? ms : RCO__WAIT_MAX_MS;
+}
+
+int rco__request_reached(rco_control *control, const rco__request *request)
+{
+	const char *wanted = text(request, RCO__M_WAIT);
 	rco_receipt *receipt = NULL;
 	uint32_t now;
 
-	if (rco_engine_receipt(control->engine, text(request, "call_id"), &receipt) != RCO_OK)
+	if (rco_engine_receipt(control->engine, text(request, RCO__M_CALL_ID), &receipt) != RCO_OK)
 		return 1; /* forgotten: there is nothing to wait for */
 	now = rco_receipt_status(receipt);
 	rco_receipt_free(receipt);
-	if (now == RCO_STATUS_VERIFIED || now == RCO_STATUS_NOT_RECORDING || now == RCO_STATUS_HELD)
+	switch (rco__status_erasure(now)) {
+	case RCO__ERASURE_OPEN:
+		return 0;
+	case RCO__ERASURE_DONE:
+		return request->what == RCO__DO_TOOL_CALL || wanted == NULL || strcmp(wanted, "verified") != 0;
+	default:
 		return 1;
-	return now == RCO_STATUS_ERASED && strcmp(text(request, "wait"), "verified") != 0;
+	}
 }
 
-char *rco__request_finish(rco_control *control, const json_t *request, int code)
+char *rco__request_finish(rco_control *control, const rco__request *request, int code, const char *detail)
 {
 	rco_receipt *receipt = NULL;
 
-	(void)rco_engine_receipt(control->engine, text(request, "call_id"), &receipt);
-	return receipt_answer(control, request, code, receipt);
+	if (request->what == RCO__DO_TOOL_CALL)
+		return tool_answer(control, request, code, detail);
+	(void)rco_engine_receipt(control->engine, text(request, RCO__M_CALL_ID), &receipt);
+	return receipt != NULL || code == RCO_OK || code == RCO_PENDING
+	               ? receipt_answer(control, request, code, detail, receipt)
+	               : rco__answer_error(request, code, detail);
 }
 
 /* ---- what is answered at once ---- */
 
-char *rco__request_answer(rco_control *control, const json_t *request, int *events, char call_id[256])
+static char *refused(rco_control *control, const rco__request *request, int code)
 {
-	const char *of = text(request, "call_id");
+	char detail[512];
 
-	*events = 0;
-	if (is(request, "hello"))
+	(void)snprintf(detail, sizeof detail, "%s", rco_error_detail());
+	if (request->what == RCO__DO_TOOL_CALL)
+		return tool_answer(control, request, code, detail);
+	/* These have a sentence for the caller. */
+	if (code == RCO_E_ENDED || code == RCO_E_NOT_AVAILABLE)
+		return receipt_answer(control, request, code, detail, NULL);
+	return rco__answer_error(request, code, detail[0] != '\0' ? detail : rco_strerror(code));
+}
+
+static char *tool_call(rco_control *control, const rco__request *request)
+{
+	uint32_t dialect;
+
+	if (text(request, RCO__M_CALL_ID) == NULL)
+		return rco__answer_error(request, RCO_E_INVALID, "call_id is missing: which call is meant?");
+	if (request->message == NULL)
+		return rco__answer_error(request, RCO_E_INVALID, "message is missing");
+	if (rco__call_message_unread(request))
+		return rco__answer_error(
+			request, RCO_E_INVALID,
+			"before a message of more than 256 KiB its dialect has to come: nothing was "
+			"done");
+	if (!rco__request_dialect(request, &dialect) && rco__call_message_calls(request->message) == 0)
+		return rco__answer_error(request, RCO_E_INVALID,
+		                         "unknown dialect, and in no other a call of the tool");
+	return tool_answer(control, request, RCO_OK, "");
+}
+
+char *rco__request_answer(rco_control *control, const rco__request *request, int code)
+{
+	rco__text t;
+
+	if (request->code != RCO_OK)
+		return rco__answer_error(request, request->code, request->detail);
+	if (code < 0)
+		return refused(control, request, code);
+	switch (request->what) {
+	case RCO__DO_HELLO:
 		return hello(control, request);
-	if (is(request, "status"))
+	case RCO__DO_STATUS:
 		return status(control, request);
-	if (is(request, "pending"))
+	case RCO__DO_PENDING:
 		return pending_answer(control, request);
-	if (is(request, "tool"))
+	case RCO__DO_TOOL:
 		return definition(control, request);
-	if (is(request, "events")) {
-		*events = 1;
-		(void)snprintf(call_id, 256, "%s", of != NULL ? of : "");
-		return line_of(request, head(RCO_OK));
+	case RCO__DO_TOOL_CALL:
+		return tool_call(control, request);
+	case RCO__DO_EVENTS:
+		t = head(RCO_OK);
+		return line_or_error(request, &t);
+	case RCO__DO_OPT_OUT:
+		return rco__answer_error(request, RCO_E_INVALID, "call_id is missing");
+	default:
+		return rco__answer_error(request, RCO_E_INVALID,
+		                         "\"do\" is hello, opt_out, status, pending, tool, tool_call or events");
 	}
-	return rco__answer_error(request, RCO_E_INVALID,
-	                         "\"do\" is hello, opt_out, status, pending, tool, tool_call or events");
 }
 
 char *rco__event_line(const rco_event *e)
 {
-	json_t *line = json_pack("{s:s, s:I, s:s, s:s, s:s, s:i, s:I, s:i}", "event", rco_event_name(e->type),
-	                         "time_us", (json_int_t)e->time_us, "call_id", e->call_id, "receipt_id",
-	                         e->receipt_id, "status", rco_status_name(e->status), "code", (int)e->code,
-	                         "count", (json_int_t)e->count, "attempt", (int)e->attempt);
+	rco__text t = {0};
 
-	if (line != NULL && add(line, "message", json_string(e->message)) != 0) {
-		json_decref(line);
-		line = NULL;
-	}
-	return line_of(NULL, line);
+	rco__text_put(&t, "{\"event\":");
+	rco__text_string(&t, rco_event_name(e->type));
+	rco__text_member_number(&t, "time_us", e->time_us);
+	rco__text_member(&t, "call_id", e->call_id);
+	rco__text_member(&t, "receipt_id", e->receipt_id);
+	rco__text_member(&t, "status", rco_status_name(e->status));
+	rco__text_member_number(&t, "code", e->code);
+	rco__text_member_number(&t, "count", (int64_t)e->count);
+	rco__text_member_number(&t, "attempt", e->attempt);
+	rco__text_member(&t, "message", e->message);
+	return line_of(NULL, &t);
 }

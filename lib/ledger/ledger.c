@@ -284,6 +284,8 @@ static void publish(rco__ledger *ledger)
 	}
 	if (!ledger->head)
 		ledger->tail = NULL;
+	ledger->head_seq = ledger->synced;
+	memcpy(ledger->head_hash, ledger->synced_hash, RCO__LEDGER_HASH);
 	atomic_store_explicit(&ledger->durable, ledger->synced, memory_order_release);
 	if (ledger->fd >= 0) {
 		ledger->settled = ledger->number;
@@ -420,6 +422,14 @@ uint64_t rco__ledger_last(rco__ledger *ledger)
 uint64_t rco__ledger_durable(rco__ledger *ledger)
 {
 	return atomic_load_explicit(&ledger->durable, memory_order_relaxed);
+}
+
+void rco__ledger_head(rco__ledger *ledger, uint64_t *seq, uint8_t hash[RCO__LEDGER_HASH])
+{
+	pthread_mutex_lock(&ledger->mutex);
+	*seq = ledger->head_seq;
+	memcpy(hash, ledger->head_hash, RCO__LEDGER_HASH);
+	pthread_mutex_unlock(&ledger->mutex);
 }
 
 /* ---- life ---- */

@@ -90,6 +90,10 @@ uint64_t rco__ledger_last(rco__ledger *ledger);
 /* Highest lsn that is durable; a relaxed read. */
 uint64_t rco__ledger_durable(rco__ledger *ledger);
 
+/* The newest durable entry: its number and its hash, which every entry before it goes into; 0 and zeros without
+ * one. */
+void rco__ledger_head(rco__ledger *ledger, uint64_t *seq, uint8_t hash[32]);
+
 /* Rotate away files that retention allows, carrying open subjects over. Worker, now and then. */
 int rco__ledger_maintain(rco__ledger *ledger);
 

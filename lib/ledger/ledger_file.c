@@ -29,19 +29,13 @@ static int spare_path(const rco__ledger *ledger, uint64_t id, char *out)
 /* A new file full of zeros under `path`, so that appending later allocates nothing and changes no metadata. */
 static int make_blank(const rco__ledger *ledger, const char *path, int *fd)
 {
-	static const uint8_t zeros[16384];
 	const rco__fs *fs = ledger->env.fs;
-	uint64_t at;
 	int rc;
 
 	rc = fs->open(fs->ctx, path, RCO__FS_CREATE_TRUNCATE, fd);
 	if (rc != RCO_OK)
 		return rc;
-	for (at = 0; at < ledger->file_bytes && rc == RCO_OK; at += sizeof zeros) {
-		uint64_t left = ledger->file_bytes - at;
-
-		rc = fs->write(fs->ctx, *fd, zeros, left < sizeof zeros ? (size_t)left : sizeof zeros, at);
-	}
+	rc = rco__fs_blank(fs, *fd, 0, ledger->file_bytes);
 	if (rc == RCO_OK)
 		rc = fs->sync(fs->ctx, *fd);
 	if (rc == RCO_OK)

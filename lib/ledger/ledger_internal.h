@@ -145,6 +145,8 @@ struct rco__ledger {
 	rco__ledger_file *files; /* by number */
 	size_t file_count, file_capacity;
 	uint64_t next_number;
+	uint64_t head_seq; /* the newest durable entry, as others are told */
+	uint8_t head_hash[RCO__LEDGER_HASH];
 	uint64_t settled;            /* files below are complete and accounted for */
 	uint64_t used;               /* bytes used of the current file */
 	int blind;                   /* memory was too short to account for an entry: delete nothing */

@@ -385,6 +385,8 @@ int rco__ledger_replay(rco__ledger *ledger, rco__ledger_replay_fn replay, void *
 	atomic_store_explicit(&ledger->durable, r.max_seq, memory_order_relaxed);
 	memcpy(ledger->written_hash, ledger->chain, RCO__LEDGER_HASH);
 	memcpy(ledger->synced_hash, ledger->chain, RCO__LEDGER_HASH);
+	ledger->head_seq = r.max_seq;
+	memcpy(ledger->head_hash, ledger->chain, RCO__LEDGER_HASH);
 	rc = make_current(&r);
 	if (rc != RCO_OK)
 		return rc;

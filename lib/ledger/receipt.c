@@ -88,6 +88,8 @@ int64_t rco_receipt_time_us(const rco_receipt *receipt, uint32_t moment)
 		return receipt->data.erased_us;
 	case RCO_TIME_VERIFIED:
 		return receipt->data.verified_us;
+	case RCO_TIME_ISSUED:
+		return receipt->data.issued_us;
 	default:
 		return 0;
 	}
@@ -211,7 +213,7 @@ static void put_facts(struct text *text, uint32_t facts)
 {
 	static const char *const names[] = {"stopped", "durable",   "erased",       "verified",
 	                                    "held",    "recorded",  "before_birth", "after_end",
-	                                    "swept",   "recovered", "escalated"};
+	                                    "swept",   "recovered", "escalated",    "unregistered"};
 	int first = 1;
 	size_t i;
 
@@ -241,6 +243,18 @@ static void put_recording(struct text *text, const uint8_t id[16])
 	put_string(text, uuid);
 }
 
+/* What the evidence was when it was issued: whoever has the ledger can tell whether it is that one. */
+static void put_ledger(struct text *text, const rco__receipt_data *data)
+{
+	char hex[2 * sizeof data->ledger_hash + 1], line[64];
+
+	if (data->ledger_seq == 0)
+		return;
+	(void)snprintf(line, sizeof line, ",\"ledger_seq\":%" PRIu64 ",\"ledger_hash\":", data->ledger_seq);
+	puts_text(text, line);
+	put_string(text, sodium_bin2hex(hex, sizeof hex, data->ledger_hash, sizeof data->ledger_hash));
+}
+
 /* Everything up to the signature. */
 static void put_body(struct text *text, const rco_receipt *receipt)
 {
@@ -263,6 +277,8 @@ static void put_body(struct text *text, const rco_receipt *receipt)
 	put_time(text, "durable_at", data->durable_us);
 	put_time(text, "erased_at", data->erased_us);
 	put_time(text, "verified_at", data->verified_us);
+	put_time(text, "issued_at", data->issued_us);
+	put_ledger(text, data);
 	rco__signer_public(receipt->signer, key);
 	puts_text(text, ",\"key\":");
 	put_string(text, sodium_bin2hex(hex, sizeof hex, key, sizeof key));

@@ -22,6 +22,9 @@ typedef struct rco__receipt_data {
 	uint32_t status; /* rco_status */
 	uint32_t facts;  /* RCO_FACT_... */
 	int64_t requested_us, stopped_us, durable_us, erased_us, verified_us;
+	int64_t issued_us;       /* when this was true */
+	uint64_t ledger_seq;     /* the newest durable entry of the ledger then; 0: none */
+	uint8_t ledger_hash[32]; /* its hash */
 } rco__receipt_data;
 
 /* A snapshot; takes a reference on the signer; signs lazily, in rco_receipt_to_json(). */

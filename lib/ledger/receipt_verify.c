@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Verifying a receipt: needs the public key and nothing else. */
 #include "../base/error.h"
+#include "../base/json_leaves.h"
+#include "../base/status.h"
 #include "receipt_text.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -39,22 +40,51 @@ static int is_line(const char *json, size_t len)
 	return 1;
 }
 
-/* The version first, so that a later kind of receipt is not called a forged one. */
-static int check_members(const json_t *root)
+/* The members that every receipt has, besides "v": texts, each once. */
+static const char *const names[] = {"receipt", "call_id", "source", "status", "key", "sig"};
+
+enum { STATUS = 3, KEY = 4, NAMES = sizeof names / sizeof names[0] };
+
+typedef struct members {
+	unsigned versions, times[NAMES];
+	uint64_t version;
+	uint32_t status;
+	char key[2 * crypto_sign_PUBLICKEYBYTES + 1];
+} members;
+
+static void take(void *user, const rco__json_leaf *leaf)
 {
-	static const char *const strings[] = {"receipt", "call_id", "source", "status", "key", "sig"};
-	const json_t *version = json_object_get(root, "v");
+	members *m = user;
 	size_t i;
 
-	if (!json_is_integer(version) || json_integer_value(version) < 1)
-		return not_a_receipt("no version \"v\"");
-	if (json_integer_value(version) > 1)
-		return rco__fail(RCO_E_VERSION, "a later kind of receipt, \"v\":%lld; update the library",
-		                 (long long)json_integer_value(version));
-	for (i = 0; i < sizeof strings / sizeof strings[0]; i++) {
-		if (!json_is_string(json_object_get(root, strings[i])))
-			return rco__fail(RCO_E_CORRUPT, "not a receipt: no text \"%s\"", strings[i]);
+	if (strcmp(leaf->path, "/v") == 0) {
+		m->versions++;
+		m->version = rco__json_leaf_count(leaf);
 	}
+	for (i = 0; i < NAMES; i++) {
+		if (leaf->path[0] != '/' || strcmp(leaf->path + 1, names[i]) != 0)
+			continue;
+		m->times[i] += leaf->type == RCO__JSON_STRING ? 1u : 2u;
+		if (i == STATUS)
+			m->status = rco__status_named(leaf->text);
+		if (i == KEY && leaf->size == sizeof m->key - 1)
+			memcpy(m->key, leaf->text, sizeof m->key);
+	}
+}
+
+/* The version first, so that a later kind of receipt is not called a forged one. */
+static int check_members(const members *m)
+{
+	size_t i;
+
+	if (m->versions != 1 || m->version < 1)
+		return not_a_receipt("no version \"v\"");
+	if (m->version > 1)
+		return rco__fail(RCO_E_VERSION, "a later kind of receipt, \"v\":%llu; update the library",
+		                 (unsigned long long)m->version);
+	for (i = 0; i < NAMES; i++)
+		if (m->times[i] != 1)
+			return rco__fail(RCO_E_CORRUPT, "not a receipt: no text \"%s\", or several", names[i]);
 	return RCO_OK;
 }
 
@@ -78,31 +108,19 @@ static int check_signature(const char *json, size_t len, const uint8_t public_ke
 	return RCO_OK;
 }
 
-static int check_key(const json_t *root, const uint8_t public_key[32])
+static int check_key(const members *m, const uint8_t public_key[32])
 {
 	char hex[2 * crypto_sign_PUBLICKEYBYTES + 1];
 
 	(void)sodium_bin2hex(hex, sizeof hex, public_key, crypto_sign_PUBLICKEYBYTES);
-	if (strcmp(json_string_value(json_object_get(root, "key")), hex) != 0)
+	if (strcmp(m->key, hex) != 0)
 		return rco__fail(RCO_E_SIGNATURE, "the receipt names another key than the one given");
 	return RCO_OK;
 }
 
-static uint32_t status_of(const json_t *root)
-{
-	const char *name = json_string_value(json_object_get(root, "status"));
-	uint32_t status;
-
-	for (status = RCO_STATUS_REQUESTED; status <= RCO_STATUS_HELD; status++) {
-		if (strcmp(rco_status_name(status), name) == 0)
-			return status;
-	}
-	return RCO_STATUS_UNKNOWN;
-}
-
 int rco_receipt_verify(const char *json, size_t len, const uint8_t public_key[32], uint32_t *status)
 {
-	json_t *root;
+	members m = {0};
 	int rc;
 
 	rco__error_clear();
@@ -117,18 +135,14 @@ int rco_receipt_verify(const char *json, size_t len, const uint8_t public_key[32
 	len = without_line_break(json, len);
 	if (len <= SUFFIX_SIZE || len >= RCO_RECEIPT_JSON_MAX || !is_line(json, len))
 		return not_a_receipt("too short, too long, or not one line of ASCII");
-	root = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(root)) {
-		json_decref(root);
+	if (!rco__json_leaves(json, len, take, &m))
 		return not_a_receipt("no JSON object");
-	}
-	rc = check_members(root);
+	rc = check_members(&m);
 	if (rc == RCO_OK)
 		rc = check_signature(json, len, public_key);
 	if (rc == RCO_OK)
-		rc = check_key(root, public_key);
+		rc = check_key(&m, public_key);
 	if (rc == RCO_OK && status)
-		*status = status_of(root);
-	json_decref(root);
+		*status = m.status;
 	return rc;
 }

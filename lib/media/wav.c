@@ -64,14 +64,14 @@ size_t rco__wav_header(uint8_t out[RCO__WAV_HEADER_MAX], uint32_t format, uint32
 
 void rco__wav_swap(uint32_t format, void *data, size_t size)
 {
-	uint8_t *p = data;
+	const uint16_t one = 1;
+	uint8_t *p = data, first;
 	uint16_t v;
 	size_t i;
 
-	if (rco_format_sample_bytes(format) != 2)
-		return;
-	/* The same both ways, and without asking which order the host has: compilers make nothing of it where it
-	 * is none. */
+	memcpy(&first, &one, 1);
+	if (first == 1 || rco_format_sample_bytes(format) != 2)
+		return; /* in order as they are */
 	for (i = 0; i + 2 <= size; i += 2) {
 		memcpy(&v, p + i, sizeof v);
 		rco__put16(p + i, v);

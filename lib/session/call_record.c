@@ -1,30 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /* The call record: that a call took place, how long, and what became of its recording. Kept after an opt-out (P8).
  */
-#include "internal.h"
+#include "facts.h"
+#include "work.h"
 
-#include "../base/json.h"
+#include "../base/json_write.h"
+#include "../media/format.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static json_t *time_json(int64_t us)
+/* All from here on: lock held. */
+
+static void put_flag(rco__text *t, const char *name, int yes)
+{
+	rco__text_name(t, name);
+	rco__text_put(t, yes ? "true" : "false");
+}
+
+static void put_time(rco__text *t, const char *name, int64_t us)
 {
 	char text[40], whole[24];
 	time_t seconds = (time_t)(us / 1000000);
 	struct tm tm;
 
 	if (us <= 0 || gmtime_r(&seconds, &tm) == NULL ||
-	    strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		return json_null();
+	    strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+		rco__text_name(t, name);
+		rco__text_put(t, "null");
+		return;
+	}
 	(void)snprintf(text, sizeof text, "%s.%06dZ", whole, (int)(us % 1000000));
-	return json_string(text);
+	rco__text_member(t, name, text);
 }
 
-/* Lock held. */
-static json_t *leg_json(rco_session *s, uint32_t i)
+static void put_leg(rco__text *t, rco_session *s, uint32_t i)
 {
 	const rco__leg *l = &s->legs[i];
 	const rco__format *f = rco__format_of(s->legs[i].format);
@@ -33,94 +45,108 @@ static json_t *leg_json(rco_session *s, uint32_t i)
 	uint64_t lost = ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&s->legs[i].overflowed);
 	uint64_t rate = (uint64_t)f->rate_hz * f->sample_bytes;
 
-	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "label", l->label, "format", f->name, "bytes",
-	                 (json_int_t)bytes, "recorded_ms", (json_int_t)(bytes * 1000 / rate), "overflowed_frames",
-	                 (json_int_t)lost);
+	rco__text_put(t, i > 0 ? ",{\"label\":" : "{\"label\":");
+	rco__text_string(t, l->label);
+	rco__text_member(t, "format", f->name);
+	rco__text_member_number(t, "bytes", (int64_t)bytes);
+	rco__text_member_number(t, "recorded_ms", (int64_t)(bytes * 1000 / rate));
+	rco__text_member_number(t, "overflowed_frames", (int64_t)lost);
+	rco__text_put(t, "}");
 }
 
-/* Lock held. */
-static json_t *legs_json(rco_session *s)
+static void put_legs(rco__text *t, rco_session *s)
 {
-	json_t *legs = json_array();
 	uint32_t i, n = atomic_load(&s->n_legs);
 
-	for (i = 0; legs != NULL && i < n; i++)
-		if (json_array_append_new(legs, leg_json(s, i)) != 0) {
-			json_decref(legs);
-			return NULL;
-		}
-	return legs;
+	rco__text_name(t, "legs");
+	rco__text_put(t, "[");
+	for (i = 0; i < n; i++)
+		put_leg(t, s, i);
+	rco__text_put(t, "]");
 }
 
-/* Lock held: the finished files that exist. */
-static json_t *files_json(rco_session *s)
+/* The finished files that exist. */
+static void put_files(rco__text *t, const rco_session *s)
 {
-	json_t *files = json_array();
+	const char *before = "";
 	const rco__copy *c;
 
-	for (c = s->copies; files != NULL && c != NULL; c = c->next) {
+	rco__text_name(t, "files");
+	rco__text_put(t, "[");
+	for (c = s->control.copies; c != NULL; c = c->next) {
 		if (c->store != RCO_STORE_UPLOAD || !(c->flags & RCO__COPY_COMMITTED) ||
 		    (c->flags & RCO__COPY_GONE))
 			continue;
-		if (json_array_append_new(files, json_string(c->key)) != 0) {
-			json_decref(files);
-			return NULL;
-		}
+		rco__text_put(t, before);
+		rco__text_string(t, c->key);
+		before = ",";
 	}
-	return files;
+	rco__text_put(t, "]");
 }
 
-/* Lock held. */
-static json_t *opt_out_json(rco_session *s)
+static void put_opt_out(rco__text *t, rco_session *s)
 {
-	const rco__receipt_data *r = &s->receipt;
+	const rco__receipt_data *r = &s->control.receipt;
 	char id[RCO_ID_TEXT + 1];
 
-	if (!(atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT))
-		return json_null();
+	rco__text_name(t, "opt_out");
+	if (!rco__opted_out(s)) {
+		rco__text_put(t, "null");
+		return;
+	}
 	rco__uuid_text(r->id, id);
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "receipt", id, "source", r->source,
-	                 "status", rco_status_name(rco__status(s)), "held", (r->facts & RCO_FACT_HELD) != 0,
-	                 "escalated", (r->facts & RCO_FACT_ESCALATED) != 0, "requested_at",
-	                 time_json(r->requested_us), "stopped_at", time_json(r->stopped_us), "durable_at",
-	                 time_json(r->durable_us), "erased_at", time_json(r->erased_us), "verified_at",
-	                 time_json(r->verified_us));
+	rco__text_put(t, "{\"receipt\":");
+	rco__text_string(t, id);
+	rco__text_member(t, "source", r->source);
+	rco__text_member(t, "status", rco_status_name(rco__status(s)));
+	put_flag(t, "held", (r->facts & RCO_FACT_HELD) != 0);
+	put_flag(t, "escalated", (r->facts & RCO_FACT_ESCALATED) != 0);
+	put_time(t, "requested_at", r->requested_us);
+	put_time(t, "stopped_at", r->stopped_us);
+	put_time(t, "durable_at", r->durable_us);
+	put_time(t, "erased_at", r->erased_us);
+	put_time(t, "verified_at", r->verified_us);
+	rco__text_put(t, "}");
 }
 
-/* Lock held. A held call's state is what became of its audio; the opt-out says that it is held. */
-static json_t *record_json(rco_session *s)
+/* A held call's state is what became of its audio; the opt-out says that it is held. */
+static void put_record(rco__text *t, rco_session *s)
 {
 	char id[RCO_ID_TEXT + 1];
-	json_int_t duration = 0;
+	int64_t duration = 0;
 
-	if (s->started_us != 0 && s->ended_us > s->started_us)
-		duration = (json_int_t)((s->ended_us - s->started_us) / 1000);
+	if (s->control.started_us != 0 && s->control.ended_us > s->control.started_us)
+		duration = (s->control.ended_us - s->control.started_us) / 1000;
 	rco__uuid_text(s->recording_id, id);
-	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:b, s:o, s:o, s:o}", "v", 1, "call_id", s->call_id,
-	                 "recording", id, "created_at", time_json(s->created_us), "started_at",
-	                 time_json(s->started_us), "ended_at", time_json(s->ended_us), "duration_ms", duration,
-	                 "recovered", s->recovered != 0, "legs", legs_json(s), "files", files_json(s), "opt_out",
-	                 opt_out_json(s));
+	rco__text_put(t, "{\"v\":1");
+	rco__text_member(t, "call_id", s->call_id);
+	rco__text_member(t, "recording", id);
+	put_time(t, "created_at", s->control.created_us);
+	put_time(t, "started_at", s->control.started_us);
+	put_time(t, "ended_at", s->control.ended_us);
+	rco__text_member_number(t, "duration_ms", duration);
+	put_flag(t, "recovered", s->recovered != 0);
+	put_legs(t, s);
+	put_files(t, s);
+	put_opt_out(t, s);
+	rco__text_put(t, "}");
 }
 
 int rco__call_record(rco_session *s, char **text, size_t *size)
 {
-	char *dumped;
-	json_t *record;
+	rco__text t = {0};
 
 	(void)pthread_mutex_lock(&s->lock);
-	record = record_json(s);
+	put_record(&t, s);
 	(void)pthread_mutex_unlock(&s->lock);
-	dumped = rco__json_text(record);
-	json_decref(record);
 	*text = NULL;
-	if (dumped != NULL) {
-		*size = strlen(dumped);
-		*text = rco__alloc(&s->engine->env, *size + 1);
+	if (!t.failed) {
+		*size = t.size;
+		*text = rco__alloc(&s->engine->env, t.size + 1);
 		if (*text != NULL)
-			memcpy(*text, dumped, *size + 1);
-		free(dumped);
+			memcpy(*text, t.bytes, t.size + 1);
 	}
+	free(t.bytes);
 	return *text != NULL ? RCO_OK
 	                     : rco__fail(RCO_E_NO_MEMORY, "no memory for the call record of %s", s->call_id);
 }

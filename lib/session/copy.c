@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies of a call: the files the library makes, and the artifacts the host registers. */
-#include "internal.h"
+/* Copies of a call: the files the library makes, and what the host registered. */
+#include "work.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { LOCATION_MAX = 1023, VERSION_MAX = 255 };
 
 static char *duplicate(const rco__env *env, const char *text)
 {
@@ -34,26 +32,44 @@ rco__copy *rco__copy_new(const rco__env *env, uint32_t kind, uint32_t store, con
 	return c;
 }
 
+int rco__copy_place(const rco__env *env, rco__copy *copy, const char *place)
+{
+	copy->place = duplicate(env, place);
+	return copy->place != NULL ? RCO_OK
+	                           : rco__fail(RCO_E_NO_MEMORY, "no memory for the place of %s", copy->key);
+}
+
 void rco__copy_free(const rco__env *env, rco__copy *copy)
 {
 	if (copy->key != NULL)
 		rco__release(env, copy->key);
 	if (copy->version != NULL)
 		rco__release(env, copy->version);
+	rco__release(env, copy->place);
 	rco__release(env, copy);
 }
 
 void rco__copy_add(rco_session *s, rco__copy *copy)
 {
-	*s->copies_tail = copy;
-	s->copies_tail = &copy->next;
+	*s->control.copies_tail = copy;
+	s->control.copies_tail = &copy->next;
+}
+
+rco__copy *rco__copy_next(rco_session *s, const rco__copy *copy)
+{
+	rco__copy *next;
+
+	(void)pthread_mutex_lock(&s->lock);
+	next = copy != NULL ? copy->next : s->control.copies;
+	(void)pthread_mutex_unlock(&s->lock);
+	return next;
 }
 
 rco__copy *rco__copy_find(rco_session *s, uint32_t store, const char *key)
 {
 	rco__copy *c;
 
-	for (c = s->copies; c != NULL; c = c->next)
+	for (c = s->control.copies; c != NULL; c = c->next)
 		if (c->store == store && strcmp(c->key, key) == 0)
 			return c;
 	return NULL;
@@ -61,7 +77,39 @@ rco__copy *rco__copy_find(rco_session *s, uint32_t store, const char *key)
 
 int rco__copy_erasable(const rco_session *s, const rco__copy *copy)
 {
-	return (copy->kind & s->engine->cfg.erase_kinds) != 0;
+	return (copy->kind & s->engine->cfg.erase_kinds) != 0 && copy->yielded == 0;
+}
+
+int rco__copy_in_directory(const rco_session *s)
+{
+	return s->engine->directory != NULL && s->engine->upload.head == rco_directory_upload_ops()->head &&
+	       s->engine->upload_ud == s->engine->directory;
+}
+
+/* "Not there" says nothing of a file that was put elsewhere: a volume that is not mounted, another output_dir, a
+ * store of the host's. Of two of those it cannot be told whether they are one. */
+int rco__copy_here(const rco_session *s, const rco__copy *copy)
+{
+	int in_directory = rco__copy_in_directory(s);
+
+	if (copy->store != RCO_STORE_UPLOAD || copy->place == NULL)
+		return RCO_OK;
+	if (strcmp(copy->place, RCO__STORE_OF_HOST) != 0 && in_directory)
+		return rco__directory_is(s->engine->directory, copy->place);
+	if (strcmp(copy->place, RCO__STORE_OF_HOST) == 0) {
+		if (!in_directory || rco__directory_is(s->engine->directory, copy->place) == RCO_OK)
+			return RCO_OK;
+		return rco__fail(
+			RCO_E_NOT_FOUND,
+			"%s was sent to a store of the host's, and output_dir is not that: start the engine "
+			"with that upload table; or, if the store is gone for good, add the line "
+			"\"" RCO__STORE_OF_HOST "\" to %s/.recoptout-store",
+			copy->key, rco__directory_path(s->engine->directory));
+	}
+	return rco__fail(RCO_E_NOT_FOUND,
+	                 "%s was sent to output_dir, store %s: start the engine with that, and without an upload "
+	                 "table, until this call is done with",
+	                 copy->key, copy->place);
 }
 
 static const char *content_type(const rco_session *s, const rco__copy *copy)
@@ -73,7 +121,7 @@ static const char *content_type(const rco_session *s, const rco__copy *copy)
 
 const rco_object *rco__copy_object(rco_session *s, const rco__copy *copy)
 {
-	rco__args *a = s->args;
+	rco__args *a = s->work.args;
 	rco_object *o = &a->object;
 
 	memset(o, 0, sizeof *o);
@@ -85,6 +133,9 @@ const rco_object *rco__copy_object(rco_session *s, const rco__copy *copy)
 	memcpy(o->recording_id, s->recording_id, 16);
 	o->size_bytes = copy->size_bytes;
 	o->key = copy->key;
+	if (copy->store == RCO_STORE_HOST && copy->place != NULL &&
+	    s->engine->deletion.remove == rco_directory_deletion_ops()->remove)
+		o->key = copy->place;
 	o->upload_id = a->upload_id;
 	o->version = a->version;
 	o->call_id = s->call_id;
@@ -92,122 +143,43 @@ const rco_object *rco__copy_object(rco_session *s, const rco__copy *copy)
 	return o;
 }
 
-int rco__job_confirm(rco_session *s, rco__call_fn call, uint32_t confirmed, rco_result *result)
+static int call_abort(rco_session *s, uint64_t op, rco_result *result)
 {
-	int rc = rco__job_call(s, call, result);
+	return s->engine->upload.abort(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
+}
 
-	if (rc == RCO_OK && result->confirmed != confirmed)
-		return rco__fail(RCO_E_UNCONFIRMED,
-		                 "call %s: a backend answered with success but did not confirm it", s->call_id);
+/*
+ * First the upload that is known, then any of that key: of a begin whose answer was lost the id is not known, and
+ * after a restart the one that is known may be an older one, because the journal's entries can be out of order.
+ */
+int rco__job_abort(rco_session *s)
+{
+	rco__copy *c = s->work.cursor;
+	rco_result result;
+	int rc, any;
+
+	do {
+		any = c->upload_id[0] == '\0';
+		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
+		if (rc == RCO_OK)
+			c->upload_id[0] = '\0';
+	} while (rc == RCO_OK && !any);
 	return rc;
 }
 
-int rco__call_abort(rco_session *s, uint64_t op, rco_result *result)
+int rco__buffer_here(const rco_session *s)
 {
-	return s->engine->upload.abort(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+	return !s->buffer_elsewhere ? RCO_OK
+	                            : rco__fail(RCO_E_NOT_FOUND,
+	                                        "call %s has its audio in a buffer of the host's, and none is "
+	                                        "configured: start the "
+	                                        "engine with that buffer until this call is done with",
+	                                        s->call_id);
 }
 
 int rco__call_buffer_erase(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
-}
+	int rc = rco__buffer_here(s);
 
-/* ---- artifacts ---- */
-
-static int check_artifact(uint32_t kind, const char *location, const char *version)
-{
-	if (kind != RCO_KIND_AUDIO && kind != RCO_KIND_TRANSCRIPT && kind != RCO_KIND_ANALYTICS &&
-	    kind != RCO_KIND_METADATA)
-		return rco__fail(RCO_E_INVALID, "kind is one of RCO_KIND_...");
-	if (location == NULL || location[0] == '\0' || strlen(location) > LOCATION_MAX)
-		return rco__fail(RCO_E_INVALID, "the location of an artifact is 1 to %d bytes", (int)LOCATION_MAX);
-	if (version != NULL && strlen(version) > VERSION_MAX)
-		return rco__fail(RCO_E_INVALID, "the version of an artifact is at most %d bytes",
-		                 (int)VERSION_MAX);
-	return RCO_OK;
-}
-
-/* Lock held: something to erase turned up after all. What was said about the erasure no longer holds. */
-static void reopen(rco_session *s)
-{
-	s->receipt.facts |= RCO_FACT_RECORDED;
-	s->receipt.facts &= ~(uint32_t)(RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT);
-	s->receipt.erased_us = s->receipt.verified_us = 0;
-	s->erase_by_mono_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
-}
-
-static int register_artifact(rco_session *s, uint32_t kind, const char *location, const char *version)
-{
-	const rco__env *env = &s->engine->env;
-	rco__copy *copy = rco__copy_new(env, kind, RCO_STORE_HOST, location, version != NULL ? version : "");
-	uint64_t lsn = 0;
-	uint32_t latch;
-	int rc = RCO_OK;
-
-	if (copy == NULL)
-		return rco__fail(RCO_E_NO_MEMORY, "no memory for an artifact of call %s", s->call_id);
-	(void)pthread_mutex_lock(&s->lock);
-	latch = atomic_load(&s->latch);
-	if (location[0] != '/' && s->engine->directory != NULL && s->engine->deletion_ud == s->engine->directory) {
-		/* Said now, and not first when it cannot be erased. */
-		rc = rco__fail(RCO_E_INVALID,
-		               "%s is not an absolute path, which is what the directory backend removes",
-		               location);
-		goto out;
-	}
-	if (!(latch & RCO__LATCH_OPTED_OUT) && (latch & RCO__LATCH_CLOSED)) {
-		rc = rco__fail(RCO_E_ENDED,
-		               "call %s has ended and was not opted out; nothing will erase this any more",
-		               s->call_id);
-		goto out;
-	}
-	/* Known to the next process before the host is told: neither crash nor power cut may lose a copy. */
-	rc = rco__journal_copy(s, RCO__CALL_ARTIFACT, copy, &lsn);
-	if (rc != RCO_OK)
-		goto out;
-	if (latch & RCO__LATCH_OPTED_OUT) {
-		copy->flags |= RCO__COPY_LATE;
-		if (rco__copy_erasable(s, copy))
-			reopen(s);
-		atomic_store(&s->late_news, 1);
-	}
-	rco__copy_add(s, copy);
-	copy = NULL;
-out:
-	(void)pthread_mutex_unlock(&s->lock);
-	if (copy != NULL)
-		rco__copy_free(env, copy);
-	if (rc == RCO_OK)
-		rc = rco__ledger_sync(s->engine->calls, lsn);
-	rco__session_wake(s);
-	return rc;
-}
-
-int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location, const char *version)
-{
-	int rc = rco__session_check(session);
-
-	if (rc == RCO_OK)
-		rc = check_artifact(kind, location, version);
-	return rc == RCO_OK ? register_artifact(session, kind, location, version) : rc;
-}
-
-int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32_t kind, const char *location,
-                                 const char *version)
-{
-	int rc = rco__engine_check(engine);
-	rco_session *s;
-
-	if (rc == RCO_OK)
-		rc = rco__call_id_check(call_id);
-	if (rc == RCO_OK)
-		rc = check_artifact(kind, location, version);
-	if (rc != RCO_OK)
-		return rc;
-	s = rco__registry_find(engine, call_id);
-	if (s == NULL)
-		return rco__fail(RCO_E_NOT_FOUND, "no call %s is known", call_id);
-	rc = register_artifact(s, kind, location, version);
-	rco__session_unref(s);
-	return rc;
+	return rc != RCO_OK ? rc : s->engine->buffer.erase(s->recording_id, op, result, s->engine->buffer_ud);
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* From the rings to the buffer backend. */
-#include "internal.h"
+#include "core.h"
+#include "facts.h"
+#include "work.h"
+
+#include "../base/thread.h"
+#include "../media/format.h"
 
 #include <string.h>
 
-enum { STEP_NONE = 0, STEP_OPEN = 1, STEP_APPEND = 2 };
+enum { STEP_NONE = 0, STEP_OPEN = 1, STEP_APPEND = 2, STEP_DISCARD = 3 };
 
 static rco__shard *shard_of(rco_session *s)
 {
@@ -13,7 +18,7 @@ static rco__shard *shard_of(rco_session *s)
 
 static int call_open(rco_session *s, uint64_t op, rco_result *result)
 {
-	rco__args *a = s->args;
+	rco__args *a = s->work.args;
 
 	memset(&a->recording, 0, sizeof a->recording);
 	a->recording.struct_size = (uint32_t)sizeof a->recording;
@@ -25,18 +30,18 @@ static int call_open(rco_session *s, uint64_t op, rco_result *result)
 
 static int call_append(rco_session *s, uint64_t op, rco_result *result)
 {
-	rco__leg *l = &s->legs[s->drain_leg];
-	rco_chunk *c = &s->args->chunk;
+	rco__leg *l = &s->legs[s->work.drain.leg];
+	rco_chunk *c = &s->work.args->chunk;
 
 	memset(c, 0, sizeof *c);
 	c->struct_size = (uint32_t)sizeof *c;
 	memcpy(c->recording_id, s->recording_id, 16);
-	c->leg = s->drain_leg;
-	c->format = s->legs[s->drain_leg].format;
+	c->leg = s->work.drain.leg;
+	c->format = s->legs[s->work.drain.leg].format;
 	c->position_bytes = l->held;
 	c->time_us = rco__wall_us(&s->engine->env);
-	c->data = s->drain_buf;
-	c->size_bytes = s->drain_size;
+	c->data = s->work.drain.buf;
+	c->size_bytes = s->work.drain.size;
 	return s->engine->buffer.append(c, op, result, s->engine->buffer_ud);
 }
 
@@ -44,7 +49,8 @@ static int call_append(rco_session *s, uint64_t op, rco_result *result)
 static void copy_out(const rco__pool *pool, const rco__ring *ring, uint64_t index, uint8_t *out, size_t size)
 {
 	const uint8_t *audio = rco__pool_data(pool, ring);
-	size_t at = (size_t)(index & (ring->capacity - 1)), first = (size_t)ring->capacity - at;
+	size_t capacity = rco__pool_capacity(pool, ring);
+	size_t at = (size_t)(index & (capacity - 1)), first = capacity - at;
 
 	if (first > size)
 		first = size;
@@ -61,7 +67,7 @@ static int borrow_scratch(rco_session *s)
 		shard->scratch = rco__alloc(&s->engine->env, RCO__SCRATCH);
 	if (shard->scratch == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for passing audio on");
-	s->drain_buf = shard->scratch;
+	s->work.drain.buf = shard->scratch;
 	shard->scratch = NULL;
 	return RCO_OK;
 }
@@ -70,83 +76,130 @@ static void return_scratch(rco_session *s)
 {
 	rco__shard *shard = shard_of(s);
 
-	if (s->drain_buf == NULL)
+	if (s->work.drain.buf == NULL)
 		return;
-	rco_memzero(s->drain_buf, s->drain_size);
+	rco_memzero(s->work.drain.buf, s->work.drain.size);
+	rco__clear_registers(); /* it came here by way of them */
 	if (shard->scratch == NULL)
-		shard->scratch = s->drain_buf;
+		shard->scratch = s->work.drain.buf;
 	else
-		rco__release(&s->engine->env, s->drain_buf);
-	s->drain_buf = NULL;
+		rco__release(&s->engine->env, s->work.drain.buf);
+	s->work.drain.buf = NULL;
 }
 
 void rco__drain_abandon(rco_session *s)
 {
 	return_scratch(s);
-	s->step = STEP_NONE;
+	s->work.step = STEP_NONE;
 }
 
-/* What is to be appended next for a leg; 0 if nothing. */
+/* Bytes accepted that the buffer does not have. Counters that say more than the ring can hold were damaged, and of
+ * them nothing can be taken. */
+static uint64_t left_in(const rco_session *s, const rco__leg *l, rco__ring *ring)
+{
+	uint64_t left = rco__gate_index(&ring->gate) - l->held;
+
+	if (l->held < l->gap_end)
+		return l->gap_end - l->held;
+	return left <= rco__pool_capacity(s->engine->pool, ring) ? left : 0;
+}
+
+/* What is to be appended next for a leg. */
 static size_t take_piece(rco_session *s, uint32_t leg, rco__ring *ring)
 {
 	rco__leg *l = &s->legs[leg];
-	uint64_t read = atomic_load(&ring->read), index = rco__gate_index(&ring->gate);
-	size_t size;
+	uint64_t left = left_in(s, l, ring);
+	size_t size = left < RCO__SCRATCH ? (size_t)left : RCO__SCRATCH;
 
-	if (l->held < read) {
+	if (l->held < l->gap_end) {
 		/* Damage cost the buffer what had been handed to it: keep the leg's time line. */
-		uint64_t gap = read - l->held;
-
-		size = gap < RCO__SCRATCH ? (size_t)gap : RCO__SCRATCH;
-		memset(s->drain_buf, rco__format_of(l->format)->silence, size);
+		memset(s->work.drain.buf, rco__format_of(l->format)->silence, size);
 		return size;
 	}
-	size = index - l->held < RCO__SCRATCH ? (size_t)(index - l->held) : RCO__SCRATCH;
 	/* A repetition is the same piece again: a backend may have taken it and only the answer was lost. */
 	if (l->tried > l->held)
 		size = (size_t)(l->tried - l->held);
 	l->tried = l->held + size;
-	copy_out(s->engine->pool, ring, l->held, s->drain_buf, size);
+	copy_out(s->engine->pool, ring, l->held, s->work.drain.buf, size);
 	return size;
 }
 
 static int after_open(rco_session *s, int rc)
 {
 	if (rc == RCO_OK) {
-		s->opened = 1;
-		s->buffer_has = 1;
+		s->work.buffer.opened = 1;
+		s->work.buffer.has = 1;
 	}
 	return rc;
 }
 
 static int after_append(rco_session *s, int rc)
 {
-	rco__leg *l = &s->legs[s->drain_leg];
-	rco__ring *ring = rco__leg_ring(s, s->drain_leg);
+	rco__leg *l = &s->legs[s->work.drain.leg];
+	rco__ring *ring = rco__leg_ring(s, s->work.drain.leg);
 
+	return_scratch(s); /* before it is said to be in the buffer, and not here any more */
 	if (rc == RCO_OK) {
-		l->held += s->drain_size;
+		l->held += s->work.drain.size;
 		if (ring != NULL && atomic_load(&ring->read) < l->held)
 			atomic_store_explicit(&ring->read, l->held, memory_order_release);
 		atomic_store_explicit(&shard_of(s)->appended, 1, memory_order_relaxed);
 	} else if (rc == RCO_E_NOT_FOUND) {
-		s->opened = 0; /* the buffer forgot the recording; open it again */
+		s->work.buffer.opened = 0; /* the buffer forgot the recording; open it again */
 	}
-	return_scratch(s);
 	return rc;
+}
+
+/*
+ * What a lost key covers nobody can read again, nor can anything be added to it. It goes, and what the rings have
+ * is kept under a new key, after silence in the place of the rest: a call that waited for the key would never end.
+ */
+static int after_discard(rco_session *s, int rc)
+{
+	uint64_t lost = 0;
+	uint32_t i, n = atomic_load(&s->n_legs);
+
+	if (rc != RCO_OK)
+		return rc;
+	for (i = 0; i < n; i++) {
+		rco__leg *l = &s->legs[i];
+
+		if (l->gap_end < l->held)
+			l->gap_end = l->held;
+		lost += l->gap_end;
+		l->held = l->tried = 0;
+	}
+	s->work.buffer.opened = 0;
+	(void)pthread_mutex_lock(&s->lock);
+	rco__event_queue(s, RCO_EVENT_BUFFER_RETRY, RCO_E_KEY, lost,
+	                 "the key of what the buffer had is lost, and the audio with it; what came after is kept");
+	(void)pthread_mutex_unlock(&s->lock);
+	return RCO_OK;
+}
+
+static int one_step(rco_session *s, uint32_t step)
+{
+	static int (*const calls[])(rco_session *, uint64_t, rco_result *) = {
+		[STEP_OPEN] = call_open, [STEP_APPEND] = call_append, [STEP_DISCARD] = rco__call_buffer_erase};
+	rco_result result;
+	int rc;
+
+	s->work.step = step;
+	rc = rco__job_confirm(s, calls[step], step == STEP_DISCARD ? RCO_CONFIRM_GONE : RCO_CONFIRM_DONE, &result);
+	if (rc == RCO_PENDING)
+		return rc;
+	s->work.step = STEP_NONE;
+	if (step == STEP_OPEN)
+		return after_open(s, rc);
+	return step == STEP_APPEND ? after_append(s, rc) : after_discard(s, rc);
 }
 
 static int run_step(rco_session *s, uint32_t step)
 {
-	rco_result result;
-	int rc;
+	int rc = one_step(s, step);
 
-	s->step = step;
-	rc = rco__job_confirm(s, step == STEP_OPEN ? call_open : call_append, RCO_CONFIRM_DONE, &result);
-	if (rc == RCO_PENDING)
-		return rc;
-	s->step = STEP_NONE;
-	return step == STEP_OPEN ? after_open(s, rc) : after_append(s, rc);
+	/* A call of this process has its key in memory. */
+	return step == STEP_APPEND && rc == RCO_E_KEY && s->recovered ? one_step(s, STEP_DISCARD) : rc;
 }
 
 static int drain_leg(rco_session *s, uint32_t leg)
@@ -157,23 +210,142 @@ static int drain_leg(rco_session *s, uint32_t leg)
 
 	while (rc == RCO_OK) {
 		ring = rco__leg_ring(s, leg);
-		if (ring == NULL || rco__gate_index(&ring->gate) == l->held)
+		if (ring == NULL || left_in(s, l, ring) == 0)
 			return RCO_OK;
 		/* Once opted out nothing more is handed on (P2). */
-		if ((atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !atomic_load(&s->hold))
+		if (rco__opted_out(s) && !atomic_load(&s->control.hold))
 			return RCO_OK;
-		if (!s->opened) {
+		if (!s->work.buffer.opened) {
 			rc = run_step(s, STEP_OPEN);
 			continue;
 		}
 		rc = borrow_scratch(s);
 		if (rc != RCO_OK)
 			return rc;
-		s->drain_leg = leg;
-		s->drain_size = take_piece(s, leg, ring);
+		s->work.drain.leg = leg;
+		s->work.drain.size = take_piece(s, leg, ring);
 		rc = run_step(s, STEP_APPEND);
 	}
 	return rc;
+}
+
+/* ---- many legs at once ---- */
+
+struct rco__pieces {
+	rco__append append[RCO__APPEND_MANY];
+	rco_session *of[RCO__APPEND_MANY];
+	uint32_t n;
+	size_t copied; /* to the scratch */
+};
+
+static rco__pieces *no_pieces(rco__shard *shard)
+{
+	const rco__env *env = &shard->engine->env;
+
+	if (shard->ahead == NULL)
+		shard->ahead = rco__alloc(env, sizeof *shard->ahead);
+	if (shard->scratch == NULL)
+		shard->scratch = rco__alloc(env, RCO__SCRATCH);
+	if (shard->ahead == NULL || shard->scratch == NULL)
+		return NULL;
+	shard->ahead->n = 0;
+	shard->ahead->copied = 0;
+	return shard->ahead;
+}
+
+/* What is to be appended next for a leg: as it lies in the ring, or out of it if it wraps. */
+static void gather_leg(rco_session *s, uint32_t leg, rco__pieces *p)
+{
+	const rco__pool *pool = s->engine->pool;
+	rco__ring *ring = rco__leg_ring(s, leg);
+	rco__leg *l = &s->legs[leg];
+	rco_chunk *c = &p->append[p->n].chunk;
+	size_t size, at, capacity;
+
+	/* What was tried before has to be tried again as it was. */
+	if (ring == NULL || l->held < l->gap_end || l->tried > l->held)
+		return;
+	size = (size_t)left_in(s, l, ring);
+	if (size == 0 || size > RCO__SCRATCH - p->copied)
+		return;
+	capacity = rco__pool_capacity(pool, ring);
+	at = (size_t)(l->held & (capacity - 1));
+	memset(c, 0, sizeof *c);
+	c->struct_size = (uint32_t)sizeof *c;
+	memcpy(c->recording_id, s->recording_id, 16);
+	c->leg = leg;
+	c->format = l->format;
+	c->position_bytes = l->held;
+	c->time_us = rco__wall_us(&s->engine->env);
+	c->data = rco__pool_data(pool, ring) + at;
+	c->size_bytes = size;
+	if (size > capacity - at) {
+		copy_out(pool, ring, l->held, shard_of(s)->scratch + p->copied, size);
+		c->data = shard_of(s)->scratch + p->copied;
+		p->copied += size;
+	}
+	l->tried = l->held + size;
+	p->of[p->n++] = s;
+}
+
+static void gather_session(rco_session *s, rco__pieces *p)
+{
+	uint32_t i, n = atomic_load(&s->n_legs);
+
+	if (!s->work.buffer.opened || s->work.op != 0 || atomic_load(&s->work.attempt) > 0 ||
+	    !rco__session_live(s))
+		return;
+	for (i = 0; i < n; i++)
+		gather_leg(s, i, p);
+}
+
+static void settle(rco__shard *shard, const rco__pieces *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n; i++) {
+		const rco_chunk *c = &p->append[i].chunk;
+		rco__leg *l = &p->of[i]->legs[c->leg];
+		rco__ring *ring = rco__leg_ring(p->of[i], c->leg);
+
+		if (p->append[i].rc != RCO_OK)
+			continue;
+		l->held += c->size_bytes;
+		l->ahead = 1;
+		if (ring != NULL && atomic_load(&ring->read) < l->held)
+			atomic_store_explicit(&ring->read, l->held, memory_order_release);
+		atomic_store_explicit(&shard->appended, 1, memory_order_relaxed);
+	}
+}
+
+uint32_t rco__drain_ahead(rco__shard *shard)
+{
+	rco__pieces *p = no_pieces(shard);
+	rco__link *link = shard->turn.next;
+	uint32_t sessions = 0;
+
+	if (p == NULL)
+		return 1;
+	for (; link != &shard->turn && p->n + RCO_MAX_LEGS <= RCO__APPEND_MANY; link = link->next) {
+		gather_session(rco__shard_session(link), p);
+		sessions++;
+	}
+	if (p->n > 0) {
+		rco__spool_append_many(shard->engine->spool, p->append, p->n);
+		rco_memzero(shard->scratch, p->copied);
+		rco__clear_registers(); /* it came here by way of them */
+		settle(shard, p);
+	}
+	return sessions;
+}
+
+/* It is empty but for what came since, which is the next beat's; not if there is none. */
+static int emptied(rco_session *s, rco__leg *l)
+{
+	uint32_t ahead = l->ahead;
+
+	l->ahead = 0;
+	return ahead && !atomic_load(&s->control.ended) && !atomic_load(&s->engine->closing);
 }
 
 static void tell_overflow(rco_session *s, uint32_t leg)
@@ -185,7 +357,9 @@ static void tell_overflow(rco_session *s, uint32_t leg)
 	if (now == l->overflow_told)
 		return;
 	(void)pthread_mutex_lock(&s->lock);
-	rco__event_queue(s, RCO_EVENT_OVERFLOW, RCO_E_OVERFLOW, now - l->overflow_told, "leg \"%s\"", l->label);
+	rco__event_queue(s, RCO_EVENT_OVERFLOW, RCO_E_OVERFLOW, now - l->overflow_told,
+	                 "%llu frames of leg \"%s\" refused", (unsigned long long)(now - l->overflow_told),
+	                 l->label);
 	(void)pthread_mutex_unlock(&s->lock);
 	l->overflow_told = now;
 }
@@ -193,12 +367,12 @@ static void tell_overflow(rco_session *s, uint32_t leg)
 int rco__drain(rco_session *s)
 {
 	uint32_t i, n = atomic_load(&s->n_legs);
-	int rc = RCO_OK;
+	int rc = rco__buffer_here(s);
 
-	if (s->op != 0)
-		rc = run_step(s, s->step);
+	if (s->work.op != 0)
+		rc = run_step(s, s->work.step);
 	for (i = 0; i < n && rc == RCO_OK; i++) {
-		rc = drain_leg(s, i);
+		rc = emptied(s, &s->legs[i]) ? RCO_OK : drain_leg(s, i);
 		tell_overflow(s, i);
 	}
 	return rc;
@@ -211,7 +385,7 @@ int rco__rings_done(rco_session *s)
 	for (i = 0; i < n; i++) {
 		rco__ring *ring = rco__leg_ring(s, i);
 
-		if (ring != NULL && rco__gate_index(&ring->gate) != s->legs[i].held)
+		if (ring != NULL && left_in(s, &s->legs[i], ring) != 0)
 			return 0;
 	}
 	return 1;
@@ -222,7 +396,7 @@ void rco__rings_wipe(rco_session *s)
 	uint32_t i, n = atomic_load(&s->n_legs);
 	int all = 1;
 
-	if (s->rings_wiped)
+	if (s->work.rings_wiped)
 		return;
 	for (i = 0; i < n; i++) {
 		rco__ring *ring = rco__leg_ring(s, i);
@@ -238,7 +412,7 @@ void rco__rings_wipe(rco_session *s)
 		else
 			rco__pool_wipe(s->engine->pool, ring);
 	}
-	s->rings_wiped = (uint32_t)all;
+	s->work.rings_wiped = (uint32_t)all;
 }
 
 /* What stays of a ring in the books of its leg. */

@@ -1,32 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and closing an engine, and what it tells about itself. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "recover.h"
+#include "work.h"
+
+#include "../base/thread.h"
+#include "../base/trust.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const size_t config_v1_size = sizeof(rco_engine_config);
+static const size_t config_v1_size = offsetof(rco_engine_config, early_opt_outs_max);
 
 enum { PATH_CAP = 1024, MAX_WORKERS = 64 };
-
-int rco__engine_check(rco_engine *engine)
-{
-	rco__error_clear();
-	if (engine == NULL)
-		return rco__fail(RCO_E_INVALID, "engine is NULL");
-	if (atomic_load(&engine->magic) != RCO__MAGIC_ENGINE)
-		return rco__fail(RCO_E_HANDLE, "the engine was freed");
-	if (*engine->alive == 0)
-		return rco__fail(RCO_E_FORKED, "the engine belongs to the parent process");
-	return RCO_OK;
-}
 
 /* ---- configuration ---- */
 
@@ -69,6 +60,8 @@ static void fill_defaults(rco_engine_config *c)
 	default32(&c->backend_timeout_ms, 30000);
 	default32(&c->prebirth_ttl_s, 86400);
 	default32(&c->remember_ended_s, 3600);
+	default32(&c->early_opt_outs_max, 100000);
+	default32(&c->remember_opt_outs, 100000);
 }
 
 static int check_config(const rco_engine_config *c)
@@ -104,16 +97,18 @@ static char *copy_path(rco_engine *engine, const char *text)
 
 static int set_paths(rco_engine *engine, const rco_engine_config *c)
 {
-	char quarantine[PATH_CAP];
-	int rc = rco__path_join(quarantine, sizeof quarantine, c->state_dir, "quarantine");
+	char state[PATH_CAP], quarantine[PATH_CAP];
+	int rc = rco__fs_root(engine->env.fs, c->state_dir, RCO__TRUST_OWN, state, sizeof state);
 
+	if (rc == RCO_OK)
+		rc = rco__path_join(quarantine, sizeof quarantine, state, "quarantine");
 	if (rc != RCO_OK)
 		return rc;
-	engine->state_dir = copy_path(engine, c->state_dir);
+	engine->state_dir = copy_path(engine, state);
 	engine->quarantine_dir = copy_path(engine, quarantine);
 	if (engine->state_dir == NULL || engine->quarantine_dir == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an engine");
-	return rco__fs_folder(engine->env.fs, engine->state_dir);
+	return RCO_OK;
 }
 
 static int lock_state(rco_engine *engine)
@@ -124,8 +119,8 @@ static int lock_state(rco_engine *engine)
 	if (rc == RCO_OK)
 		rc = engine->env.fs->lock(engine->env.fs->ctx, path, &engine->lock_fd);
 	if (rc == RCO_E_BUSY)
-		return rco__fail(rc, "%s is in use by another engine; one engine for each state_dir",
-		                 engine->state_dir);
+		return rco__fail(rc, "%s is in use (%s); one engine for each state_dir", engine->state_dir,
+		                 rco_error_detail());
 	return rc;
 }
 
@@ -163,9 +158,9 @@ static int make_shards(rco_engine *engine)
 		                                    : RCO__ROLE_OPT_OUT);
 		engine->n_shards = i + 1;
 	}
-	engine->notary = &engine->shards[n - 1];
+	engine->committer = &engine->shards[n - 1];
 	engine->flusher = &engine->shards[host_driven ? 0 : n - 2];
-	engine->housekeeper = &engine->shards[host_driven ? 0 : live];
+	engine->maintenance = &engine->shards[host_driven ? 0 : live];
 	return rc;
 }
 
@@ -196,7 +191,7 @@ static int open_spool(rco_engine *engine, const rco_engine_config *c)
 		so.keys_user_data = engine->key_folder;
 	}
 	moved = atomic_load(&engine->quarantined);
-	rc = rco__spool_open(&engine->env, &so, &engine->spool);
+	RCO__ASK_HOST(engine, rc, rco__spool_open(&engine->env, &so, &engine->spool));
 	if (rc != RCO_OK)
 		return rc;
 	/* The spool also counts what it leaves in place because other recordings still need the file. */
@@ -204,6 +199,7 @@ static int open_spool(rco_engine *engine, const rco_engine_config *c)
 	if (rco__spool_quarantined(engine->spool) > moved)
 		atomic_fetch_add(&engine->quarantined, rco__spool_quarantined(engine->spool) - moved);
 	engine->buffer_ud = engine->spool;
+	engine->buffer_kind = c->buffer == NULL ? RCO__BUFFER_SPOOL : engine->buffer_kind;
 	return rco__buffer_ops_copy(&engine->buffer, rco_spool_buffer_ops());
 }
 
@@ -211,7 +207,14 @@ static int open_directory(rco_engine *engine, const rco_engine_config *c)
 {
 	rco_directory_options o = {.struct_size = (uint32_t)sizeof o, .path = c->output_dir};
 
-	return rco__directory_open(&engine->env, &o, &engine->directory);
+	int rc = rco__directory_open(&engine->env, &o, &engine->directory);
+
+	if (rc == RCO_OK && rco__directory_unwritable(engine->directory) != RCO_OK)
+		rco__engine_event(
+			engine, RCO_EVENT_UPLOAD_RETRY, rco__directory_unwritable(engine->directory), 0,
+			"output_dir cannot be written: nothing is stored or erased there until it can: %s",
+			rco_error_detail());
+	return rc;
 }
 
 static int attach(rco_engine *engine)
@@ -219,24 +222,62 @@ static int attach(rco_engine *engine)
 	int rc = RCO_OK;
 
 	if (engine->buffer.attach != NULL)
-		rc = engine->buffer.attach(engine, engine->buffer_ud);
+		RCO__ASK_HOST(engine, rc, engine->buffer.attach(engine, engine->buffer_ud));
 	if (rc == RCO_OK && engine->upload.attach != NULL)
-		rc = engine->upload.attach(engine, engine->upload_ud);
+		RCO__ASK_HOST(engine, rc, engine->upload.attach(engine, engine->upload_ud));
 	if (rc == RCO_OK && engine->deletion.attach != NULL)
-		rc = engine->deletion.attach(engine, engine->deletion_ud);
+		RCO__ASK_HOST(engine, rc, engine->deletion.attach(engine, engine->deletion_ud));
 	return rc;
+}
+
+static void close_spool(rco_engine *engine)
+{
+	rco__left_spool_free(engine->left);
+	rco_spool_free(engine->spool);
+	rco_key_folder_free(engine->key_folder);
+	engine->left = NULL;
+	engine->spool = NULL;
+	engine->key_folder = NULL;
+}
+
+/* The host's buffer, and the spool as long as that has something. */
+static int open_buffer(rco_engine *engine, const rco_engine_config *c)
+{
+	rco_buffer_ops host;
+	char spool[PATH_CAP];
+	int kind, rc = rco__buffer_ops_copy(&host, c->buffer);
+
+	engine->buffer = host;
+	engine->buffer_ud = c->buffer_user_data;
+	engine->buffer_kind =
+		c->buffer->open == rco_memory_buffer_ops()->open ? RCO__BUFFER_MEMORY : RCO__BUFFER_HOST;
+	if (rc == RCO_OK)
+		rc = rco__path_join(spool, sizeof spool, engine->state_dir, "spool");
+	if (rc == RCO_OK)
+		rc = engine->env.fs->exists(engine->env.fs->ctx, spool, &kind, NULL);
+	if (rc != RCO_OK || kind == RCO__FS_NONE ||
+	    (host.open == rco_spool_buffer_ops()->open && rco__spool_is_at(c->buffer_user_data, spool)))
+		return rc;
+	rc = open_spool(engine, c);
+	if (rc == RCO_OK)
+		rc = rco__left_spool_new(&engine->env, engine->spool, &host, c->buffer_user_data, &engine->buffer,
+		                         &engine->left);
+	if (rc != RCO_OK)
+		return rc;
+	if (engine->left != NULL) {
+		engine->buffer_ud = engine->left;
+		return RCO_OK;
+	}
+	close_spool(engine);
+	engine->buffer = host;
+	engine->buffer_ud = c->buffer_user_data;
+	return RCO_OK;
 }
 
 static int open_storage(rco_engine *engine, const rco_engine_config *c)
 {
-	int rc;
+	int rc = c->buffer != NULL ? open_buffer(engine, c) : open_spool(engine, c);
 
-	if (c->buffer != NULL) {
-		rc = rco__buffer_ops_copy(&engine->buffer, c->buffer);
-		engine->buffer_ud = c->buffer_user_data;
-	} else {
-		rc = open_spool(engine, c);
-	}
 	if (rc == RCO_OK && c->output_dir != NULL)
 		rc = open_directory(engine, c);
 	if (rc != RCO_OK)
@@ -250,7 +291,7 @@ static int open_storage(rco_engine *engine, const rco_engine_config *c)
 	return rc;
 }
 
-/* ---- ledger and rings ---- */
+/* ---- ledger ---- */
 
 static int open_ledger(rco_engine *engine, const char *name, int for_ever, rco__ledger_replay_fn replay,
                        rco__recovery *recovery, rco__ledger **out)
@@ -266,49 +307,6 @@ static int open_ledger(rco_engine *engine, const char *name, int for_ever, rco__
 	o.keep_for_ever = for_ever && engine->cfg.evidence_retention_s == 0;
 	o.retention_s = for_ever ? engine->cfg.evidence_retention_s : 0;
 	return rco__ledger_open(&o, replay, recovery, &report, out);
-}
-
-/* The id of the state folder: its rings are found again by it. */
-static int state_id(rco_engine *engine, char out[RCO_ID_TEXT + 1])
-{
-	const rco__fs *fs = engine->env.fs;
-	uint8_t id[16];
-	size_t size = 0;
-	int rc = rco__fs_get(fs, engine->state_dir, "id", out, RCO_ID_TEXT, &size);
-
-	if (rc == RCO_OK && size == RCO_ID_TEXT) {
-		out[RCO_ID_TEXT] = '\0';
-		if (rco__uuid_parse(out, id) == RCO_OK)
-			return RCO_OK;
-	} else if (rc != RCO_OK && rc != RCO_E_NOT_FOUND && rc != RCO_E_LIMIT) {
-		return rc;
-	}
-	if (rc != RCO_E_NOT_FOUND)
-		rc = rco__quarantine(&engine->env, engine->state_dir, "id", engine->quarantine_dir,
-		                     "it is not an id; rings of an earlier process are not found any more");
-	if (rc != RCO_OK && rc != RCO_E_NOT_FOUND)
-		return rc;
-	rco__uuid_new(id);
-	rco__uuid_text(id, out);
-	return rco__fs_put(fs, engine->state_dir, "id", out, RCO_ID_TEXT);
-}
-
-static int open_rings(rco_engine *engine, const rco_engine_config *c)
-{
-	char id[RCO_ID_TEXT + 1], name[RCO_ID_TEXT + 32];
-	const char *dir = c->ring_dir != NULL ? c->ring_dir : "/dev/shm";
-	uint64_t damaged = 0;
-	int rc = state_id(engine, id);
-
-	if (rc != RCO_OK)
-		return rc;
-	(void)snprintf(name, sizeof name, "recoptout-%s.rings", id);
-	rc = rco__pool_open(&engine->env, engine->cfg.flags & RCO_ENGINE_PRIVATE_RINGS ? NULL : dir, name,
-	                    engine->cfg.ring_pool_bytes, &damaged, &engine->pool);
-	if (rc == RCO_OK)
-		engine->map = rco__pool_map_of(engine->pool);
-	atomic_fetch_add(&engine->quarantined, damaged);
-	return rc;
 }
 
 /* ---- create ---- */
@@ -327,6 +325,10 @@ static int open_parts(rco_engine *engine, const rco_engine_config *c)
 	if (rc == RCO_OK)
 		rc = rco__map_init(&engine->prebirth, &engine->env);
 	if (rc == RCO_OK)
+		rc = rco__map_init(&engine->past, &engine->env);
+	if (rc == RCO_OK)
+		rc = rco__map_init(&engine->claims, &engine->env);
+	if (rc == RCO_OK)
 		rc = rco__signer_open(&engine->env, engine->state_dir, engine->quarantine_dir, &engine->signer);
 	if (rc == RCO_OK)
 		rc = rco__recovery_create(engine, &recovery);
@@ -335,7 +337,7 @@ static int open_parts(rco_engine *engine, const rco_engine_config *c)
 	if (rc == RCO_OK)
 		rc = open_ledger(engine, "calls", 0, rco__journal_replay_calls, recovery, &engine->calls);
 	if (rc == RCO_OK)
-		rc = open_rings(engine, c);
+		rc = rco__rings_open(engine, c);
 	if (rc == RCO_OK)
 		rc = open_storage(engine, c);
 	if (rc == RCO_OK) {
@@ -344,11 +346,13 @@ static int open_parts(rco_engine *engine, const rco_engine_config *c)
 	}
 	if (rc == RCO_OK)
 		rc = rco__recovery_run(recovery);
+	if (rc == RCO_OK)
+		rc = rco__rings_settle(engine);
 	if (recovery != NULL)
 		rco__recovery_free(recovery);
 	if (rc == RCO_OK && atomic_load(&engine->quarantined) > 0)
 		rco__engine_event(engine, RCO_EVENT_QUARANTINED, RCO_E_CORRUPT, atomic_load(&engine->quarantined),
-		                  "damaged files were set aside in %.120s; the log names each",
+		                  "damaged files were set aside in %s; the log names each",
 		                  engine->quarantine_dir);
 	return rc == RCO_OK ? rco__workers_start(engine) : rc;
 }
@@ -358,6 +362,8 @@ static void init_locks(rco_engine *engine)
 	pthread_condattr_t attr;
 
 	(void)pthread_mutex_init(&engine->reg_lock, NULL);
+	(void)pthread_mutex_init(&engine->revive_lock, NULL);
+	(void)pthread_mutex_init(&engine->claims_lock, NULL);
 	(void)pthread_mutex_init(&engine->ops_lock, NULL);
 	(void)pthread_mutex_init(&engine->idle_lock, NULL);
 	(void)pthread_condattr_init(&attr);
@@ -365,9 +371,20 @@ static void init_locks(rco_engine *engine)
 	(void)pthread_cond_init(&engine->idle, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	rco__listeners_init(engine);
+	rco__answers_init(engine);
 }
 
 static void shut_down(rco_engine *engine);
+
+/* Shutting down asks the backends, which say things of their own: why there is no engine is told afterwards. */
+static int give_up(rco_engine *engine, int rc)
+{
+	char why[1024];
+
+	(void)snprintf(why, sizeof why, "%s", rco_error_detail());
+	shut_down(engine);
+	return rco__fail(rc, "%s", why);
+}
 
 int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_engine **out)
 {
@@ -392,9 +409,11 @@ int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_e
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an engine");
 	engine->env = env;
 	engine->env.quarantined = &engine->quarantined;
+	rco__roots_use(&engine->roots, &engine->env);
 	atomic_store(&engine->refs, 1);
+	engine->last_unref = rco__session_destroy;
 	engine->lock_fd = -1;
-	engine->graveyard_tail = &engine->graveyard;
+	engine->retired_tail = &engine->retired;
 	engine->engine_events_tail = &engine->engine_events;
 	init_locks(engine);
 	engine->cfg = c;
@@ -403,10 +422,9 @@ int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_e
 	rc = make_alive(engine);
 	if (rc == RCO_OK)
 		rc = open_parts(engine, &c);
-	if (rc != RCO_OK) {
-		shut_down(engine);
-		return rc;
-	}
+	rco__clear_registers(); /* of audio that was taken up */
+	if (rc != RCO_OK)
+		return give_up(engine, rc);
 	*out = engine;
 	return RCO_OK;
 }
@@ -421,29 +439,6 @@ int rco_engine_create(const rco_engine_config *config, rco_engine **engine)
 }
 
 /* ---- free ---- */
-
-void rco__engine_unref(rco_engine *engine)
-{
-	rco__env env = engine->env;
-
-	if (atomic_fetch_sub(&engine->refs, 1) != 1)
-		return;
-	while (engine->graveyard != NULL) {
-		rco_session *s = engine->graveyard;
-
-		engine->graveyard = s->all_next;
-		rco__session_bury(&env, s);
-	}
-	rco__pool_free(engine->pool);
-	(void)pthread_mutex_destroy(&engine->reg_lock);
-	(void)pthread_mutex_destroy(&engine->ops_lock);
-	(void)pthread_mutex_destroy(&engine->idle_lock);
-	(void)pthread_cond_destroy(&engine->idle);
-	rco__listeners_destroy(engine);
-	if (engine->alive != NULL)
-		(void)munmap((void *)(uintptr_t)engine->alive, 4096);
-	rco__release(&env, engine);
-}
 
 /* From now on no frame is accepted; what was accepted is still to be drained. */
 static void shut_gates(rco_engine *engine)
@@ -486,17 +481,12 @@ static void cut_sessions(rco_engine *engine)
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 }
 
-/* Nobody else changes the table any more. */
 static void forget_all(rco_engine *engine)
 {
-	rco__map_node *node = rco__map_next(&engine->by_call, NULL);
+	rco_session *s;
 
-	while (node != NULL) {
-		rco_session *s = node->value;
-
-		node = rco__map_next(&engine->by_call, node);
+	for (s = rco__registry_next(engine, NULL); s != NULL; s = rco__registry_next(engine, s))
 		rco__registry_forget(s);
-	}
 }
 
 static void free_prebirths(rco_engine *engine)
@@ -526,12 +516,13 @@ static void shut_down(rco_engine *engine)
 	rco__ops_destroy(engine);
 	rco__ledger_close(engine->calls);
 	rco__ledger_close(engine->ledger);
-	rco_spool_free(engine->spool);
+	close_spool(engine);
 	rco_directory_free(engine->directory);
-	rco_key_folder_free(engine->key_folder);
 	rco__pool_close(engine->pool);
+	rco__rings_left_free(engine);
 	rco__signer_unref(engine->signer);
 	free_prebirths(engine);
+	rco__past_free_all(engine);
 	rco__map_destroy(&engine->by_call);
 	for (i = 0; i < engine->n_shards; i++)
 		rco__shard_destroy(&engine->shards[i]);
@@ -541,6 +532,7 @@ static void shut_down(rco_engine *engine)
 	engine->n_shards = 0;
 	if (engine->lock_fd >= 0)
 		(void)env->fs->close(env->fs->ctx, engine->lock_fd);
+	rco__clear_registers(); /* of audio that was drained here */
 	if (engine->state_dir != NULL)
 		rco__release(env, engine->state_dir);
 	if (engine->quarantine_dir != NULL)

@@ -5,44 +5,72 @@
  * cannot be erased does not hold up the others; what failed is tried again with
  * the next pass, for as long as it takes.
  */
-#include "internal.h"
-
-#include <string.h>
+#include "calls.h"
+#include "core.h"
+#include "facts.h"
+#include "journal.h"
+#include "work.h"
 
 enum { AUDIT_VERIFY = 0, AUDIT_LIST = 1 };
 enum { REMOVE_ABORT = 0, REMOVE_REMOVE = 1 };
 
-/* One byte of the first leg is enough to know whether the recording can be read. */
+/* A byte of each leg is enough to know whether the recording can be read. `step`: the leg. */
 static int call_buffer_read(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->buffer.read(s->recording_id, 0, 0, s->args->meta, 2, op, result, s->engine->buffer_ud);
+	return s->engine->buffer.read(s->recording_id, s->work.step, 0, s->work.args->meta, 2, op, result,
+	                              s->engine->buffer_ud);
 }
 
 /* An object of the host's that the deletion backend does not handle is the built-in directory's, if there is one.
  */
+static int declined(rco_session *s, const rco_object *o, int rc)
+{
+	return rc == RCO_E_DECLINED && o->store == RCO_STORE_HOST && s->engine->directory != NULL;
+}
+
+static const rco_object *for_directory(rco_session *s, const rco_object *o)
+{
+	if (s->work.cursor->place != NULL)
+		s->work.args->object.key = s->work.cursor->place;
+	return o;
+}
+
 static int call_remove(rco_session *s, uint64_t op, rco_result *result)
 {
-	const rco_object *o = rco__copy_object(s, s->cursor);
+	const rco_object *o = rco__copy_object(s, s->work.cursor);
 	int rc = s->engine->deletion.remove(o, op, result, s->engine->deletion_ud);
 
-	if (rc == RCO_E_DECLINED && o->store == RCO_STORE_HOST && s->engine->directory != NULL)
-		rc = rco_directory_deletion_ops()->remove(o, op, result, s->engine->directory);
+	if (declined(s, o, rc))
+		rc = rco_directory_deletion_ops()->remove(for_directory(s, o), op, result, s->engine->directory);
 	return rc;
 }
 
 static int call_verify(rco_session *s, uint64_t op, rco_result *result)
 {
-	const rco_object *o = rco__copy_object(s, s->cursor);
+	const rco_object *o = rco__copy_object(s, s->work.cursor);
 	int rc = s->engine->deletion.verify(o, op, result, s->engine->deletion_ud);
 
-	if (rc == RCO_E_DECLINED && o->store == RCO_STORE_HOST && s->engine->directory != NULL)
-		rc = rco_directory_deletion_ops()->verify(o, op, result, s->engine->directory);
+	if (declined(s, o, rc))
+		rc = rco_directory_deletion_ops()->verify(for_directory(s, o), op, result, s->engine->directory);
 	return rc;
 }
 
 static int call_list(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->upload.list(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+	return s->engine->upload.list(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
+}
+
+/* It is there after all: no longer counted as gone. 0 if another call has registered it meanwhile. */
+static int found_there(rco_session *s, rco__copy *c)
+{
+	int ours;
+
+	(void)pthread_mutex_lock(&s->lock);
+	ours = c->yielded == 0;
+	if (ours)
+		c->flags &= ~(uint32_t)(RCO__COPY_GONE | RCO__COPY_VERIFIED);
+	(void)pthread_mutex_unlock(&s->lock);
+	return ours;
 }
 
 static void set_flags(rco_session *s, rco__copy *c, uint32_t set, uint32_t clear)
@@ -73,22 +101,45 @@ static int recorder_stopped(rco_session *s)
 	return yes;
 }
 
+/* A file of another user, under the name of one that was not stored yet, is not that one: he cannot hold up the
+ * erasure with it. */
+static int never_ours(const rco_session *s, const rco__copy *c)
+{
+	return c->store == RCO_STORE_UPLOAD && !(c->flags & RCO__COPY_COMMITTED) && rco__copy_in_directory(s) &&
+	       rco__directory_foreign(s->engine->directory, c->key);
+}
+
+/* It was asked, and said that it answers later, within its time. */
+static int recorder_answers_later(rco_session *s)
+{
+	int yes;
+
+	(void)pthread_mutex_lock(&s->lock);
+	yes = s->recorder.op != 0 && !rco__recorder_stopped(s) && s->recorder.failures == 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
 static int remove_copy(rco_session *s, rco__copy *c)
 {
 	rco_result result;
-	int rc = RCO_OK;
+	int rc = s->work.op == 0 ? rco__copy_here(s, c) : RCO_OK;
 
+	if (rc != RCO_OK)
+		return rc;
 	if (c->store == RCO_STORE_HOST && !recorder_stopped(s))
 		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
-	if (c->store == RCO_STORE_UPLOAD && s->step == REMOVE_ABORT) {
-		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
+	if (c->store == RCO_STORE_UPLOAD && s->work.step == REMOVE_ABORT) {
+		rc = rco__job_abort(s);
 		if (rc != RCO_OK)
 			return rc;
 		if ((c->flags & RCO__COPY_BEGUN) && !(c->flags & RCO__COPY_COMMITTED))
 			event(s, RCO_EVENT_UPLOAD_ABORTED, 0, 0, c->key);
 	}
-	s->step = REMOVE_REMOVE;
+	s->work.step = REMOVE_REMOVE;
 	rc = rco__job_confirm(s, call_remove, RCO_CONFIRM_GONE, &result);
+	if (rc == RCO_E_PERMISSION && never_ours(s, c))
+		rc = RCO_OK;
 	if (rc != RCO_OK)
 		return rc;
 	set_flags(s, c, RCO__COPY_GONE, RCO__COPY_VERIFIED);
@@ -103,25 +154,28 @@ static int remove_copy(rco_session *s, rco__copy *c)
 static int audit_copy(rco_session *s, rco__copy *c)
 {
 	rco_result result;
-	int rc = RCO_OK;
+	int rc = s->work.op == 0 ? rco__copy_here(s, c) : RCO_OK;
 
-	if (s->step == AUDIT_VERIFY) {
+	if (rc == RCO_OK && s->work.step == AUDIT_VERIFY) {
 		rc = rco__job_call(s, call_verify, &result);
 		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_GONE && c->store == RCO_STORE_UPLOAD)
-			s->step = AUDIT_LIST;
+			s->work.step = AUDIT_LIST;
 	}
-	if (rc == RCO_OK && s->step == AUDIT_LIST)
+	if (rc == RCO_OK && s->work.step == AUDIT_LIST)
 		rc = rco__job_call(s, call_list, &result);
 	if (rc != RCO_OK)
 		return rc;
-	if (result.confirmed == RCO_CONFIRM_GONE) {
+	if (result.confirmed == RCO_CONFIRM_GONE ||
+	    (result.confirmed == RCO_CONFIRM_PRESENT && never_ours(s, c))) {
 		set_flags(s, c, RCO__COPY_VERIFIED, 0);
 		return RCO_OK;
 	}
+	if (result.confirmed == RCO_CONFIRM_PRESENT && !found_there(s, c))
+		return RCO_OK;
 	if (result.confirmed == RCO_CONFIRM_PRESENT) {
-		set_flags(s, c, 0, RCO__COPY_GONE | RCO__COPY_VERIFIED);
 		c->upload_id[0] = '\0'; /* it may be an upload of which the id is not known: abort all */
-		s->sweep_found++;
+		s->work.erase.sweep_found++;
+		s->work.erase.doubted = 1;
 		return RCO_OK; /* the pass goes on; what follows sees that it is not gone */
 	}
 	return rco__fail(RCO_E_UNCONFIRMED, "a backend does not say whether %s of call %s is gone", c->key,
@@ -130,25 +184,15 @@ static int audit_copy(rco_session *s, rco__copy *c)
 
 /* ---- a pass over all ---- */
 
-static int next_copy(rco_session *s, uint32_t skip)
+/* Whose a file is may be found out meanwhile. */
+static int is_due(rco_session *s, const rco__copy *c, uint32_t skip)
 {
-	rco__copy *c;
+	int yes;
 
-	(void)pthread_mutex_lock(&s->lock); /* artifacts may be added meanwhile */
-	for (c = s->cursor; c != NULL; c = c->next)
-		if (rco__copy_erasable(s, c) && !(c->flags & skip))
-			break;
-	s->cursor = c;
-	(void)pthread_mutex_unlock(&s->lock);
-	return c != NULL;
-}
-
-static void advance(rco_session *s)
-{
 	(void)pthread_mutex_lock(&s->lock);
-	s->cursor = s->cursor->next;
+	yes = rco__copy_erasable(s, c) && !(c->flags & skip);
 	(void)pthread_mutex_unlock(&s->lock);
-	s->step = 0;
+	return yes;
 }
 
 /* RCO_PENDING, or the first error after all were tried. `skip`: flags of those that need nothing. */
@@ -156,20 +200,21 @@ static int pass(rco_session *s, uint32_t skip, int (*one)(rco_session *, rco__co
 {
 	int rc;
 
-	if (s->cursor == NULL) {
-		s->first_error = RCO_OK;
-		s->cursor = s->copies;
+	if (s->work.cursor == NULL) {
+		s->work.erase.first_error = RCO_OK;
+		s->work.cursor = rco__copy_next(s, NULL);
 	}
-	while (next_copy(s, skip)) {
-		rc = one(s, s->cursor);
+	for (; s->work.cursor != NULL; s->work.cursor = rco__copy_next(s, s->work.cursor)) {
+		if (!is_due(s, s->work.cursor, skip))
+			continue;
+		rc = one(s, s->work.cursor);
 		if (rc == RCO_PENDING)
 			return rc;
-		if (rc != RCO_OK && s->first_error == RCO_OK)
-			s->first_error = rc;
-		advance(s);
+		if (rc != RCO_OK && s->work.erase.first_error == RCO_OK)
+			s->work.erase.first_error = rc;
+		s->work.step = 0;
 	}
-	s->cursor = NULL;
-	return s->first_error;
+	return s->work.erase.first_error;
 }
 
 static int all_have(rco_session *s, uint32_t flag)
@@ -178,7 +223,7 @@ static int all_have(rco_session *s, uint32_t flag)
 	int yes = 1;
 
 	(void)pthread_mutex_lock(&s->lock);
-	for (c = s->copies; c != NULL; c = c->next)
+	for (c = s->control.copies; c != NULL; c = c->next)
 		if (rco__copy_erasable(s, c) && !(c->flags & flag))
 			yes = 0;
 	(void)pthread_mutex_unlock(&s->lock);
@@ -190,12 +235,13 @@ static void clear_verified(rco_session *s)
 	rco__copy *c;
 
 	(void)pthread_mutex_lock(&s->lock);
-	for (c = s->copies; c != NULL; c = c->next)
+	for (c = s->control.copies; c != NULL; c = c->next)
 		c->flags &= ~(uint32_t)RCO__COPY_VERIFIED;
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-/* A fact that backends have confirmed: in the receipt, as an event, as evidence. */
+/* A fact that backends have confirmed: in the receipt, as an event, as evidence. What could be found again after
+ * it was called gone is called erased only when a second look has not found it. */
 static void confirmed(rco_session *s, uint32_t fact, uint32_t type, uint16_t entry)
 {
 	rco__receipt_data receipt;
@@ -204,20 +250,25 @@ static void confirmed(rco_session *s, uint32_t fact, uint32_t type, uint16_t ent
 	int news;
 
 	(void)pthread_mutex_lock(&s->lock);
+	if (s->control.receipt.facts & RCO_FACT_UNREGISTERED) { /* what was erased is not the recording */
+		(void)pthread_mutex_unlock(&s->lock);
+		atomic_store(&s->work.attempt, 0);
+		return;
+	}
 	now = rco__receipt_now(s);
-	news = (s->receipt.facts & RCO_FACT_RECORDED) && !(s->receipt.facts & fact);
-	s->receipt.facts |= fact;
-	if (fact == RCO_FACT_ERASED && s->receipt.erased_us == 0)
-		s->receipt.erased_us = now;
-	if (fact == RCO_FACT_VERIFIED && s->receipt.verified_us == 0)
-		s->receipt.verified_us = now;
-	s->erase_failures = 0;
-	receipt = s->receipt;
+	news = (s->control.receipt.facts & RCO_FACT_RECORDED) && !(s->control.receipt.facts & fact);
+	s->control.receipt.facts |= fact;
+	if (fact == RCO_FACT_ERASED && s->control.receipt.erased_us == 0)
+		s->control.receipt.erased_us = now;
+	if (fact == RCO_FACT_VERIFIED && s->control.receipt.verified_us == 0)
+		s->control.receipt.verified_us = now;
+	s->control.erase_failures = 0;
+	receipt = s->control.receipt;
 	if (news)
 		rco__event_queue(s, type, 0, 0, "%s", "");
 	(void)pthread_cond_broadcast(&s->changed);
 	(void)pthread_mutex_unlock(&s->lock);
-	atomic_store(&s->attempt, 0);
+	atomic_store(&s->work.attempt, 0);
 	/* If it is lost the next process erases once more, which does no harm. */
 	if (news)
 		(void)rco__journal_mark(s->engine, &receipt, entry, 0, now, &lsn);
@@ -230,11 +281,11 @@ static int erase_buffer(rco_session *s)
 	rco_result result;
 	int rc;
 
-	if (s->buffer_gone || !s->buffer_has)
+	if (s->work.buffer.gone || !s->work.buffer.has)
 		return RCO_OK;
 	rc = rco__job_confirm(s, rco__call_buffer_erase, RCO_CONFIRM_GONE, &result);
 	if (rc == RCO_OK)
-		s->buffer_gone = 1;
+		s->work.buffer.gone = 1;
 	return rc;
 }
 
@@ -243,10 +294,11 @@ static int erase(rco_session *s)
 	int rc = rco__rings_release(s), buffer = RCO_OK;
 
 	if (rc != RCO_OK) {
-		s->retry_us = rco__mono_us(&s->engine->env) + 1000; /* a media thread is inside for a moment */
+		s->work.retry_us =
+			rco__mono_us(&s->engine->env) + 1000; /* a media thread is inside for a moment */
 		return rc;
 	}
-	if (s->cursor == NULL) {
+	if (s->work.cursor == NULL) {
 		buffer = erase_buffer(s);
 		if (buffer == RCO_PENDING)
 			return buffer;
@@ -254,35 +306,45 @@ static int erase(rco_session *s)
 	rc = pass(s, RCO__COPY_GONE, remove_copy);
 	if (rc == RCO_OK)
 		rc = buffer;
+	if (recorder_answers_later(s) && (rc == RCO_OK || rc == RCO_E_CALLBACK)) {
+		/* Nothing failed: it has its time. When it answers this goes on. */
+		s->work.retry_us = rco__recorder_due(s);
+		return RCO_PENDING;
+	}
 	if (rc != RCO_OK)
 		return rc;
 	/* While it may still be recording nothing can be called erased, whether or not its files are known yet. */
 	if (!recorder_stopped(s))
 		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
-	if (s->buffer_has && !s->buffer_gone)
+	if (s->work.buffer.has && !s->work.buffer.gone)
 		return rco__fail(RCO_E_UNCONFIRMED, "the buffer has not confirmed that call %s is gone",
 		                 s->call_id);
-	confirmed(s, RCO_FACT_ERASED, RCO_EVENT_ERASED, RCO__OPT_ERASED);
+	if (!s->work.erase.doubted)
+		confirmed(s, RCO_FACT_ERASED, RCO_EVENT_ERASED, RCO__OPT_ERASED);
 	return RCO_OK;
 }
 
+/* Every leg: of one that was silent the buffer rightly says that it has nothing. */
 static int audit_buffer(rco_session *s)
 {
+	uint32_t n = atomic_load(&s->n_legs);
 	rco_result result;
 	int rc;
 
-	if (!s->buffer_has || s->buffer_verified)
+	if (!s->work.buffer.has || s->work.buffer.verified)
 		return RCO_OK;
-	rc = rco__job_call(s, call_buffer_read, &result);
-	if (rc == RCO_PENDING)
-		return rc;
-	if (rc == RCO_OK && result.size_bytes > 0) {
-		s->buffer_gone = 0;
-		return rco__fail(RCO_E_UNCONFIRMED, "the buffer can still read call %s", s->call_id);
-	}
+	do {
+		rc = rco__job_confirm(s, call_buffer_read, RCO_CONFIRM_DONE, &result);
+		if (rc == RCO_E_CORRUPT || (rc == RCO_OK && result.size_bytes > 0)) {
+			s->work.buffer.gone = 0;
+			s->work.erase.doubted = 1;
+			return rco__fail(RCO_E_UNCONFIRMED, "the buffer still holds audio of call %s", s->call_id);
+		}
+	} while (rc == RCO_OK && ++s->work.step < n);
 	if (rc != RCO_OK && rc != RCO_E_NOT_FOUND)
 		return rc;
-	s->buffer_verified = 1;
+	s->work.step = 0;
+	s->work.buffer.verified = 1;
 	return RCO_OK;
 }
 
@@ -290,7 +352,7 @@ static int verify(rco_session *s)
 {
 	int rc = RCO_OK;
 
-	if (s->cursor == NULL)
+	if (s->work.cursor == NULL)
 		rc = audit_buffer(s);
 	if (rc == RCO_OK)
 		rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
@@ -298,9 +360,12 @@ static int verify(rco_session *s)
 		return rc;
 	if (!all_have(s, RCO__COPY_GONE))
 		return rco__fail(RCO_E_UNCONFIRMED, "a copy of call %s is still there", s->call_id);
+	if (s->work.erase.doubted)
+		confirmed(s, RCO_FACT_ERASED, RCO_EVENT_ERASED, RCO__OPT_ERASED);
+	s->work.erase.doubted = 0;
 	confirmed(s, RCO_FACT_VERIFIED, RCO_EVENT_VERIFIED, RCO__OPT_VERIFIED);
-	s->sweep_found = 0;
-	s->sweep_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.sweep_delay_ms * 1000;
+	s->work.erase.sweep_found = 0;
+	s->work.erase.sweep_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.sweep_delay_ms * 1000;
 	clear_verified(s);
 	return RCO_OK;
 }
@@ -312,51 +377,55 @@ static int sweep(rco_session *s)
 
 	if (s->engine->cfg.sweep_delay_ms == RCO_NONE_MS)
 		return RCO_OK;
-	if (rco__mono_us(&s->engine->env) < s->sweep_us) {
-		s->retry_us = s->sweep_us;
+	if (rco__mono_us(&s->engine->env) < s->work.erase.sweep_us) {
+		s->work.retry_us = s->work.erase.sweep_us;
 		return RCO_PENDING;
 	}
 	rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
 	if (rc != RCO_OK)
 		return rc;
-	if (s->sweep_found > 0) {
-		s->late_found += s->sweep_found;
+	if (s->work.erase.sweep_found > 0) {
+		s->work.erase.late_found += s->work.erase.sweep_found;
 		return rco__fail(RCO_E_UNCONFIRMED, "a late copy of call %s was found", s->call_id);
 	}
 	(void)pthread_mutex_lock(&s->lock);
-	s->receipt.facts |= RCO_FACT_SWEPT;
-	if (s->receipt.facts & RCO_FACT_RECORDED)
-		rco__event_queue(s, RCO_EVENT_SWEPT, 0, s->late_found, "%s",
-		                 s->late_found > 0 ? "copies had come late; they are gone" : "");
+	if (s->control.receipt.facts & RCO_FACT_VERIFIED)
+		s->control.receipt.facts |= RCO_FACT_SWEPT;
+	if ((s->control.receipt.facts & RCO_FACT_RECORDED) && (s->control.receipt.facts & RCO_FACT_SWEPT))
+		rco__event_queue(s, RCO_EVENT_SWEPT, 0, s->work.erase.late_found, "%s",
+		                 s->work.erase.late_found > 0 ? "copies had come late; they are gone" : "");
 	(void)pthread_mutex_unlock(&s->lock);
-	s->late_found = 0;
+	s->work.erase.late_found = 0;
 	return RCO_OK;
 }
 
 /* Back to removing. What was said of the erasure is taken back if it turned out not to be so (P7). */
 static void erase_anew(rco_session *s)
 {
-	if (!all_have(s, RCO__COPY_GONE)) {
-		(void)pthread_mutex_lock(&s->lock);
-		s->receipt.facts &= ~(uint32_t)(RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT);
-		s->receipt.erased_us = s->receipt.verified_us = 0;
-		(void)pthread_mutex_unlock(&s->lock);
+	const int is_back = !all_have(s, RCO__COPY_GONE) || (s->work.buffer.has && !s->work.buffer.gone);
+
+	(void)pthread_mutex_lock(&s->lock);
+	if (is_back) {
+		s->control.receipt.facts &= ~(uint32_t)(RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT);
+		s->control.receipt.erased_us = s->control.receipt.verified_us = 0;
 	}
-	s->cursor = NULL;
-	s->step = 0;
-	s->sweep_found = 0;
-	s->closed = 0;
+	s->work.closed = 0; /* claim.c and past.c ask from other threads */
+	(void)pthread_mutex_unlock(&s->lock);
+	s->work.cursor = NULL;
+	s->work.step = 0;
+	s->work.erase.sweep_found = 0;
 	clear_verified(s);
-	atomic_store(&s->phase, RCO__PHASE_ERASE);
+	atomic_store(&s->work.phase, RCO__PHASE_ERASE);
 }
 
 int rco__erase_step(rco_session *s)
 {
-	uint32_t phase = atomic_load(&s->phase);
+	uint32_t phase = atomic_load(&s->work.phase);
 	int rc = RCO_OK;
 
 	/* A copy was registered, or turned out to be there after all. */
-	if (phase > RCO__PHASE_ERASE && s->cursor == NULL && s->op == 0 && !all_have(s, RCO__COPY_GONE)) {
+	if (phase > RCO__PHASE_ERASE && s->work.cursor == NULL && s->work.op == 0 &&
+	    !all_have(s, RCO__COPY_GONE)) {
 		erase_anew(s);
 		phase = RCO__PHASE_ERASE;
 	}
@@ -374,9 +443,9 @@ int rco__erase_step(rco_session *s)
 		return RCO_OK;
 	}
 	if (rc == RCO_OK) {
-		s->cursor = NULL;
-		s->step = 0;
-		atomic_store(&s->phase, phase + 1);
+		s->work.cursor = NULL;
+		s->work.step = 0;
+		atomic_store(&s->work.phase, phase + 1);
 	} else if (rc < 0) {
 		erase_anew(s);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One flush of the buffer for everything that was appended since the last, by a thread that nobody waits for. */
-#include "internal.h"
+#include "core.h"
+#include "work.h"
 
 void rco__flush_wanted(rco_engine *engine)
 {
@@ -56,7 +57,6 @@ static int finish(rco__shard *shard, int64_t now)
 static void begin(rco__shard *shard, int64_t now)
 {
 	rco_engine *engine = shard->engine;
-	const void *before;
 	rco_result result;
 	uint64_t op;
 	int rc;
@@ -68,9 +68,7 @@ static void begin(rco__shard *shard, int64_t now)
 	shard->flush_op = op; /* already now, in case that the thread ends in there */
 	shard->flush_deadline_us = now;
 	rco__result_init(&result);
-	before = rco__callback_enter(engine);
-	rc = engine->buffer.flush(op, &result, engine->buffer_ud);
-	rco__callback_leave(before);
+	RCO__ASK_HOST(engine, rc, engine->buffer.flush(op, &result, engine->buffer_ud));
 	shard->flush_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
 	if (rc == RCO_PENDING)
 		return;

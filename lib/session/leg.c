@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Legs: their rings, and whether their gates are open. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "journal.h"
+
+#include "../media/format.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,17 +24,39 @@ static void stop_gates(rco_session *s, uint32_t n)
 	}
 }
 
+/* Lock held: what the next process is to know of, were this one to be killed before anything is on disk. */
+void rco__gates_note(rco_session *s)
+{
+	uint32_t i, n = atomic_load(&s->n_legs);
+	uint8_t note[RCO__NOTE_BYTES] = {0};
+	rco__cursor c;
+
+	rco__cursor_writer(&c, note, sizeof note);
+	rco__w8(&c, s->control.ended ? RCO__NOTE_V1 | RCO__NOTE_ENDED : RCO__NOTE_V1);
+	rco__w64(&c, (uint64_t)s->control.receipt.requested_us);
+	rco__w64(&c, (uint64_t)s->control.receipt.stopped_us);
+	rco__w32(&c, s->control.receipt.facts);
+	rco__wstr(&c, s->control.receipt.source);
+	for (i = 0; i < n && !c.failed; i++) {
+		rco__ring *ring = rco__leg_ring(s, i);
+
+		if (ring != NULL)
+			rco__pool_note(s->engine->pool, ring, note);
+	}
+}
+
 /* Stop for good, or open the gates, or leave them shut with the reason. Lock held. */
 void rco__gates_set(rco_session *s)
 {
 	uint32_t i, n = atomic_load(&s->n_legs);
-	int open = s->started_us != 0 && !s->paused && !s->ended && s->consent != 2;
-	int why = s->ended             ? RCO_E_ENDED
-	          : s->consent == 2    ? RCO_E_NO_CONSENT
-	          : s->started_us == 0 ? (s->start_asked ? RCO_E_NO_CONSENT : RCO_E_NOT_STARTED)
-	                               : RCO_E_PAUSED;
+	int open =
+		s->control.started_us != 0 && !s->control.paused && !s->control.ended && s->control.consent != 2;
+	int why = s->control.ended             ? RCO_E_ENDED
+	          : s->control.consent == 2    ? RCO_E_NO_CONSENT
+	          : s->control.started_us == 0 ? (s->control.start_asked ? RCO_E_NO_CONSENT : RCO_E_NOT_STARTED)
+	                                       : RCO_E_PAUSED;
 
-	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) {
+	if (rco__opted_out(s)) {
 		stop_gates(s, n);
 		return;
 	}
@@ -55,9 +81,9 @@ static int add_leg_locked(rco_session *s, const char *label, uint32_t format, rc
 	rco__ring *ring;
 	int rc;
 
-	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT)
+	if (rco__opted_out(s))
 		return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", s->call_id);
-	if (s->ended)
+	if (s->control.ended)
 		return rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
 	if (n == RCO_MAX_LEGS)
 		return rco__fail(RCO_E_LIMIT, "a call has at most %d legs", (int)RCO_MAX_LEGS);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who else is told of events. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
 
 void rco__listeners_init(rco_engine *engine)
 {
@@ -40,12 +41,9 @@ static void ended_inside(void *arg)
 /* No lock held. The function may end the thread: who waits for it to come out must not wait for ever. */
 static void call(inside *in)
 {
-	const void *before = rco__callback_enter(in->engine);
-
 	pthread_cleanup_push(ended_inside, in);
-	in->l->fn(in->event, in->l->user_data);
+	RCO__IN_HOST(in->engine, in->l->fn(in->event, in->l->user_data));
 	pthread_cleanup_pop(0);
-	rco__callback_leave(before);
 }
 
 void rco__listeners_tell(rco_engine *engine, const rco_event *event)

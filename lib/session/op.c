@@ -4,7 +4,8 @@
  * and generation of a slot. So an answer that comes twice, too late, or for
  * something never asked is recognised, whatever the backend does.
  */
-#include "internal.h"
+#include "core.h"
+#include "work.h"
 
 #include <string.h>
 
@@ -86,11 +87,11 @@ static rco_session *op_free(rco_engine *engine, rco__op_slot *slot)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		if (slot->limbo[i] == NULL)
+		if (slot->orphaned[i] == NULL)
 			continue;
-		rco_memzero(slot->limbo[i], slot->limbo_size[i]);
-		rco__release(&engine->env, slot->limbo[i]);
-		slot->limbo[i] = NULL;
+		rco_memzero(slot->orphaned[i], slot->orphaned_size[i]);
+		rco__release(&engine->env, slot->orphaned[i]);
+		slot->orphaned[i] = NULL;
 	}
 	if (slot->result != NULL)
 		rco__release(&engine->env, slot->result);
@@ -152,10 +153,10 @@ void rco__op_give_up(rco_engine *engine, uint64_t op, void *args, size_t args_si
 	if (slot != NULL) {
 		int answered = slot->state == OP_ANSWERED;
 
-		slot->limbo[0] = args;
-		slot->limbo_size[0] = args_size;
-		slot->limbo[1] = audio;
-		slot->limbo_size[1] = audio_size;
+		slot->orphaned[0] = args;
+		slot->orphaned_size[0] = args_size;
+		slot->orphaned[1] = audio;
+		slot->orphaned_size[1] = audio_size;
 		slot->state = OP_GIVEN_UP;
 		if (answered)
 			session = op_free(engine, slot);
@@ -209,9 +210,9 @@ int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *re
 
 	if (rc != RCO_OK)
 		return rc;
-	if (code == RCO_PENDING)
-		return rco__fail(RCO_E_INVALID,
-		                 "an operation is completed with RCO_OK or an error, not RCO_PENDING");
+	if (code > 0)
+		return rco__fail(RCO_E_INVALID, "an operation is completed with RCO_OK or an error, not with %d",
+		                 code);
 	if (result != NULL) {
 		rc = rco__struct_copy(&copy, sizeof copy, result_v1_size, result, "rco_result");
 		if (rc != RCO_OK)
@@ -251,33 +252,63 @@ static int borrow_args(rco_session *session)
 {
 	rco__shard *shard = &session->engine->shards[session->shard];
 
-	session->args =
-		shard->args != NULL ? shard->args : rco__zalloc(&session->engine->env, 1, sizeof *session->args);
+	session->work.args = shard->args != NULL
+	                             ? shard->args
+	                             : rco__zalloc(&session->engine->env, 1, sizeof *session->work.args);
 	shard->args = NULL;
-	return session->args != NULL ? RCO_OK
-	                             : rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
+	return session->work.args != NULL ? RCO_OK
+	                                  : rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
 }
 
 static void return_args(rco_session *session)
 {
 	rco__shard *shard = &session->engine->shards[session->shard];
 
-	if (session->args != NULL && shard->args == NULL)
-		shard->args = session->args;
-	else if (session->args != NULL)
-		rco__release(&session->engine->env, session->args);
-	session->args = NULL;
+	if (session->work.args != NULL && shard->args == NULL)
+		shard->args = session->work.args;
+	else if (session->work.args != NULL)
+		rco__release(&session->engine->env, session->work.args);
+	session->work.args = NULL;
+}
+
+/* What the backend may still be reading stays with the operation. */
+static void job_give_up(rco_session *session)
+{
+	void *orphaned = NULL;
+	size_t size = 0;
+
+	if (session->work.drain.buf != NULL) {
+		orphaned = session->work.drain.buf;
+		size = session->work.drain.size;
+		session->work.drain.buf = NULL;
+	} else {
+		orphaned = rco__export_detach(session, &size);
+	}
+	rco__op_give_up(session->engine, session->work.op, session->work.args, sizeof *session->work.args,
+	                orphaned, size);
+	session->work.args = NULL;
+	session->work.op = 0;
+}
+
+/* Every error has a sentence, for who reads the event that tells it. */
+static int answered(const rco_session *s, int rc)
+{
+	if (rc > 0 && rc != RCO_PENDING)
+		return rco__fail(RCO_E_UNCONFIRMED, "call %s: a backend answered with %d, which is no code",
+		                 s->call_id, rc);
+	if (rc < 0 && rco_error_detail()[0] == '\0')
+		return rco__fail(rc, "call %s: a backend answered with %s", s->call_id, rco_error_name(rc));
+	return rc;
 }
 
 int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
 {
 	rco_engine *engine = session->engine;
 	int64_t now = rco__mono_us(&engine->env);
-	const void *before;
 	int rc;
 
 	rco__result_init(result);
-	if (session->op == 0) {
+	if (session->work.op == 0) {
 		uint64_t op;
 
 		rc = borrow_args(session);
@@ -287,61 +318,54 @@ int rco__job_call(rco_session *session, rco__call_fn call, rco_result *result)
 			return_args(session);
 			return rc;
 		}
-		session->op = op; /* already now, in case that the thread ends in there */
-		session->op_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
-		before = rco__callback_enter(engine);
-		rc = call(session, op, result);
-		rco__callback_leave(before);
+		session->work.op = op; /* already now, in case that the thread ends in there */
+		session->work.op_deadline_us = now + (int64_t)engine->cfg.backend_timeout_ms * 1000;
+		RCO__ASK_HOST(engine, rc, call(session, op, result));
 		result->upload_id[sizeof result->upload_id - 1] = '\0';
 		result->version[sizeof result->version - 1] = '\0';
 		if (rc != RCO_PENDING) {
-			session->op = 0;
+			session->work.op = 0;
 			rco__op_end(engine, op);
 			return_args(session);
-			return rc;
+			return answered(session, rc);
 		}
 	}
-	rc = rco__op_take(engine, session->op, result);
-	if (rc == RCO_PENDING && now >= session->op_deadline_us)
-		return rco__job_busy(session) ? RCO_PENDING : RCO_E_TIMEOUT;
+	rco__error_clear();
+	rc = rco__op_take(engine, session->work.op, result);
+	if (rc == RCO_PENDING && now >= session->work.op_deadline_us) {
+		job_give_up(session);
+		return rco__fail(RCO_E_TIMEOUT, "call %s: a backend has not answered in time", session->call_id);
+	}
 	if (rc != RCO_PENDING) {
-		session->op = 0;
+		session->work.op = 0;
 		return_args(session);
 	}
-	return rc;
+	return answered(session, rc);
 }
 
-/* What the backend may still be reading goes into limbo with the operation. */
-static void job_give_up(rco_session *session)
+int rco__job_confirm(rco_session *s, rco__call_fn call, uint32_t confirmed, rco_result *result)
 {
-	void *limbo = NULL;
-	size_t size = 0;
+	int rc = rco__job_call(s, call, result);
 
-	if (session->drain_buf != NULL) {
-		limbo = session->drain_buf;
-		size = session->drain_size;
-		session->drain_buf = NULL;
-	} else {
-		limbo = rco__export_detach(session, &size);
-	}
-	rco__op_give_up(session->engine, session->op, session->args, sizeof *session->args, limbo, size);
-	session->args = NULL;
-	session->op = 0;
+	if (rc == RCO_OK && result->confirmed != confirmed)
+		return rco__fail(RCO_E_UNCONFIRMED,
+		                 "call %s: a backend answered with success but did not confirm it", s->call_id);
+	return rc;
 }
 
 int rco__job_busy(rco_session *session)
 {
 	rco_result ignored;
 
-	if (session->op == 0)
+	if (session->work.op == 0)
 		return 0;
-	if (rco__mono_us(&session->engine->env) >= session->op_deadline_us) {
+	if (rco__mono_us(&session->engine->env) >= session->work.op_deadline_us) {
 		job_give_up(session);
 		return 0;
 	}
-	if (rco__op_take(session->engine, session->op, &ignored) == RCO_PENDING)
+	if (rco__op_take(session->engine, session->work.op, &ignored) == RCO_PENDING)
 		return 1;
-	session->op = 0;
+	session->work.op = 0;
 	return_args(session);
 	return 0;
 }

@@ -3,19 +3,22 @@
  * The media thread's path: no system call, no lock, no allocation, no waiting.
  *
  * Two cache lines besides the frame's own: the beginning of the session, and
- * the ring. The ring's door keeps a second thread out, and whoever comes with
+ * the ring. The ring's entry word keeps a second thread out, and whoever comes with
  * the reference of a call that is over. Whoever wants to wipe the ring sets the
- * gate's bit first and then looks at the door: one of the two sees the other.
+ * gate's bit first and then looks at the entry word: one of the two sees the other.
  * So a thread that was preempted in here keeps its ring from being given to
  * another call, and delays nobody but the wiping.
  */
-#include "internal.h"
+#include "state.h"
+
+#include "../base/thread.h"
 
 #include <string.h>
 
-static inline void copy_in(const rco__ring *ring, uint8_t *audio, uint64_t index, const uint8_t *data, size_t size)
+/* `capacity` comes from the reference, which is private, and so bounds what the shared memory may say. */
+static inline void copy_in(size_t capacity, uint8_t *audio, uint64_t index, const uint8_t *data, size_t size)
 {
-	size_t at = (size_t)(index & (ring->capacity - 1)), first = (size_t)ring->capacity - at;
+	size_t at = (size_t)(index & (capacity - 1)), first = capacity - at;
 
 	if (first >= size) {
 		memcpy(audio + at, data, size);
@@ -26,9 +29,9 @@ static inline void copy_in(const rco__ring *ring, uint8_t *audio, uint64_t index
 }
 
 /* A frame that was copied and then not accepted must not stay behind. */
-static void wipe(const rco__ring *ring, uint8_t *audio, uint64_t index, size_t size)
+static void wipe(size_t capacity, uint8_t *audio, uint64_t index, size_t size)
 {
-	size_t at = (size_t)(index & (ring->capacity - 1)), first = (size_t)ring->capacity - at;
+	size_t at = (size_t)(index & (capacity - 1)), first = capacity - at;
 
 	if (first > size)
 		first = size;
@@ -40,8 +43,10 @@ static int refusal(rco_session *session, uint64_t gate)
 {
 	int why = atomic_load_explicit(&session->why_shut, memory_order_relaxed);
 
-	if (gate & RCO__GATE_STOP)
+	if (gate & RCO__GATE_STOP) {
+		rco__clear_registers(); /* which may have the frames before it (P4) */
 		return RCO_E_OPTED_OUT;
+	}
 	return why != RCO_OK ? why : RCO_E_PAUSED;
 }
 
@@ -50,7 +55,7 @@ static int no_ring(rco_session *session)
 {
 	if (atomic_load(&session->magic) != RCO__MAGIC_SESSION)
 		return RCO_E_HANDLE;
-	return refusal(session, atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT ? RCO__GATE_STOP : 0);
+	return refusal(session, rco__opted_out(session) ? RCO__GATE_STOP : 0);
 }
 
 static int overflow(rco_session *session, rco__ring *ring)
@@ -60,21 +65,30 @@ static int overflow(rco_session *session, rco__ring *ring)
 	return RCO_E_OVERFLOW;
 }
 
-static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, const uint8_t *data, size_t size)
+/* Is there no room for it behind `gate`, as far as the consumer is known to have come? */
+static inline int full(const rco__ring *ring, size_t capacity, uint64_t gate, size_t size)
+{
+	uint64_t held = gate - ring->seen;
+
+	return held > capacity || size > capacity - held;
+}
+
+static inline int push(rco_session *session, rco__ring *ring, size_t capacity, uint8_t *audio, const uint8_t *data,
+                       size_t size)
 {
 	uint64_t gate = rco__gate_load(&ring->gate);
 
 	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
 		return refusal(session, gate);
-	if (size > ring->capacity - (gate - ring->seen)) {
+	if (full(ring, capacity, gate, size)) {
 		ring->seen = atomic_load_explicit(&ring->read, memory_order_acquire);
-		if (size > ring->capacity - (gate - ring->seen))
+		if (full(ring, capacity, gate, size))
 			return overflow(session, ring);
 	}
-	copy_in(ring, audio, gate, data, size);
+	copy_in(capacity, audio, gate, data, size);
 	if (!rco__gate_commit(&ring->gate, &gate, size)) {
 		/* Only a bit can have been set: there is one producer. The index is as it was. */
-		wipe(ring, audio, gate & RCO__GATE_INDEX, size);
+		wipe(capacity, audio, gate & RCO__GATE_INDEX, size);
 		return refusal(session, gate);
 	}
 	atomic_store_explicit(&ring->frames, atomic_load_explicit(&ring->frames, memory_order_relaxed) + 1,
@@ -84,7 +98,7 @@ static inline int push(rco_session *session, rco__ring *ring, uint8_t *audio, co
 
 static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
 {
-	return session->engine->map.audio + ((uint32_t)ref - 1) * (size_t)RCO__POOL_UNIT;
+	return session->engine->map.audio + rco__ring_number(ref) * (size_t)RCO__POOL_UNIT;
 }
 
 static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format, const void *data,
@@ -92,6 +106,7 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
 {
 	rco__ring_ref ref;
 	rco__ring *ring;
+	size_t capacity;
 	int rc;
 
 	/* No detail text here: the codes say it all, and a media thread has no time for sentences. */
@@ -103,19 +118,20 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
 		return RCO_E_FORKED;
 	if (leg >=
 	    atomic_load_explicit(&session->n_legs, memory_order_acquire)) /* or never made, being born opted out */
-		return atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT ? RCO_E_OPTED_OUT : RCO_E_INVALID;
+		return rco__opted_out(session) ? RCO_E_OPTED_OUT : RCO_E_INVALID;
 	ref = atomic_load_explicit(&session->rings[leg], memory_order_acquire);
 	ring = rco__ring_of(&session->engine->map, ref);
 	if (ring == NULL)
 		return no_ring(session);
 	if (!rco__ring_enter(ring, ref))
 		return atomic_load(&session->rings[leg]) == ref ? RCO_E_BUSY : no_ring(session);
+	capacity = rco__ring_capacity(ref);
 	if (format != ring->format)
 		rc = RCO_E_FORMAT;
-	else if (size_bytes == 0 || size_bytes > ring->capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
+	else if (size_bytes == 0 || size_bytes > capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
 		rc = RCO_E_FRAME;
 	else
-		rc = push(session, ring, audio_of(session, ref), data, size_bytes);
+		rc = push(session, ring, capacity, audio_of(session, ref), data, size_bytes);
 	rco__ring_leave(ring, ref);
 	return rc;
 }
@@ -154,9 +170,9 @@ static inline void fetch_ring(const rco_frame *frame)
 
 enum { LINE = 64, LINES_AHEAD = 6 }; /* 20 ms of 16-bit audio at 8 kHz */
 
-static inline void fetch_place(const rco__ring *ring, const uint8_t *audio, uint64_t index, size_t size)
+static inline void fetch_place(size_t capacity, const uint8_t *audio, uint64_t index, size_t size)
 {
-	const uint8_t *to = audio + (index & (ring->capacity - 1));
+	const uint8_t *to = audio + (index & (capacity - 1));
 	size_t i;
 
 	/* Behind the ring's end this asks for a line of a neighbour, which does no harm. */
@@ -170,7 +186,7 @@ static inline void fetch_audio(const rco_frame *frame)
 	rco__ring *ring = ring_of(frame, &ref);
 
 	if (ring != NULL)
-		fetch_place(ring, audio_of(frame->session, ref),
+		fetch_place(rco__ring_capacity(ref), audio_of(frame->session, ref),
 		            atomic_load_explicit(&ring->gate, memory_order_relaxed), frame->size_bytes);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine in the host's own event loop, and waiting until it has nothing to do. */
-#include "internal.h"
+#include "core.h"
+#include "work.h"
 
 #include <errno.h>
 #include <stdint.h>

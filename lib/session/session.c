@@ -1,127 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* A call: its life from the host's side. What workers do about it is in step.c and its neighbours. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "journal.h"
 #include "tell.h"
 
-#include <stdio.h>
+#include "../base/thread.h"
+
 #include <string.h>
 
 static const size_t options_v1_size = sizeof(rco_session_options);
-
-/* Freed sessions stay readable for a while, so that a late call on one is answered instead of crashing. */
-enum { GRAVEYARD = 256 };
-
-/* ---- handles ---- */
-
-int rco__session_check(rco_session *session)
-{
-	rco__error_clear();
-	if (session == NULL)
-		return rco__fail(RCO_E_INVALID, "session is NULL");
-	if (atomic_load(&session->magic) != RCO__MAGIC_SESSION)
-		return rco__fail(RCO_E_HANDLE, "the session was freed, or its engine was");
-	if (*session->engine->alive == 0)
-		return rco__fail(RCO_E_FORKED, "the engine belongs to the parent process");
-	return RCO_OK;
-}
-
-void rco__session_ref(rco_session *session)
-{
-	atomic_fetch_add(&session->refs, 1);
-}
-
-int rco__session_try_ref(rco_session *session)
-{
-	uint32_t refs = atomic_load(&session->refs);
-
-	while (refs > 0)
-		if (atomic_compare_exchange_weak(&session->refs, &refs, refs + 1))
-			return 1;
-	return 0;
-}
-
-static void free_events(rco_session *s)
-{
-	while (s->events != NULL) {
-		rco__event *e = s->events;
-
-		s->events = e->next;
-		rco__release(&s->engine->env, e);
-	}
-}
-
-static void free_copies(rco_session *s)
-{
-	const rco__env *env = &s->engine->env;
-
-	while (s->copies != NULL) {
-		rco__copy *c = s->copies;
-
-		s->copies = c->next;
-		rco__copy_free(env, c);
-	}
-	if (s->record != NULL)
-		rco__copy_free(env, s->record);
-	if (s->record_text != NULL)
-		rco__release(env, s->record_text);
-	if (s->args != NULL)
-		rco__release(env, s->args);
-	s->record = NULL;
-	s->record_text = NULL;
-	s->args = NULL;
-}
-
-void rco__session_bury(const rco__env *env, rco_session *s)
-{
-	(void)pthread_mutex_destroy(&s->lock);
-	(void)pthread_cond_destroy(&s->changed);
-	if (s->legs != NULL)
-		rco__release(env, s->legs);
-	rco__release(env, s->call_id);
-	rco__release(env, s);
-}
-
-static void destroy(rco_session *s)
-{
-	rco_engine *engine = s->engine;
-	rco_session *out = NULL;
-
-	rco__export_end(s);
-	if (s->drain_buf != NULL) {
-		rco_memzero(s->drain_buf, s->drain_size);
-		rco__release(&engine->env, s->drain_buf);
-		s->drain_buf = NULL;
-	}
-	free_events(s);
-	free_copies(s);
-	rco_memzero(&s->receipt, sizeof s->receipt);
-	atomic_store(&s->magic, RCO__MAGIC_DEAD);
-	(void)pthread_mutex_lock(&engine->reg_lock);
-	if (s->all_prev != NULL)
-		s->all_prev->all_next = s->all_next;
-	else
-		engine->all = s->all_next;
-	if (s->all_next != NULL)
-		s->all_next->all_prev = s->all_prev;
-	s->all_prev = s->all_next = NULL;
-	*engine->graveyard_tail = s;
-	engine->graveyard_tail = &s->all_next;
-	if (++engine->graveyard_count > GRAVEYARD) {
-		out = engine->graveyard;
-		engine->graveyard = out->all_next;
-		engine->graveyard_count--;
-	}
-	(void)pthread_mutex_unlock(&engine->reg_lock);
-	if (out != NULL)
-		rco__session_bury(&engine->env, out);
-	rco__engine_unref(engine);
-}
-
-void rco__session_unref(rco_session *session)
-{
-	if (atomic_fetch_sub(&session->refs, 1) == 1)
-		destroy(session);
-}
 
 /* ---- creation ---- */
 
@@ -145,6 +33,7 @@ int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t reco
 	else
 		rco__uuid_new(s->recording_id);
 	s->engine = engine;
+	s->buffer_kind = engine->buffer_kind;
 	atomic_fetch_add(&engine->refs, 1);
 	atomic_store(&s->refs, 1);
 	(void)pthread_mutex_init(&s->lock, NULL);
@@ -153,17 +42,17 @@ int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t reco
 	(void)pthread_cond_init(&s->changed, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	s->shard = atomic_fetch_add(&engine->next_shard, 1) % engine->n_live;
-	s->copies_tail = &s->copies;
-	s->events_tail = &s->events;
-	s->created_us = rco__wall_us(env);
-	s->window_mono_us = RCO__NEVER;
-	s->forget_mono_us = RCO__NEVER;
-	s->erase_by_mono_us = RCO__NEVER;
+	s->control.copies_tail = &s->control.copies;
+	s->control.events_tail = &s->control.events;
+	s->control.created_us = rco__wall_us(env);
+	s->control.window_mono_us = RCO__NEVER;
+	s->control.forget_mono_us = RCO__NEVER;
+	s->control.erase_by_mono_us = RCO__NEVER;
 	atomic_store(&s->why_shut, RCO_E_NOT_STARTED);
 	/* The receipt's id is drawn now, so that an opt-out needs nothing that can fail. */
-	rco__uuid_new(s->receipt.id);
-	memcpy(s->receipt.recording_id, s->recording_id, 16);
-	s->receipt.call_id = s->call_id;
+	rco__uuid_new(s->control.receipt.id);
+	memcpy(s->control.receipt.recording_id, s->recording_id, 16);
+	s->control.receipt.call_id = s->call_id;
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	s->all_next = engine->all;
 	if (s->all_next != NULL)
@@ -195,7 +84,7 @@ int rco_session_create(rco_engine *engine, const rco_session_options *options, r
 {
 	rco_recorder_ops recorder = {0};
 	rco_session_options o;
-	rco_session *s;
+	rco_session *s, *same = NULL;
 	int rc = rco__engine_check(engine);
 
 	if (rc != RCO_OK)
@@ -211,34 +100,22 @@ int rco_session_create(rco_engine *engine, const rco_session_options *options, r
 		return rc;
 	s->consent_policy = o.consent != RCO_CONSENT_DEFAULT ? o.consent : engine->cfg.consent;
 	s->opt_out_switch = o.opt_out;
-	s->hold = o.legal_hold;
-	s->recorder = recorder;
-	s->recorder_user_data = o.recorder_user_data;
-	rc = rco__registry_add(s);
-	if (rc != RCO_OK) {
+	s->control.hold = o.legal_hold;
+	s->recorder.ops = recorder;
+	s->recorder.user_data = o.recorder_user_data;
+	rc = rco__registry_add(s, &same);
+	if (rc != RCO_OK || same != NULL) {
 		rco__registry_forget(s);
 		atomic_store(&s->magic, RCO__MAGIC_DEAD);
 		rco__session_unref(s);
-		return rc;
+		s = same;
+	} else if (o.legal_hold) {
+		rco__hold_earlier(s);
 	}
 	*session = s;
-	rco__session_wake(s);
-	return RCO_OK;
-}
-
-size_t rco__session_meta(rco_session *s, uint8_t out[RCO_META_MAX])
-{
-	rco__cursor c;
-
-	rco__cursor_writer(&c, out, RCO_META_MAX);
-	rco__w8(&c, 1); /* version */
-	rco__w64(&c, (uint64_t)s->created_us);
-	rco__w64(&c, (uint64_t)s->started_us);
-	rco__wstr(&c, s->call_id);
-	rco__wbytes(&c, s->receipt.id,
-	            sizeof s->receipt.id); /* a stop that is only in the rings keeps its receipt */
-	rco__w8(&c, s->hold != 0);         /* and its hold */
-	return rco__cursor_used(&c, out);
+	if (s != NULL)
+		rco__session_wake(s);
+	return rc;
 }
 
 /* ---- start, pause, resume, end ---- */
@@ -246,7 +123,7 @@ size_t rco__session_meta(rco_session *s, uint8_t out[RCO_META_MAX])
 /* Lock held: the recorder agreed, or there is none. */
 static void started(rco_session *s)
 {
-	s->started_us = rco__wall_us(&s->engine->env);
+	s->control.started_us = rco__wall_us(&s->engine->env);
 	rco__gates_set(s);
 	rco__event_queue(s, RCO_EVENT_STARTED, 0, 0, "%s", "");
 }
@@ -254,19 +131,26 @@ static void started(rco_session *s)
 /* No lock held. Ask the recorder, then open the gates. */
 int rco__session_start(rco_session *s)
 {
-	int rc = rco__recorder_settle(s);
+	int rc;
 
+	/* Were this process to be killed, the recorder would go on: the next one has to know of it. */
+	if (s->recorder.ops.start != NULL) {
+		atomic_store(&s->recorder.told, RCO__TOLD_START);
+		if (rco__journal_begin(s, NULL) != RCO_OK || rco__ledger_try_write(s->engine->calls) < 0)
+			rco__log(&s->engine->env, RCO_LOG_WARN,
+			         "%s: that its recorder is started is not in the journal: %s", s->call_id,
+			         rco_error_detail());
+	}
+	rc = rco__recorder_settle(s);
 	(void)pthread_mutex_lock(&s->lock);
-	s->starting = 0;
+	s->control.starting = 0;
 	if (rc == RCO_OK || rc == RCO_PENDING) {
 		/* An opt-out or a hang-up may have come while the recorder was being asked; it then stops it. */
-		rc = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) ? RCO_E_OPTED_OUT
-		     : s->ended                                      ? RCO_E_ENDED
-		                                                     : RCO_OK;
+		rc = rco__opted_out(s) ? RCO_E_OPTED_OUT : s->control.ended ? RCO_E_ENDED : RCO_OK;
 		if (rc == RCO_OK)
 			started(s);
 	} else {
-		s->start_asked = 0;
+		s->control.start_asked = 0;
 	}
 	(void)pthread_cond_broadcast(&s->changed);
 	(void)pthread_mutex_unlock(&s->lock);
@@ -284,18 +168,18 @@ int rco_session_start(rco_session *session)
 	if (rc != RCO_OK)
 		return rc;
 	(void)pthread_mutex_lock(&session->lock);
-	if (atomic_load(&session->latch) & RCO__LATCH_OPTED_OUT)
+	if (rco__opted_out(session))
 		rc = rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", session->call_id);
-	else if (session->ended)
+	else if (session->control.ended)
 		rc = rco__fail(RCO_E_ENDED, "call %s has ended", session->call_id);
-	else if (session->start_asked)
+	else if (session->control.start_asked)
 		rc = rco__fail(RCO_E_STATE, "call %s was started before", session->call_id);
 	else if (session->consent_policy == RCO_CONSENT_OFF)
 		rc = rco__fail(RCO_E_NO_CONSENT, "call %s is never to be recorded", session->call_id);
 	if (rc == RCO_OK) {
-		session->start_asked = 1;
-		now = session->consent_policy != RCO_CONSENT_ASK_FIRST || session->consent == 1;
-		session->starting = (uint32_t)now;
+		session->control.start_asked = 1;
+		now = session->consent_policy != RCO_CONSENT_ASK_FIRST || session->control.consent == 1;
+		session->control.starting = (uint32_t)now;
 		if (!now)
 			rco__gates_set(session);
 	}
@@ -306,13 +190,13 @@ int rco_session_start(rco_session *session)
 /* Lock held. Before the start only the peer's preference is kept. */
 static int may_pause(const rco_session *s, int for_peer)
 {
-	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT)
+	if (rco__opted_out(s))
 		return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", s->call_id);
-	if (s->ended)
+	if (s->control.ended)
 		return rco__fail(RCO_E_ENDED, "call %s has ended", s->call_id);
-	if (s->started_us == 0 && !for_peer)
+	if (s->control.started_us == 0 && !for_peer)
 		return rco__fail(RCO_E_NOT_STARTED, "call %s is not being recorded", s->call_id);
-	if (s->recorder.start != NULL && s->recorder.pause == NULL)
+	if (s->recorder.ops.start != NULL && s->recorder.ops.pause == NULL)
 		return rco__fail(RCO_E_OPS, "the recorder of call %s cannot pause", s->call_id);
 	return RCO_OK;
 }
@@ -320,9 +204,9 @@ static int may_pause(const rco_session *s, int for_peer)
 /* Lock held. */
 static int pause_change(rco_session *s, uint32_t paused)
 {
-	if (s->paused == paused)
+	if (s->control.paused == paused)
 		return 0;
-	s->paused = paused;
+	s->control.paused = paused;
 	rco__gates_set(s);
 	rco__event_queue(s, paused ? RCO_EVENT_PAUSED : RCO_EVENT_RESUMED, 0, 0, "%s", "");
 	return 1;
@@ -345,7 +229,7 @@ static int set_paused(rco_session *session, uint32_t paused)
 	(void)pthread_mutex_lock(&session->lock);
 	rc = may_pause(session, 0);
 	if (rc == RCO_OK) {
-		session->paused_for_peer = 0;
+		session->control.paused_for_peer = 0;
 		(void)pause_change(session, paused);
 	}
 	(void)pthread_mutex_unlock(&session->lock);
@@ -371,9 +255,9 @@ int rco__session_pause_for_peer(rco_session *session, uint32_t paused, int *chan
 		return rc;
 	(void)pthread_mutex_lock(&session->lock);
 	rc = may_pause(session, 1);
-	if (rc == RCO_OK && (paused || session->paused_for_peer)) {
+	if (rc == RCO_OK && (paused || session->control.paused_for_peer)) {
 		*changed = pause_change(session, paused);
-		session->paused_for_peer = paused && (*changed || session->paused_for_peer);
+		session->control.paused_for_peer = paused && (*changed || session->control.paused_for_peer);
 	}
 	(void)pthread_mutex_unlock(&session->lock);
 	return rc == RCO_OK && *changed ? pause_settle(session) : rc;
@@ -384,11 +268,13 @@ void rco__session_end_locked(rco_session *s)
 	const rco_engine_config *cfg = &s->engine->cfg;
 	int64_t now = rco__mono_us(&s->engine->env);
 
-	s->ended = 1;
-	s->ended_us = rco__wall_us(&s->engine->env);
-	s->window_mono_us = now + (int64_t)cfg->window_ms * 1000;
-	s->forget_mono_us = s->window_mono_us + (int64_t)cfg->remember_ended_s * 1000000;
+	s->control.ended = 1;
+	s->control.ended_us = rco__wall_us(&s->engine->env);
+	s->control.window_mono_us = now + (int64_t)cfg->window_ms * 1000;
+	s->control.forget_mono_us = s->control.window_mono_us + (int64_t)cfg->remember_ended_s * 1000000;
 	rco__gates_set(s);
+	rco__gates_note(s); /* known at once, also to the next process */
+	rco__continued_end(s);
 	rco__event_queue(s, RCO_EVENT_ENDED, 0, 0, "%s", "");
 }
 
@@ -405,19 +291,22 @@ static int end_call(rco_session *session)
 	int rc = RCO_OK, started;
 
 	(void)pthread_mutex_lock(&session->lock);
-	if (session->ended)
+	if (session->control.ended)
 		rc = rco__fail(RCO_E_ENDED, "call %s had ended before", session->call_id);
 	else
 		rco__session_end_locked(session);
-	started = session->started_us != 0;
+	started = session->control.started_us != 0;
 	(void)pthread_mutex_unlock(&session->lock);
 	if (rc != RCO_OK)
 		return rc;
 	if (journal_end(session, started) != RCO_OK)
 		rco__log(&session->engine->env, RCO_LOG_WARN, "%s: its end is not in the journal: %s",
 		         session->call_id, rco_error_detail());
+	/* Were this process to be killed, the next one would take a call without a ring for one that goes on. */
+	(void)rco__ledger_try_write(session->engine->calls);
 	(void)rco__recorder_settle(session); /* if it fails the worker repeats it */
 	rco__session_wake(session);
+	rco__clear_registers(); /* often the thread that pushed (P4) */
 	return RCO_OK;
 }
 
@@ -436,14 +325,14 @@ void rco_session_free(rco_session *session)
 		return;
 	if (atomic_load(&session->magic) == RCO__MAGIC_DEAD) {
 		/* Its engine is gone; the handle is the last thing that holds the memory. */
-		if (atomic_exchange(&session->freed, 1) == 0)
+		if (atomic_exchange(&session->control.freed, 1) == 0)
 			rco__session_unref(session);
 		return;
 	}
 	if (rco__session_check(session) != RCO_OK)
 		return;
 	if (!atomic_compare_exchange_strong(&session->magic, &live, RCO__MAGIC_FREED) ||
-	    atomic_exchange(&session->freed, 1) != 0)
+	    atomic_exchange(&session->control.freed, 1) != 0)
 		return; /* another thread was first */
 	(void)end_call(session);
 	rco__session_unref(session);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Which session comes next: those just woken, those whose time has come, each in its turn. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "facts.h"
+#include "work.h"
+
+#include "../base/thread.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -39,38 +41,12 @@ void rco__shard_destroy(rco__shard *shard)
 		rco__release(env, shard->wheel);
 	if (shard->args != NULL)
 		rco__release(env, shard->args);
+	if (shard->ahead != NULL)
+		rco__release(env, shard->ahead);
 	if (shard->scratch != NULL) {
 		rco_memzero(shard->scratch, RCO__SCRATCH);
 		rco__release(env, shard->scratch);
 	}
-}
-
-/* ---- waking ---- */
-
-void rco__shard_wake(rco__shard *shard)
-{
-	uint64_t one = 1;
-
-	/* Can only fail by being full, and then the reader is awake anyway. */
-	(void)!write(shard->wake_fd, &one, sizeof one);
-}
-
-void rco__session_wake(rco_session *session)
-{
-	rco__shard *shard;
-	rco_session *head;
-
-	if (atomic_exchange(&session->queued, 1) != 0)
-		return;
-	shard = &session->engine->shards[atomic_load(&session->shard)];
-	rco__session_ref(session);
-	head = atomic_load(&shard->inbox);
-	do {
-		atomic_store(&session->inbox_next, head);
-	} while (!atomic_compare_exchange_weak(&shard->inbox, &head, session));
-	/* Whoever put the first one in wakes the thread for all. */
-	if (head == NULL)
-		rco__shard_wake(shard);
 }
 
 /* The inbox is a stack; take it whole and turn it round, so that who came first is served first. */
@@ -90,16 +66,11 @@ static rco_session *inbox_take(rco__shard *shard)
 
 /* ---- queues ---- */
 
-rco_session *rco__shard_session(rco__link *link)
-{
-	return (rco_session *)(void *)((uint8_t *)(void *)link - offsetof(rco_session, timer));
-}
-
 /* It may have to wait for a disk now. The last thing that this thread does with it. */
 static void hand_over(rco__shard *shard, rco_session *s)
 {
-	s->linked = 0;
-	if (rco__session_urgent(s) && !atomic_load(&s->hold))
+	s->work.linked = 0;
+	if (rco__session_urgent(s) && !atomic_load(&s->control.hold))
 		rco__rings_wipe(s);
 	atomic_store(&s->shard, shard->engine->n_live + shard->number);
 	rco__session_wake(s);
@@ -115,17 +86,17 @@ static void receive(rco__shard *shard, rco_session *s)
 		rco__session_unref(s);
 		return;
 	}
-	if (s->linked) {
-		rco__list_remove(&s->timer.link);
+	if (s->work.linked) {
+		rco__list_remove(&s->work.timer.link);
 		rco__session_unref(s);
 	}
 	if (shard->role == RCO__ROLE_LIVE && !rco__session_live(s)) {
 		hand_over(shard, s);
 		return;
 	}
-	s->linked = 1;
+	s->work.linked = 1;
 	rco__list_add(shard->role != RCO__ROLE_LIVE && rco__session_urgent(s) ? &shard->urgent : &shard->ready,
-	              &s->timer.link);
+	              &s->work.timer.link);
 }
 
 static void receive_all(rco__shard *shard)
@@ -161,13 +132,14 @@ static void step(rco__shard *shard, rco_session *s)
 	}
 	shard->current = s;
 	due = rco__session_step(s);
+	rco__clear_registers(); /* of audio (P4), before anything is said of it */
 	rco__events_dispatch(s);
 	shard->current = NULL;
 	if (due == RCO__NEVER) { /* it only waits to be woken */
-		s->linked = 0;
+		s->work.linked = 0;
 		rco__session_unref(s);
 	} else {
-		rco__wheel_set(shard->wheel, &s->timer, due);
+		rco__wheel_set(shard->wheel, &s->work.timer, due);
 	}
 	tell_idle(shard->engine);
 }
@@ -178,7 +150,18 @@ static void step_urgent(rco__shard *shard, rco_session *s)
 	rco__session_make_durable(s);
 	rco__events_dispatch(s);
 	shard->current = NULL;
-	rco__list_add(&shard->ready, &s->timer.link);
+	rco__list_add(&shard->ready, &s->work.timer.link);
+}
+
+static void step_next(rco__shard *shard)
+{
+	/* One that is woken meanwhile leaves the list, so that the count may be one too high: the last of them
+	 * then empty their rings themselves. */
+	if (shard->engine->buffer_kind == RCO__BUFFER_SPOOL && shard->n_ahead == 0)
+		shard->n_ahead = rco__drain_ahead(shard);
+	if (shard->n_ahead > 0)
+		shard->n_ahead--;
+	step(shard, rco__shard_session(rco__list_take(&shard->turn)));
 }
 
 /* Those that are ready now. What is woken meanwhile has its turn after them, but for a new opt-out, which needs
@@ -186,12 +169,13 @@ static void step_urgent(rco__shard *shard, rco_session *s)
 static void serve(rco__shard *shard)
 {
 	rco__list_move(&shard->turn, &shard->ready);
+	shard->n_ahead = 0;
 	for (;;) {
 		receive_all(shard);
 		if (!rco__list_empty(&shard->urgent))
 			step_urgent(shard, rco__shard_session(rco__list_take(&shard->urgent)));
 		else if (!rco__list_empty(&shard->turn) && !atomic_load(&shard->engine->closing))
-			step(shard, rco__shard_session(rco__list_take(&shard->turn)));
+			step_next(shard);
 		else
 			break;
 	}
@@ -200,22 +184,25 @@ static void serve(rco__shard *shard)
 static void house(rco__shard *shard, int64_t now)
 {
 	rco_engine *engine = shard->engine;
+	int rc = RCO_OK;
 
-	if (shard != engine->housekeeper || now < shard->next_house_us)
+	if (shard != engine->maintenance || now < shard->next_maintenance_us)
 		return;
-	shard->next_house_us = now + HOUSE_US;
+	shard->next_maintenance_us = now + HOUSE_US;
 	rco__prebirth_expire(engine);
 	if (rco__ledger_maintain(engine->ledger) != RCO_OK || rco__ledger_maintain(engine->calls) != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_WARN, "tidying the ledger failed: %s", rco_error_detail());
-	if (engine->spool != NULL && rco__spool_maintain(engine->spool) == RCO_PENDING)
-		shard->next_house_us = now + BUSY_HOUSE_US;
+	if (engine->spool != NULL) /* destroys keys that a provider of the host's keeps */
+		RCO__ASK_HOST(engine, rc, rco__spool_maintain(engine->spool));
+	if (rc == RCO_PENDING)
+		shard->next_maintenance_us = now + BUSY_HOUSE_US;
 }
 
 void rco__shard_pass(rco__shard *shard)
 {
 	int64_t now = rco__mono_us(&shard->engine->env);
 
-	if (shard == shard->engine->notary)
+	if (shard == shard->engine->committer)
 		rco__requests_serve(shard->engine, 0);
 	receive_all(shard);
 	rco__wheel_advance(shard->wheel, now, &shard->ready);
@@ -227,7 +214,7 @@ void rco__shard_pass(rco__shard *shard)
 		rco__flush(shard, now);
 	}
 	house(shard, now);
-	if (shard == shard->engine->housekeeper)
+	if (shard == shard->engine->maintenance)
 		rco__engine_events_dispatch(shard->engine);
 }
 
@@ -237,22 +224,13 @@ int rco__shard_wait_ms(rco__shard *shard)
 
 	if (atomic_load(&shard->inbox) != NULL || !rco__list_empty(&shard->ready))
 		return 0;
-	if (shard == shard->engine->housekeeper && shard->next_house_us < due)
-		due = shard->next_house_us;
+	if (shard == shard->engine->maintenance && shard->next_maintenance_us < due)
+		due = shard->next_maintenance_us;
 	if (shard == shard->engine->flusher && rco__flush_due(shard) < due)
 		due = rco__flush_due(shard);
 	if (due <= now)
 		return 0;
 	return due - now > HOUSE_US ? HOUSE_US / 1000 : (int)((due - now + 999) / 1000);
-}
-
-void rco__shard_wait(rco__shard *shard, int ms)
-{
-	struct pollfd p = {.fd = shard->wake_fd, .events = POLLIN};
-	uint64_t count;
-
-	if (poll(&p, 1, ms) > 0)
-		(void)!read(shard->wake_fd, &count, sizeof count);
 }
 
 void rco__shard_gather(rco__shard *shard)
@@ -262,12 +240,12 @@ void rco__shard_gather(rco__shard *shard)
 	for (s = inbox_take(shard); s != NULL; s = next) {
 		next = atomic_load(&s->inbox_next);
 		/* Stays marked as queued: nothing is queued any more. */
-		if (s->linked) {
+		if (s->work.linked) {
 			rco__session_unref(s);
 			continue;
 		}
-		s->linked = 1;
-		rco__list_add(&shard->ready, &s->timer.link);
+		s->work.linked = 1;
+		rco__list_add(&shard->ready, &s->work.timer.link);
 	}
 	rco__list_move(&shard->ready, &shard->turn);
 	rco__list_move(&shard->ready, &shard->urgent);
@@ -282,18 +260,18 @@ void rco__shard_orphaned(rco__shard *shard)
 	if (s == NULL)
 		return;
 	(void)pthread_mutex_lock(&s->lock);
-	if (s->rec_busy && pthread_equal(s->rec_thread, pthread_self())) {
-		s->rec_busy = 0;
+	if (s->recorder.busy && pthread_equal(s->recorder.thread, pthread_self())) {
+		s->recorder.busy = 0;
 		(void)pthread_cond_broadcast(&s->changed);
 	}
-	if (s->telling && pthread_equal(s->teller, pthread_self()))
-		s->telling = 0;
+	if (s->control.telling && pthread_equal(s->control.teller, pthread_self()))
+		s->control.telling = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	if (shard->role == RCO__ROLE_OPT_OUT) { /* which has no sessions of its own */
 		rco__session_wake(s);
 		rco__session_unref(s);
 		return;
 	}
-	s->op_deadline_us = 0; /* who was asked will not answer: it counts as failed, and is asked again */
-	rco__list_add(&shard->ready, &s->timer.link);
+	s->work.op_deadline_us = 0; /* who was asked will not answer: it counts as failed, and is asked again */
+	rco__list_add(&shard->ready, &s->work.timer.link);
 }

@@ -1,65 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /* What a session and an engine tell about themselves. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "facts.h"
 #include "tell.h"
+#include "work.h"
 
 #include <string.h>
 
 static const size_t session_v1_size = sizeof(rco_session_stats);
 static const size_t engine_v1_size = sizeof(rco_engine_stats);
 
-uint64_t rco__session_bytes(rco_session *s)
-{
-	uint32_t i, n = atomic_load(&s->n_legs);
-	uint64_t sum = 0;
-
-	for (i = 0; i < n; i++) {
-		rco__ring *ring = rco__leg_ring(s, i);
-
-		sum += ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total);
-	}
-	return sum;
-}
-
 uint32_t rco__session_state(rco_session *s)
 {
-	if ((atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold) {
-		if (!(s->receipt.facts & RCO_FACT_DURABLE) || s->phase < RCO__PHASE_ERASE)
+	rco__receipt_data whole;
+
+	if (rco__opted_out(s) && !s->control.hold) {
+		rco__receipt_whole(s, &whole);
+		if (!(whole.facts & RCO_FACT_DURABLE) || s->work.phase < RCO__PHASE_ERASE)
 			return RCO_STATE_OPTED_OUT;
-		if (s->receipt.facts & RCO_FACT_VERIFIED)
+		if (whole.facts & RCO_FACT_VERIFIED)
 			return RCO_STATE_VERIFIED;
-		if (s->receipt.facts & RCO_FACT_ERASED)
+		if (whole.facts & RCO_FACT_ERASED)
 			return RCO_STATE_ERASED;
-		return s->erase_failures > 0 ? RCO_STATE_ERASE_PENDING : RCO_STATE_ERASING;
+		return s->control.erase_failures > 0 ? RCO_STATE_ERASE_PENDING : RCO_STATE_ERASING;
 	}
-	if (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT && s->phase < RCO__PHASE_DONE)
+	if (rco__opted_out(s) && s->work.phase < RCO__PHASE_DONE)
 		return RCO_STATE_OPTED_OUT;
-	if (s->phase == RCO__PHASE_DONE)
-		return s->started_us != 0 && (rco__session_bytes(s) > 0 || s->recorder.start != NULL)
+	if (s->work.phase == RCO__PHASE_DONE)
+		return s->control.started_us != 0 && (rco__session_bytes(s) > 0 || s->recorder.ops.start != NULL)
 		               ? RCO_STATE_STORED
 		               : RCO_STATE_CLOSED;
-	if (s->phase >= RCO__PHASE_BEGIN)
+	if (s->work.phase >= RCO__PHASE_BEGIN)
 		return RCO_STATE_UPLOADING;
-	if (s->ended)
+	if (s->control.ended)
 		return RCO_STATE_ENDED;
-	if (s->started_us == 0)
+	if (s->control.started_us == 0)
 		return RCO_STATE_IDLE;
-	return s->paused ? RCO_STATE_PAUSED : RCO_STATE_RECORDING;
+	return s->control.paused ? RCO_STATE_PAUSED : RCO_STATE_RECORDING;
 }
 
 /* Lock held. */
 static rco__recording recording(const rco_session *s)
 {
-	int stopped = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) || s->ended;
+	int stopped = rco__opted_out(s) || s->control.ended;
 
-	if (s->recorder.start != NULL) {
+	const rco_session *p;
+
+	for (p = s; p != NULL; p = p->earlier)
+		if (rco__recorder_lost(p)) /* for all that is known it goes on */
+			return RCO__RECORDING_ON;
+	if (s->recorder.ops.start != NULL) {
 		if (rco__recorder_stopped(s))
 			return RCO__RECORDING_NOT;
-		return s->rec_paused && !stopped ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
+		return s->recorder.paused && !stopped ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
 	}
-	if (stopped || s->started_us == 0) /* a refusal is an objection */
+	if (stopped || s->control.started_us == 0) /* a refusal is an objection */
 		return RCO__RECORDING_NOT;
-	return s->paused ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
+	return s->control.paused ? RCO__RECORDING_PAUSED : RCO__RECORDING_ON;
 }
 
 int rco__session_recording(rco_session *session, rco__recording *is)
@@ -85,10 +83,10 @@ int rco_session_get_stats(rco_session *session, rco_session_stats *stats)
 	(void)pthread_mutex_lock(&session->lock);
 	st.state = rco__session_state(session);
 	st.legs = atomic_load(&session->n_legs);
-	st.created_us = session->created_us;
-	st.started_us = session->started_us;
-	st.ended_us = session->ended_us;
-	st.stopped_us = session->receipt.stopped_us;
+	st.created_us = session->control.created_us;
+	st.started_us = session->control.started_us;
+	st.ended_us = session->control.ended_us;
+	st.stopped_us = session->control.receipt.stopped_us;
 	st.accepted_bytes = rco__session_bytes(session);
 	memcpy(st.recording_id, session->recording_id, 16);
 	for (i = 0; i < st.legs; i++) {
@@ -144,31 +142,32 @@ int rco_engine_public_key(rco_engine *engine, uint8_t key[32])
 /* Session's lock held. */
 static void count_session(rco_session *s, rco_engine_stats *st)
 {
-	uint32_t facts = s->receipt.facts, phase = atomic_load(&s->phase);
-	int out = (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
+	uint32_t facts = s->control.receipt.facts, phase = atomic_load(&s->work.phase);
+	int out = rco__opted_out(s);
 
-	if (!s->ended) {
+	if (!s->control.ended &&
+	    (!s->recovered || !s->control.end_unknown)) { /* an earlier part of a call is none of its own */
 		st->sessions_open++;
-		st->sessions_recording += s->started_us != 0 && !out;
+		st->sessions_recording += s->control.started_us != 0 && !out;
 	}
 	if (!out) {
-		st->uploads_pending += s->ended && phase < RCO__PHASE_DONE;
+		st->uploads_pending += s->control.ended && phase < RCO__PHASE_DONE;
 		return;
 	}
 	st->tombstones_waiting += !(facts & RCO_FACT_DURABLE);
-	if (s->hold) {
+	if (s->control.hold) {
 		st->holds++;
 		return;
 	}
 	st->erasures_pending += !(facts & RCO_FACT_VERIFIED) || !(facts & RCO_FACT_STOPPED);
-	st->erasures_escalated += (facts & RCO_FACT_ESCALATED) && !(facts & RCO_FACT_VERIFIED);
+	st->erasures_escalated +=
+		(facts & RCO_FACT_ESCALATED) && (!(facts & RCO_FACT_VERIFIED) || !(facts & RCO_FACT_STOPPED));
 }
 
 int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats)
 {
 	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};
 	int rc = rco__engine_check(engine);
-	rco__map_node *node;
 	rco_session *s;
 
 	if (rc != RCO_OK)
@@ -179,13 +178,8 @@ int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats)
 		count_session(s, &st);
 		(void)pthread_mutex_unlock(&s->lock);
 	}
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
-	     node = rco__map_next(&engine->prebirth, node)) {
-		const rco__prebirth *p = node->value;
-
-		st.opt_outs_prebirth++;
-		st.tombstones_waiting += !(p->receipt.facts & RCO_FACT_DURABLE);
-	}
+	st.opt_outs_prebirth = engine->prebirth.count;
+	st.tombstones_waiting += engine->prebirth_unsynced;
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	st.frames_overflowed = atomic_load(&engine->overflowed);
 	st.quarantined_files = atomic_load(&engine->quarantined);

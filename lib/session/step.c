@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* What a worker does about a session, each time it is woken or its time has come. */
-#include "internal.h"
-
-static int opted_out(const rco_session *s)
-{
-	return (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0;
-}
+#include "calls.h"
+#include "core.h"
+#include "facts.h"
+#include "journal.h"
+#include "work.h"
 
 static int held(const rco_session *s)
 {
-	return atomic_load(&s->hold) != 0;
+	return atomic_load(&s->control.hold) != 0;
 }
 
 static int ended(rco_session *s)
 {
-	return atomic_load(&s->ended) != 0;
+	return atomic_load(&s->control.ended) != 0;
 }
 
 /* Whoever ends the call holds the lock until its gates are shut: seen under the lock, no frame comes after it. */
@@ -23,44 +22,24 @@ static int ended_and_shut(rco_session *s)
 	int yes;
 
 	(void)pthread_mutex_lock(&s->lock);
-	yes = s->ended != 0;
+	yes = s->control.ended != 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	return yes;
-}
-
-static int durable(rco_session *s)
-{
-	int yes;
-
-	(void)pthread_mutex_lock(&s->lock);
-	yes = (s->receipt.facts & RCO_FACT_DURABLE) != 0;
-	(void)pthread_mutex_unlock(&s->lock);
-	return yes;
-}
-
-int rco__session_live(rco_session *s)
-{
-	return !opted_out(s) && atomic_load(&s->phase) == RCO__PHASE_LIVE;
-}
-
-int rco__session_urgent(rco_session *s)
-{
-	return opted_out(s) && !durable(s);
 }
 
 int rco__session_busy(rco_session *s)
 {
-	uint32_t phase = atomic_load(&s->phase);
+	uint32_t phase = atomic_load(&s->work.phase);
 
-	if (!opted_out(s))
-		return s->ended && phase < RCO__PHASE_DONE;
-	if (!(s->receipt.facts & RCO_FACT_DURABLE))
+	if (!rco__opted_out(s))
+		return s->control.ended && phase < RCO__PHASE_DONE;
+	if (!(s->control.receipt.facts & RCO_FACT_DURABLE))
 		return 1;
-	if (s->hold)
-		return s->ended && phase < RCO__PHASE_DONE;
+	if (s->control.hold)
+		return s->control.ended && phase < RCO__PHASE_DONE;
 	if (phase != RCO__PHASE_ERASED) /* which a recorder that may still be recording keeps a call from */
 		return 1;
-	return s->ended && atomic_load(&s->record_stored) != rco__status(s) + 1;
+	return s->control.ended && atomic_load(&s->work.record.stored) != rco__record_state(s);
 }
 
 /* ---- trying again ---- */
@@ -84,13 +63,13 @@ static uint32_t retry_event(uint32_t phase)
 
 static void failed(rco_session *s, int rc, uint32_t phase)
 {
-	uint32_t attempt = atomic_fetch_add(&s->attempt, 1) + 1;
+	uint32_t attempt = atomic_fetch_add(&s->work.attempt, 1) + 1;
 
-	s->retry_us = rco__mono_us(&s->engine->env) + back_off(s, attempt);
+	s->work.retry_us = rco__mono_us(&s->engine->env) + back_off(s, attempt);
 	(void)pthread_mutex_lock(&s->lock);
 	if (phase >= RCO__PHASE_ERASE)
-		s->erase_failures++;
-	rco__event_queue(s, retry_event(phase), rc, 0, "%.180s", rco_error_detail());
+		s->control.erase_failures++;
+	rco__event_queue(s, retry_event(phase), rc, 0, "%s", rco_error_detail());
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -103,19 +82,47 @@ static int turn_to_erasing(rco_session *s)
 		return RCO_PENDING;
 	rco__export_end(s);
 	rco__drain_abandon(s);
-	s->cursor = NULL;
-	s->record_step = 0;
-	s->record_active = 0;
-	s->retry_us = 0;
-	atomic_store(&s->attempt, 0);
-	atomic_store(&s->phase, RCO__PHASE_ERASE);
+	s->work.cursor = NULL;
+	s->work.record.step = 0;
+	s->work.record.active = 0;
+	s->work.retry_us = 0;
+	atomic_store(&s->work.attempt, 0);
+	atomic_store(&s->work.phase, RCO__PHASE_ERASE);
 	return RCO_OK;
 }
 
-/* Lock held. */
-static int verified_and_stopped(const rco_session *s)
+/* Lock held: nothing is left that somebody would have to be told of. */
+static int settled(const rco_session *s)
 {
-	return (s->receipt.facts & RCO_FACT_VERIFIED) && (s->receipt.facts & RCO_FACT_STOPPED);
+	uint32_t facts = s->control.receipt.facts;
+
+	return (facts & RCO_FACT_STOPPED) && (facts & RCO_FACT_DURABLE) &&
+	       (s->control.hold || (facts & RCO_FACT_VERIFIED));
+}
+
+/* Lock held. */
+static const char *why_not(const rco_session *s)
+{
+	uint32_t facts = s->control.receipt.facts;
+
+	if (!(facts & RCO_FACT_DURABLE))
+		return "not on disk within the deadline; it is still being tried";
+	if (!(facts & RCO_FACT_STOPPED))
+		return "the recorder has not confirmed its stop within the deadline";
+	if (facts & RCO_FACT_UNREGISTERED)
+		return "no file of the recorder was registered within the deadline: it stays where it is";
+	return "not erased within the deadline; it is still being tried";
+}
+
+/* Lock held: the books cannot be closed, nor the call be forgotten, before somebody has heard of it. */
+static int open_question(const rco_session *s)
+{
+	uint32_t facts = s->control.receipt.facts;
+
+	if (!rco__opted_out(s))
+		return 0;
+	return !(facts & RCO_FACT_STOPPED) ||
+	       ((facts & RCO_FACT_UNREGISTERED) && (facts & RCO_FACT_RECORDED) && !(facts & RCO_FACT_ESCALATED));
 }
 
 static void escalate(rco_session *s, int64_t now)
@@ -124,16 +131,27 @@ static void escalate(rco_session *s, int64_t now)
 	uint64_t lsn;
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (now < s->erase_by_mono_us || (s->receipt.facts & RCO_FACT_ESCALATED) || verified_and_stopped(s)) {
+	if (now < s->control.erase_by_mono_us || (s->control.receipt.facts & RCO_FACT_ESCALATED) || settled(s)) {
 		(void)pthread_mutex_unlock(&s->lock);
 		return;
 	}
-	s->receipt.facts |= RCO_FACT_ESCALATED;
-	receipt = s->receipt;
-	rco__event_queue(s, RCO_EVENT_ESCALATED, RCO_E_TIMEOUT, 0,
-	                 "not erased within the deadline; it is still being tried");
+	s->control.receipt.facts |= RCO_FACT_ESCALATED;
+	receipt = s->control.receipt;
+	rco__event_queue(s, RCO_EVENT_ESCALATED, RCO_E_TIMEOUT, 0, "%s", why_not(s));
 	(void)pthread_mutex_unlock(&s->lock);
 	(void)rco__journal_mark(s->engine, &receipt, RCO__OPT_ESCALATED, 0, rco__wall_us(&s->engine->env), &lsn);
+}
+
+/* When that is to happen. */
+static int64_t escalates_at(rco_session *s)
+{
+	int64_t by;
+
+	(void)pthread_mutex_lock(&s->lock);
+	by = (s->control.receipt.facts & RCO_FACT_ESCALATED) || settled(s) ? RCO__NEVER
+	                                                                   : s->control.erase_by_mono_us;
+	(void)pthread_mutex_unlock(&s->lock);
+	return by;
 }
 
 /* Store the call record when the erasure leaves room for it. RCO_PENDING: a backend is at it. */
@@ -141,45 +159,69 @@ static int record_beside(rco_session *s, int64_t now)
 {
 	int rc;
 
-	if (!s->record_active) {
-		if (s->op != 0 || now < s->record_retry_us || !rco__record_wanted(s))
+	if (!s->work.record.active) {
+		if (s->work.op != 0 || now < s->work.record.retry_us || !rco__record_wanted(s))
 			return RCO_OK;
-		s->record_active = 1;
+		s->work.record.active = 1;
 	}
 	rc = rco__record_put(s);
 	if (rc == RCO_PENDING)
 		return rc;
-	s->record_active = 0;
+	s->work.record.active = 0;
 	if (rc == RCO_OK) {
-		s->record_attempt = 0;
+		s->work.record.attempt = 0;
 		return RCO_OK;
 	}
-	s->record_retry_us = now + back_off(s, ++s->record_attempt);
+	s->work.record.retry_us = now + back_off(s, ++s->work.record.attempt);
 	(void)pthread_mutex_lock(&s->lock);
-	rco__event_queue(s, RCO_EVENT_UPLOAD_RETRY, rc, 0, "the call record: %.160s", rco_error_detail());
+	rco__event_queue(s, RCO_EVENT_UPLOAD_RETRY, rc, 0, "the call record: %s", rco_error_detail());
 	(void)pthread_mutex_unlock(&s->lock);
 	return RCO_OK;
 }
 
-/* Everything is done and the call is over: the journals need not bring it up again. */
-static void close_books(rco_session *s)
+/*
+ * A wish that came before its call is durable as such, and the tombstone that takes its place is not waited for.
+ * It is before that is closed: of an end without its beginning the next process would make that nothing is left to
+ * know.
+ */
+static int tombstone_durable(rco_session *s)
 {
-	rco__receipt_data receipt;
 	uint64_t lsn;
+	int rc;
 
-	if (s->closed || !ended(s))
-		return;
 	(void)pthread_mutex_lock(&s->lock);
-	receipt = s->receipt;
-	s->closed = !rco__session_busy(s);
+	rc = rco__tombstone_enqueue(s, &lsn);
 	(void)pthread_mutex_unlock(&s->lock);
-	if (!s->closed)
-		return;
-	(void)rco__journal_mark(s->engine, &receipt, RCO__OPT_CLOSED, RCO__LEDGER_CLOSES,
-	                        rco__wall_us(&s->engine->env), &lsn);
-	(void)rco__journal_closed(s);
-	(void)rco__ledger_write(s->engine->ledger);
-	(void)rco__ledger_write(s->engine->calls);
+	return rc == RCO_OK ? rco__ledger_sync(s->engine->ledger, lsn) : rc;
+}
+
+/* Everything is done and the call is over: the journals need not bring it up again. An error is for trying again.
+ */
+static int close_books(rco_session *s)
+{
+	uint64_t lsn;
+	int rc;
+
+	if (s->work.closed || !ended(s))
+		return RCO_OK;
+	rc = rco__journal_reuse(s);
+	if (rc == RCO_OK)
+		rc = tombstone_durable(s);
+	if (rc != RCO_OK)
+		return rc;
+	(void)pthread_mutex_lock(&s->lock);
+	s->work.closed = !rco__session_busy(s) && !open_question(s);
+	if (s->work.closed) { /* in one with the entries: a late copy, or a later call of the id, is told behind
+		                 them */
+		(void)rco__journal_done(s, &lsn);
+		(void)rco__journal_closed(s);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	if (s->work.closed) {
+		(void)rco__ledger_write(s->engine->ledger);
+		(void)rco__ledger_write(s->engine->calls);
+	}
+	return RCO_OK;
 }
 
 /* ---- one phase ---- */
@@ -191,27 +233,27 @@ static int live(rco_session *s, int64_t now)
 
 	if (rc != RCO_OK)
 		return rc;
-	atomic_store(&s->attempt, 0);
+	atomic_store(&s->work.attempt, 0);
 	if (!ended_and_shut(s)) {
 		/* On the beat that all calls share, so that one flush serves them all. */
-		s->retry_us = atomic_load(&s->n_legs) > 0 ? (now / beat + 1) * beat : RCO__NEVER;
+		s->work.retry_us = atomic_load(&s->n_legs) > 0 ? (now / beat + 1) * beat : RCO__NEVER;
 		return RCO_PENDING;
 	}
 	/* The rings also say whose they are; from now on the journal alone does, were the process to be killed. */
-	rc = s->journaled && rco__rings_done(s) ? rco__ledger_try_write(s->engine->calls) : RCO_PENDING;
+	rc = s->work.journaled && rco__rings_done(s) ? rco__ledger_try_write(s->engine->calls) : RCO_PENDING;
 	if (rc < 0)
 		return rc;
 	if (rc == RCO_OK && rco__rings_release(s) == RCO_OK) {
-		atomic_store(&s->phase, RCO__PHASE_SEAL);
+		atomic_store(&s->work.phase, RCO__PHASE_SEAL);
 		return RCO_OK;
 	}
-	s->retry_us = now + 1000;
+	s->work.retry_us = now + 1000;
 	return RCO_PENDING;
 }
 
 static int one_phase(rco_session *s, int64_t now)
 {
-	uint32_t phase = atomic_load(&s->phase);
+	uint32_t phase = atomic_load(&s->work.phase);
 
 	if (phase == RCO__PHASE_LIVE)
 		return live(s, now);
@@ -222,7 +264,7 @@ static int one_phase(rco_session *s, int64_t now)
 
 static int at_rest(const rco_session *s)
 {
-	uint32_t phase = atomic_load(&s->phase);
+	uint32_t phase = atomic_load(&s->work.phase);
 
 	return phase == RCO__PHASE_DONE || phase == RCO__PHASE_ERASED;
 }
@@ -234,9 +276,10 @@ static int64_t forget_at(rco_session *s, int64_t now)
 	int busy;
 
 	(void)pthread_mutex_lock(&s->lock);
-	when = s->ended ? s->forget_mono_us : RCO__NEVER;
-	busy = rco__session_busy(s) || (opted_out(s) && s->hold);
+	when = s->control.ended ? s->control.forget_mono_us : RCO__NEVER;
+	busy = rco__session_busy(s) || (rco__opted_out(s) && s->control.hold) || open_question(s);
 	(void)pthread_mutex_unlock(&s->lock);
+	busy |= rco__opted_out(s) && rco__continued_books_at(s, now) > now;
 	if (busy || when == RCO__NEVER)
 		return RCO__NEVER;
 	if (when > now)
@@ -249,23 +292,23 @@ void rco__session_book(rco_session *s)
 {
 	uint32_t i, n = s->recovered ? atomic_load(&s->n_legs) : 0; /* else each was booked as it was added */
 
-	if (s->journaled)
+	if (s->work.journaled)
 		return;
 	if (rco__journal_begin(s, NULL) != RCO_OK)
 		return; /* with the next step */
 	for (i = 0; i < n; i++)
 		if (rco__journal_leg(s, i) != RCO_OK)
 			return;
-	s->journaled = 1;
+	s->work.journaled = 1;
 	atomic_store(&s->engine->shards[s->shard].appended, 1);
 }
 
 /* A pause after a failure, or one that the phase itself asked for, unless there is news for it. */
 static int must_wait(rco_session *s, uint32_t phase, int64_t now)
 {
-	if (now >= s->retry_us || s->op != 0 || atomic_exchange(&s->late_news, 0) != 0)
+	if (now >= s->work.retry_us || s->work.op != 0 || atomic_exchange(&s->work.late_news, 0) != 0)
 		return 0;
-	if (atomic_load(&s->attempt) > 0)
+	if (atomic_load(&s->work.attempt) > 0)
 		return 1;
 	return phase != RCO__PHASE_LIVE;
 }
@@ -276,10 +319,10 @@ void rco__session_make_durable(rco_session *s)
 
 	if (!held(s))
 		rco__rings_wipe(s);
-	if (now < s->tomb_retry_us)
+	if (now < s->work.tomb_retry_us)
 		return;
 	if (rco__tombstone(s) != RCO_OK) /* told by an event of its own */
-		s->tomb_retry_us = now + back_off(s, ++s->tomb_attempt);
+		s->work.tomb_retry_us = now + back_off(s, ++s->work.tomb_attempt);
 }
 
 /* Go on until there is something to wait for; returns when to come again. */
@@ -296,38 +339,36 @@ static int64_t advance(rco_session *s, int64_t now)
 			return now;
 		if (!only_live && rco__session_urgent(s)) {
 			rco__session_make_durable(s);
-			if (!durable(s))
-				return s->tomb_retry_us;
+			if (!rco__session_durable(s))
+				return s->work.tomb_retry_us;
 		}
-		if (!only_live && opted_out(s) && !held(s) && atomic_load(&s->phase) < RCO__PHASE_ERASE) {
+		if (!only_live && rco__opted_out(s) && !held(s) &&
+		    atomic_load(&s->work.phase) < RCO__PHASE_ERASE) {
 			if (turn_to_erasing(s) == RCO_PENDING)
-				return s->op_deadline_us;
+				return s->work.op_deadline_us;
 		}
-		if (atomic_load(&s->phase) >= RCO__PHASE_ERASE) {
-			escalate(s, now);
-			if (record_beside(s, now) == RCO_PENDING)
-				return s->op_deadline_us;
-		}
+		if (atomic_load(&s->work.phase) >= RCO__PHASE_ERASE && record_beside(s, now) == RCO_PENDING)
+			return s->work.op_deadline_us;
 		if (at_rest(s) && rco__erase_step(s) == RCO_OK && at_rest(s))
 			return RCO__NEVER;
-		phase = atomic_load(&s->phase);
+		phase = atomic_load(&s->work.phase);
 		if (must_wait(s, phase, now))
-			return s->retry_us;
+			return s->work.retry_us;
 		rc = one_phase(s, now);
 		/* The opt-out came while a backend was at work: that it then failed is no news. */
-		if (rc < 0 && phase < RCO__PHASE_ERASE && opted_out(s) && !held(s)) {
-			s->retry_us = 0;
+		if (rc < 0 && phase < RCO__PHASE_ERASE && rco__opted_out(s) && !held(s)) {
+			s->work.retry_us = 0;
 			rc = RCO_OK;
 			continue;
 		}
 		if (rc < 0) {
 			failed(s, rc, phase);
-			return s->retry_us;
+			return s->work.retry_us;
 		}
 		if (rc == RCO_OK)
-			s->retry_us = 0;
+			s->work.retry_us = 0;
 	}
-	return s->op != 0 ? s->op_deadline_us : s->retry_us;
+	return s->work.op != 0 ? s->work.op_deadline_us : s->work.retry_us;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -340,29 +381,27 @@ int64_t rco__session_step(rco_session *s)
 	int64_t now = rco__mono_us(&s->engine->env), due;
 
 	rco__session_book(s);
-	if (rco__recorder_due(s) <= now || s->rec_op != 0)
+	if (rco__recorder_due(s) <= now || s->recorder.op != 0)
 		if (rco__recorder_settle(s) == RCO_OK)
-			s->retry_us = 0; /* it stopped: what waited for that need not wait any longer */
+			s->work.retry_us = 0; /* it stopped: what waited for that need not wait any longer */
 	due = advance(s, now);
-	if (atomic_load(&s->phase) >= RCO__PHASE_ERASE) {
-		if (atomic_load(&s->phase) == RCO__PHASE_ERASED) {
-			close_books(s);
-			if (s->op == 0 && rco__record_wanted(s)) /* else it is being stored */
-				due = earlier(due, s->record_retry_us);
-		} else {
-			int64_t by;
+	if (rco__opted_out(s) && s->engine->shards[s->shard].role != RCO__ROLE_LIVE) {
+		escalate(s, now);
+		due = earlier(due, escalates_at(s));
+	}
+	if (atomic_load(&s->work.phase) == RCO__PHASE_ERASED) {
+		int64_t books = rco__continued_books_at(s, now);
 
-			(void)pthread_mutex_lock(&s->lock);
-			by = (s->receipt.facts & RCO_FACT_ESCALATED) || verified_and_stopped(s)
-			             ? RCO__NEVER
-			             : s->erase_by_mono_us;
-			(void)pthread_mutex_unlock(&s->lock);
-			due = earlier(due, by);
-		}
+		if (books <= now && close_books(s) != RCO_OK)
+			books = now + back_off(s, 1);
+		if (books > now)
+			due = earlier(due, books);
+		if (s->work.op == 0 && rco__record_wanted(s)) /* else it is being stored */
+			due = earlier(due, s->work.record.retry_us);
 	}
 	if (at_rest(s))
 		due = earlier(due, forget_at(s, now));
-	if (!s->journaled) /* there was no memory for it */
+	if (!s->work.journaled) /* there was no memory for it */
 		due = earlier(due, now + back_off(s, 1));
 	return earlier(due, rco__recorder_due(s));
 }

@@ -5,9 +5,6 @@
 
 #include <recoptout.h>
 
-/* An event of this session, told at once, on this thread. No lock is held. */
-void rco__session_tell(rco_session *session, uint32_t type, uint64_t count, const char *message);
-
 /* What is true about the recording, also while the host's recorder has not confirmed what it was told. */
 typedef enum rco__recording { RCO__RECORDING_NOT, RCO__RECORDING_PAUSED, RCO__RECORDING_ON } rco__recording;
 

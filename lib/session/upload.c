@@ -6,12 +6,16 @@
  * and at the end the buffer's copy goes. Whatever fails leads back to BEGIN for
  * that file, which is first given up, and then looked for after all.
  */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "journal.h"
+#include "work.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { BEGIN_ABORT = 0, BEGIN_HEAD = 1, BEGIN_BEGIN = 2 };
+enum { SETTLE_ABORT = 0, SETTLE_HEAD = 1, SETTLE_COMMIT = 2 };
+enum { ASKED_BEFORE_UPLOAD = 1, ASKED_BEFORE_COMMIT = 2 };
 
 static int call_seal(rco_session *s, uint64_t op, rco_result *result)
 {
@@ -20,12 +24,12 @@ static int call_seal(rco_session *s, uint64_t op, rco_result *result)
 
 static int call_head(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->upload.head(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+	return s->engine->upload.head(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
 }
 
 static int call_begin(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->upload.begin(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+	return s->engine->upload.begin(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
 }
 
 static int call_put(rco_session *s, uint64_t op, rco_result *result)
@@ -36,13 +40,27 @@ static int call_put(rco_session *s, uint64_t op, rco_result *result)
 
 	if (rc != RCO_OK)
 		return rc;
-	return s->engine->upload.put(rco__copy_object(s, s->cursor), s->part, part, size, op, result,
-	                             s->engine->upload_ud);
+	return s->engine->upload.put(rco__copy_object(s, s->work.cursor), s->work.upload.part, part, size, op,
+	                             result, s->engine->upload_ud);
 }
 
 static int call_commit(rco_session *s, uint64_t op, rco_result *result)
 {
-	return s->engine->upload.commit(rco__copy_object(s, s->cursor), op, result, s->engine->upload_ud);
+	return s->engine->upload.commit(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
+}
+
+/* Of what the store has, and of what is here: is the store's only the beginning? An engine on a copy of this state
+ * folder stored what it knew of. */
+static int is_short(const rco_session *s, const rco__copy *c, const rco_result *result)
+{
+	uint64_t held = 0;
+	uint32_t i, n = atomic_load(&s->n_legs);
+
+	if (c->size_bytes != 0 && result->size_bytes != 0)
+		return result->size_bytes < c->size_bytes;
+	for (i = 0; i < n; i++)
+		held += s->legs[i].held;
+	return s->work.upload.record_bytes != 0 && s->work.upload.record_bytes < held;
 }
 
 static int is_file(const rco__copy *c)
@@ -60,7 +78,7 @@ static int is_orphan(const rco__copy *c)
 /* ---- which files there will be ---- */
 
 /* A file by its key; one that an earlier process began is found again. */
-static int make_file(rco_session *s, const char *what, uint32_t n_legs, uint32_t a, uint32_t b)
+static int make_file(rco_session *s, const char *folder, const char *what, uint32_t n_legs, uint32_t a, uint32_t b)
 {
 	char key[RCO_ID_TEXT + RCO_LABEL_MAX + 16], id[RCO_ID_TEXT + 1];
 	const char *zst = s->engine->cfg.export_format == RCO_EXPORT_WAV_ZST ? ".zst" : "";
@@ -75,6 +93,9 @@ static int make_file(rco_session *s, const char *what, uint32_t n_legs, uint32_t
 		if (c != NULL)
 			rco__copy_add(s, c);
 	}
+	if (c != NULL && c->place == NULL && !(c->flags & RCO__COPY_BEGUN) && folder[0] != '\0' &&
+	    rco__copy_place(&s->engine->env, c, folder) != RCO_OK)
+		c = NULL; /* it is in the list, and looked at again */
 	if (c != NULL) {
 		c->n_legs = n_legs;
 		c->leg[0] = a;
@@ -88,6 +109,7 @@ static int make_file(rco_session *s, const char *what, uint32_t n_legs, uint32_t
 static int make_files(rco_session *s)
 {
 	uint32_t i, n = atomic_load(&s->n_legs), with_audio = 0, pair[2] = {0, 0};
+	char folder[RCO__PLACE_CAP], id[RCO_ID_TEXT + 1];
 	int rc = RCO_OK;
 
 	for (i = 0; i < n; i++) {
@@ -97,12 +119,20 @@ static int make_files(rco_session *s)
 			pair[with_audio] = i;
 		with_audio++;
 	}
+	(void)snprintf(folder, sizeof folder, "%s", rco__copy_in_directory(s) ? "" : RCO__STORE_OF_HOST);
+	/* Nothing is stored in a folder that could not be told from another one after a restart. */
+	if (with_audio > 0 && rco__copy_in_directory(s)) {
+		rc = rco__directory_id(s->engine->directory, id);
+		if (rc != RCO_OK)
+			return rc;
+		(void)snprintf(folder, sizeof folder, "%s:%s", id, rco__directory_path(s->engine->directory));
+	}
 	if (s->engine->cfg.export_layout == RCO_LAYOUT_STEREO && with_audio == 2 &&
 	    s->legs[pair[0]].format == s->legs[pair[1]].format)
-		return make_file(s, "stereo", 2, pair[0], pair[1]);
+		return make_file(s, folder, "stereo", 2, pair[0], pair[1]);
 	for (i = 0; i < n && rc == RCO_OK; i++)
 		if (s->legs[i].held > 0)
-			rc = make_file(s, s->legs[i].label, 1, i, 0);
+			rc = make_file(s, folder, s->legs[i].label, 1, i, 0);
 	return rc;
 }
 
@@ -113,7 +143,7 @@ static int seal(rco_session *s)
 	rco_result result;
 	int rc = RCO_OK;
 
-	if (s->engine->buffer.seal != NULL && s->opened)
+	if (s->engine->buffer.seal != NULL && s->work.buffer.opened)
 		rc = rco__job_confirm(s, call_seal, RCO_CONFIRM_DONE, &result);
 	if (rc == RCO_OK)
 		rc = make_files(s);
@@ -124,17 +154,17 @@ static int seal(rco_session *s)
 static int write_intents(rco_session *s)
 {
 	uint64_t lsn = 0;
-	rco__copy *c;
+	rco__copy *c = NULL;
 	int rc = RCO_OK;
 
-	for (c = s->copies; c != NULL && rc == RCO_OK; c = c->next)
+	while (rc == RCO_OK && (c = rco__copy_next(s, c)) != NULL)
 		if (is_file(c) && !(c->flags & RCO__COPY_BEGUN))
 			rc = rco__journal_copy(s, RCO__CALL_INTENT, c, &lsn);
 	if (rc == RCO_OK && lsn != 0)
 		rc = rco__ledger_sync(s->engine->calls, lsn);
 	if (rc != RCO_OK)
 		return rc;
-	s->intents_durable = 1;
+	s->work.upload.intents_durable = 1;
 	return RCO_OK;
 }
 
@@ -150,6 +180,14 @@ static int committed(rco_session *s, rco__copy *c, const rco_result *result)
 	return rco__journal_copy(s, RCO__CALL_COMMITTED, c, &lsn);
 }
 
+static int commit_file(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	int rc = rco__job_confirm(s, call_commit, RCO_CONFIRM_DONE, &result);
+
+	return rc == RCO_OK ? committed(s, c, &result) : rc;
+}
+
 /*
  * An upload that was begun before, by us or by a process that is gone: did it
  * end well after all? Its commit may still be under way, so it is given up
@@ -158,25 +196,28 @@ static int committed(rco_session *s, rco__copy *c, const rco_result *result)
 static int begin_again(rco_session *s, rco__copy *c)
 {
 	rco_result result;
-	int rc = RCO_OK;
+	int rc = s->work.op == 0 ? rco__copy_here(s, c) : RCO_OK;
 
-	/* First the one that is known, then any: of a begin whose answer was lost the id is not known. */
-	while (rc == RCO_OK && s->step == BEGIN_ABORT) {
-		rc = rco__job_confirm(s, rco__call_abort, RCO_CONFIRM_GONE, &result);
-		if (rc == RCO_OK && c->upload_id[0] == '\0')
-			s->step = BEGIN_HEAD;
+	if (rc == RCO_OK && s->work.step == BEGIN_ABORT) {
+		rc = rco__job_abort(s);
 		if (rc == RCO_OK)
-			c->upload_id[0] = '\0';
+			s->work.step = BEGIN_HEAD;
 	}
 	if (rc == RCO_OK) {
 		rc = rco__job_call(s, call_head, &result);
 		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT &&
-		    (c->size_bytes == 0 || result.size_bytes == c->size_bytes))
+		    (c->size_bytes == 0 || result.size_bytes == c->size_bytes) && !is_short(s, c, &result))
 			return committed(s, c, &result);
+		/* What somebody else put there is replaced, if he can be kept from that it is said by the commit.
+		 */
+		if (rc == RCO_E_PERMISSION) {
+			s->work.step = BEGIN_BEGIN;
+			return RCO_OK;
+		}
 		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_UNKNOWN)
 			rc = rco__fail(RCO_E_UNCONFIRMED, "the store does not say whether %s exists", c->key);
 		if (rc == RCO_OK)
-			s->step = BEGIN_BEGIN;
+			s->work.step = BEGIN_BEGIN;
 	}
 	return rc;
 }
@@ -187,7 +228,7 @@ static int begin_file(rco_session *s, rco__copy *c)
 	uint64_t lsn;
 	int rc = RCO_OK;
 
-	if ((c->flags & RCO__COPY_BEGUN) && s->step < BEGIN_BEGIN)
+	if ((c->flags & RCO__COPY_BEGUN) && s->work.step < BEGIN_BEGIN)
 		rc = begin_again(s, c);
 	if (rc != RCO_OK || (c->flags & RCO__COPY_COMMITTED))
 		return rc;
@@ -203,7 +244,7 @@ static int begin_file(rco_session *s, rco__copy *c)
 	(void)pthread_mutex_lock(&s->lock);
 	c->flags |= RCO__COPY_BEGUN;
 	(void)pthread_mutex_unlock(&s->lock);
-	s->step = BEGIN_BEGIN;
+	s->work.step = BEGIN_BEGIN;
 	rc = rco__job_confirm(s, call_begin, RCO_CONFIRM_DONE, &result);
 	if (rc != RCO_OK)
 		return rc;
@@ -211,39 +252,117 @@ static int begin_file(rco_session *s, rco__copy *c)
 	return rco__journal_copy(s, RCO__CALL_UPLOAD_ID, c, &lsn);
 }
 
+/*
+ * A state folder that was restored, or copied, brings a call up again that has come to its end since. The store's
+ * call record knows, for it is written last: where it is, and a file is not, the file was erased or removed there,
+ * and must not come back. Asked before the upload and, because the other folder's engine may be at work, before
+ * the commit.
+ */
+static int ask_record(rco_session *s, uint32_t before)
+{
+	int there, rc;
+
+	if (!s->recovered || s->work.upload.record_asked >= before)
+		return RCO_OK;
+	rc = rco__record_ask(s, &there);
+	if (rc != RCO_OK)
+		return rc;
+	s->work.upload.record_asked = before;
+	s->work.upload.settled = (uint32_t)there;
+	return RCO_OK;
+}
+
+static int settle_file(rco_session *s, rco__copy *c)
+{
+	rco_result result;
+	int rc = s->work.op == 0 ? rco__copy_here(s, c) : RCO_OK;
+
+	if (rc == RCO_OK && s->work.step == SETTLE_COMMIT)
+		return commit_file(s, c);
+	/* What was sent to replace a short one is given up only when that is not there any more. */
+	if (rc == RCO_OK && s->work.step == SETTLE_ABORT && (c->flags & RCO__COPY_BEGUN) &&
+	    !(c->flags & RCO__COPY_SENT))
+		rc = rco__job_abort(s);
+	if (rc != RCO_OK)
+		return rc;
+	s->work.step = SETTLE_HEAD;
+	rc = rco__job_call(s, call_head, &result);
+	if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT && is_short(s, c, &result)) {
+		s->work.upload.outgrown = 1;
+		if (!(c->flags & RCO__COPY_SENT))
+			return RCO_OK; /* all of it is sent now */
+		s->work.step = SETTLE_COMMIT;
+		return commit_file(s, c);
+	}
+	if (rc == RCO_OK && (c->flags & RCO__COPY_SENT)) {
+		(void)pthread_mutex_lock(&s->lock);
+		c->flags &= ~(uint32_t)RCO__COPY_SENT;
+		(void)pthread_mutex_unlock(&s->lock);
+		s->work.step = SETTLE_ABORT;
+		return settle_file(s, c);
+	}
+	if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT)
+		return committed(s, c, &result);
+	if (rc == RCO_OK && result.confirmed != RCO_CONFIRM_GONE)
+		rc = rco__fail(RCO_E_UNCONFIRMED, "the store does not say whether %s exists", c->key);
+	if (rc != RCO_OK)
+		return rc;
+	(void)pthread_mutex_lock(&s->lock);
+	c->flags |= RCO__COPY_GONE;
+	rco__event_queue(s, RCO_EVENT_UPLOAD_ABORTED, RCO_E_STALE, 0,
+	                 "%s: the store has this call's record and not this file; it is not stored again", c->key);
+	(void)pthread_mutex_unlock(&s->lock);
+	return RCO_OK;
+}
+
 /* Go through the files with `one`, from where the cursor is. */
 static int for_files(rco_session *s, uint32_t done_flag, int (*one)(rco_session *, rco__copy *))
 {
 	int rc;
 
-	if (s->cursor == NULL)
-		s->cursor = s->copies;
-	while (s->cursor != NULL) {
-		if ((is_file(s->cursor) && !(s->cursor->flags & (done_flag | RCO__COPY_COMMITTED))) ||
-		    (one == begin_file && is_orphan(s->cursor))) {
-			rc = one(s, s->cursor);
+	if (s->work.cursor == NULL)
+		s->work.cursor = rco__copy_next(s, NULL);
+	while (s->work.cursor != NULL) {
+		if ((is_file(s->work.cursor) &&
+		     !(s->work.cursor->flags & (done_flag | RCO__COPY_COMMITTED | RCO__COPY_GONE))) ||
+		    (one == begin_file && is_orphan(s->work.cursor))) {
+			rc = one(s, s->work.cursor);
 			if (rc != RCO_OK)
 				return rc;
 		}
-		s->step = 0;
-		s->cursor = s->cursor->next;
+		s->work.step = 0;
+		s->work.cursor = rco__copy_next(s, s->work.cursor);
 	}
 	return RCO_OK;
+}
+
+static int to_send(rco_session *s)
+{
+	const rco__copy *c = NULL;
+
+	while ((c = rco__copy_next(s, c)) != NULL)
+		if (is_file(c) && !(c->flags & (RCO__COPY_COMMITTED | RCO__COPY_GONE)))
+			return 1;
+	return 0;
 }
 
 static int begin_files(rco_session *s)
 {
 	uint64_t lsn = 0;
-	rco__copy *c;
-	int rc = RCO_OK;
+	rco__copy *c = NULL;
+	int rc = ask_record(s, ASKED_BEFORE_UPLOAD);
 
-	if (!s->intents_durable)
+	if (rc == RCO_OK && s->work.upload.settled)
+		rc = for_files(s, RCO__COPY_SENT, settle_file);
+	if (rc == RCO_OK && s->work.upload.settled && !to_send(s))
+		return RCO_OK;
+	if (rc == RCO_OK && !s->work.upload.intents_durable)
 		rc = write_intents(s);
 	if (rc == RCO_OK)
 		rc = for_files(s, RCO__COPY_SENT, begin_file);
 	if (rc != RCO_OK)
 		return rc;
-	for (c = s->copies; c != NULL; c = c->next)
+	while ((c = rco__copy_next(s, c)) != NULL)
 		if (is_file(c) && !(c->flags & RCO__COPY_SENT))
 			lsn = UINT64_MAX;
 	/* The upload ids are durable before the first byte leaves. */
@@ -261,33 +380,33 @@ static int begin_files(rco_session *s)
  */
 static int objected(rco_session *s)
 {
-	return (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) != 0 && !atomic_load(&s->hold);
+	return rco__opted_out(s) && !atomic_load(&s->control.hold);
 }
 
 static int send_file(rco_session *s, rco__copy *c)
 {
 	int last = 0, rc;
 
-	if (s->export == NULL) {
+	if (s->work.upload.export == NULL) {
 		rc = rco__export_begin(s, c);
 		if (rc != RCO_OK)
 			return rc;
-		s->part = 1;
-		s->step = 0;
+		s->work.upload.part = 1;
+		s->work.step = 0;
 	}
 	do {
 		const uint8_t *part;
 		rco_result result;
 		size_t size;
 
-		if (s->step == 0 && objected(s))
+		if (s->work.step == 0 && objected(s))
 			return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out while it was being sent",
 			                 s->call_id);
-		if (s->step == 0) {
+		if (s->work.step == 0) {
 			rc = rco__export_fill(s, &part, &size, &last);
 			if (rc != RCO_OK)
 				return rc;
-			s->step = 1;
+			s->work.step = 1;
 		}
 		rc = rco__job_confirm(s, call_put, RCO_CONFIRM_DONE, &result);
 		if (rc != RCO_OK)
@@ -296,22 +415,14 @@ static int send_file(rco_session *s, rco__copy *c)
 		if (rc != RCO_OK)
 			return rc;
 		rco__export_sent(s);
-		s->step = 0;
-		s->part++;
+		s->work.step = 0;
+		s->work.upload.part++;
 	} while (!last);
 	rco__export_end(s);
 	(void)pthread_mutex_lock(&s->lock);
 	c->flags |= RCO__COPY_SENT;
 	(void)pthread_mutex_unlock(&s->lock);
 	return RCO_OK;
-}
-
-static int commit_file(rco_session *s, rco__copy *c)
-{
-	rco_result result;
-	int rc = rco__job_confirm(s, call_commit, RCO_CONFIRM_DONE, &result);
-
-	return rc == RCO_OK ? committed(s, c, &result) : rc;
 }
 
 /* P14: no commit before the window has passed; then permission, once and for good. */
@@ -321,22 +432,28 @@ static int window(rco_session *s)
 	int64_t wait;
 
 	(void)pthread_mutex_lock(&s->lock);
-	wait = s->window_mono_us - rco__mono_us(&s->engine->env);
+	wait = s->control.window_mono_us - rco__mono_us(&s->engine->env);
 	if (wait <= 0)
 		(void)atomic_compare_exchange_strong(&s->latch, &none, RCO__LATCH_CLOSED);
+	if (atomic_load(&s->latch) & RCO__LATCH_CLOSED)
+		rco__continued_closed(s);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (wait > 0) {
-		s->retry_us = s->window_mono_us;
+		s->work.retry_us = s->control.window_mono_us;
 		return RCO_PENDING;
 	}
 	/* Opted out just before: the step that comes next erases. A legal hold keeps it, opted out or not. */
-	return none & RCO__LATCH_OPTED_OUT && !s->hold ? RCO_PENDING : RCO_OK;
+	return none & RCO__LATCH_OPTED_OUT && !s->control.hold ? RCO_PENDING : RCO_OK;
 }
 
 static int commit_files(rco_session *s)
 {
-	int rc = for_files(s, 0, commit_file);
+	int rc = ask_record(s, ASKED_BEFORE_COMMIT);
 
+	if (rc == RCO_OK)
+		rc = rco__journal_reuse(s);
+	if (rc == RCO_OK)
+		rc = for_files(s, 0, s->work.upload.settled ? settle_file : commit_file);
 	if (rc != RCO_OK)
 		return rc;
 	return rco__ledger_sync(s->engine->calls, rco__ledger_last(s->engine->calls));
@@ -346,18 +463,19 @@ static int release(rco_session *s)
 {
 	rco_result result;
 	uint64_t files = 0;
-	rco__copy *c;
+	rco__copy *c = NULL;
 	int rc = RCO_OK;
 
-	if (s->buffer_has)
+	if (s->work.buffer.has)
 		rc = rco__job_confirm(s, rco__call_buffer_erase, RCO_CONFIRM_GONE, &result);
 	if (rc != RCO_OK)
 		return rc;
-	s->buffer_gone = 1;
-	for (c = s->copies; c != NULL; c = c->next)
-		files += (uint64_t)is_file(c);
+	s->work.buffer.gone = 1;
+	rco__claims_kept(s);
+	while ((c = rco__copy_next(s, c)) != NULL)
+		files += (uint64_t)(is_file(c) && (c->flags & RCO__COPY_COMMITTED) != 0);
 	/* A held call's files are still to be erased one day; its entries stay. */
-	if (!s->hold && rco__journal_closed(s) == RCO_OK)
+	if (!s->control.hold && rco__journal_reuse(s) == RCO_OK && rco__journal_closed(s) == RCO_OK)
 		(void)rco__ledger_write(s->engine->calls);
 	(void)pthread_mutex_lock(&s->lock);
 	if (files > 0)
@@ -369,20 +487,21 @@ static int release(rco_session *s)
 /* What is in doubt is begun anew. */
 static void begin_anew(rco_session *s)
 {
-	if (s->cursor != NULL) {
+	if (s->work.cursor != NULL) {
 		(void)pthread_mutex_lock(&s->lock);
-		s->cursor->flags &= ~(uint32_t)RCO__COPY_SENT;
+		s->work.cursor->flags &= ~(uint32_t)RCO__COPY_SENT;
 		(void)pthread_mutex_unlock(&s->lock);
 	}
 	rco__export_end(s);
-	s->cursor = NULL;
-	s->step = 0;
-	atomic_store(&s->phase, RCO__PHASE_BEGIN);
+	s->work.cursor = NULL;
+	s->work.step = 0;
+	s->work.upload.record_asked = 0;
+	atomic_store(&s->work.phase, RCO__PHASE_BEGIN);
 }
 
 int rco__upload_step(rco_session *s)
 {
-	uint32_t phase = atomic_load(&s->phase);
+	uint32_t phase = atomic_load(&s->work.phase);
 	int rc = RCO_OK;
 
 	switch (phase) {
@@ -402,16 +521,17 @@ int rco__upload_step(rco_session *s)
 		rc = commit_files(s);
 		break;
 	case RCO__PHASE_RECORD:
-		rc = rco__record_put(s);
+		/* Of two the one that is there says more, unless what is here did. */
+		rc = s->work.upload.settled && !s->work.upload.outgrown ? RCO_OK : rco__record_put(s);
 		break;
 	default: /* RCO__PHASE_RELEASE */
 		rc = release(s);
 		break;
 	}
 	if (rc == RCO_OK) {
-		s->cursor = NULL;
-		s->step = 0;
-		atomic_store(&s->phase, phase + 1);
+		s->work.cursor = NULL;
+		s->work.step = 0;
+		atomic_store(&s->work.phase, phase + 1);
 	} else if (rc < 0 &&
 	           (phase == RCO__PHASE_SEND || phase == RCO__PHASE_COMMIT || phase == RCO__PHASE_BEGIN)) {
 		begin_anew(s);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads of an engine: their number is fixed, and one that ends is replaced. */
-#include "internal.h"
+#include "calls.h"
+#include "core.h"
+#include "facts.h"
+#include "work.h"
 
-#include <errno.h>
-#include <signal.h>
+#include "../base/thread.h"
+
 #include <string.h>
 
 static int start(rco__shard *shard);
@@ -48,18 +51,12 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* idle_lock held. Signals are the host's: none is delivered to a thread that it does not know. If it fails the
- * shard has the thread that it had. */
+/* idle_lock held. If it fails the shard has the thread that it had. */
 static int start(rco__shard *shard)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int err;
+	int err = rco__thread_start(&thread, worker, shard);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, worker, shard);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != 0)
 		return rco__fail(RCO_E_LIMIT, "cannot start a worker thread: %s", strerror(err));
 	shard->thread = thread;
@@ -122,12 +119,12 @@ static void drain_session(rco__shard *shard, rco_session *s)
 
 static int to_be_erased(const rco_session *s)
 {
-	return (atomic_load(&s->latch) & RCO__LATCH_OPTED_OUT) && !s->hold;
+	return rco__opted_out(s) && !s->control.hold;
 }
 
 static void last_drain(rco__shard *shard, rco_session *s)
 {
-	if (!to_be_erased(s) && s->phase == RCO__PHASE_LIVE)
+	if (!to_be_erased(s) && s->work.phase == RCO__PHASE_LIVE)
 		drain_session(shard, s);
 	rco__session_book(s);
 }
@@ -135,15 +132,12 @@ static void last_drain(rco__shard *shard, rco_session *s)
 /* `written`: the journal is, and says whose the rings are. */
 static void last_look(rco_session *s, int written)
 {
-	int wipe = to_be_erased(s), durable;
+	int wipe = to_be_erased(s);
 
-	(void)pthread_mutex_lock(&s->lock);
-	durable = (s->receipt.facts & RCO_FACT_DURABLE) != 0;
-	(void)pthread_mutex_unlock(&s->lock);
 	/* Without a tombstone the stop bit in the ring is all that tells the next process. */
-	if (wipe && !durable)
+	if (wipe && !rco__session_durable(s))
 		rco__rings_wipe(s);
-	else if (wipe || (written && s->journaled && rco__rings_done(s)))
+	else if (wipe || (written && s->work.journaled && rco__rings_done(s)))
 		(void)rco__rings_release(s);
 	rco__events_dispatch(s);
 }

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-static const size_t policy_v1_size = 32;
+static const size_t policy_v1_size = sizeof(rco_recordpref_policy);
 
 static int opt_out(rco_session *session, const rco_recordpref_policy *policy, uint32_t *done,
                    rco_receipt **receipt)

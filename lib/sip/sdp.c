@@ -38,8 +38,12 @@ typedef struct found {
 	uint32_t audio;   /* of all audio so far */
 	uint32_t asked;   /* for the medium that was asked for */
 	int32_t number;   /* of the present m= line, -1 before the first */
-	int counts;       /* it is audio that is not refused */
-	int any_audio;
+	int audio_line;   /* that is one of audio, */
+	int zero_port;    /* with port 0, */
+	int bundle_only;  /* which refuses nothing (RFC 8843, section 6) */
+	int any_audio;    /* that is not refused */
+	uint32_t strict;  /* from here on it counts below refused audio, too; 0: nothing does */
+	uint32_t refused; /* the greatest of that */
 } found;
 
 static uint32_t greater(uint32_t a, uint32_t b)
@@ -118,14 +122,19 @@ static void medium_ends(found *f, int32_t media)
 
 	if (f->number >= 0 && f->number == media)
 		f->asked = effective;
-	if (f->counts) {
+	if (!f->audio_line)
+		return;
+	if (!f->zero_port || f->bundle_only) {
 		f->audio = greater(f->audio, effective);
 		f->any_audio = 1;
+	} else if (f->strict != 0 && f->medium >= f->strict) {
+		f->refused =
+			greater(f->refused, f->medium); /* who is held may still object, and takes nothing back */
 	}
 }
 
 /* "audio 49170 RTP/AVP 0", "audio 49170/2 RTP/AVP 0". A port of 0 refuses the medium (RFC 3264, section 6). */
-static int is_audio(text line)
+static void medium_begins(found *f, text line)
 {
 	text type, port;
 
@@ -137,14 +146,11 @@ static int is_audio(text line)
 		port.at++;
 		port.size--;
 	}
-	return is_word(type, "audio") && !is_word(port, "0");
-}
-
-static void medium_begins(found *f, text line)
-{
 	f->number++;
 	f->medium = 0;
-	f->counts = is_audio(line);
+	f->audio_line = is_word(type, "audio");
+	f->zero_port = is_word(port, "0");
+	f->bundle_only = 0;
 }
 
 static void look(found *f, text line, int32_t media, const attribute *wanted)
@@ -159,6 +165,7 @@ static void look(found *f, text line, int32_t media, const attribute *wanted)
 		medium_begins(f, line);
 	} else if (is_word(type, "a")) {
 		*level = greater(*level, meaning(line, wanted));
+		f->bundle_only |= is_word(trimmed(cut(&line, ":")), "bundle-only");
 	}
 }
 
@@ -172,7 +179,7 @@ static int answer(const found *f, int32_t media, uint32_t *out)
 	if (media == RCO_SDP_SESSION)
 		*out = f->session;
 	else if (media == RCO_SDP_AUDIO)
-		*out = f->any_audio ? f->audio : f->session;
+		*out = greater(f->any_audio ? f->audio : f->session, f->refused);
 	else if (media <= f->number)
 		*out = f->asked;
 	else
@@ -181,9 +188,10 @@ static int answer(const found *f, int32_t media, uint32_t *out)
 	return RCO_OK;
 }
 
-static int read_sdp(const char *sdp, size_t size, int32_t media, const attribute *wanted, uint32_t *out)
+static int read_sdp(const char *sdp, size_t size, int32_t media, const attribute *wanted, uint32_t strict,
+                    uint32_t *out)
 {
-	found f = {.number = -1};
+	found f = {.number = -1, .strict = strict};
 	text rest = {sdp, size};
 	int rc;
 
@@ -206,12 +214,12 @@ static int read_sdp(const char *sdp, size_t size, int32_t media, const attribute
 
 int rco_sdp_recordpref(const char *sdp, size_t sdp_bytes, int32_t media, uint32_t *preference)
 {
-	return read_sdp(sdp, sdp_bytes, media, &recordpref, preference);
+	return read_sdp(sdp, sdp_bytes, media, &recordpref, RCO_RECORDPREF_PAUSE, preference);
 }
 
 int rco_sdp_record(const char *sdp, size_t sdp_bytes, int32_t media, uint32_t *state)
 {
-	return read_sdp(sdp, sdp_bytes, media, &record, state);
+	return read_sdp(sdp, sdp_bytes, media, &record, 0, state);
 }
 
 int rco_sip_record_aware(const char *supported, size_t supported_bytes)

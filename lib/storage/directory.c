@@ -6,12 +6,15 @@
  */
 #include "directory.h"
 
+#include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/trust.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAGIC = 0x44495231, KEY_MAX = 251 }; /* with ".tmp" 255 bytes, the longest file name */
+/* A key with ".tmp" has 255 bytes, the longest file name. */
+enum { MAGIC = 0x44495231, KEY_MAX = 251, PATH_ROOM = 300 };
 
 #define PROBE ".recoptout-probe"
 
@@ -64,6 +67,19 @@ int rco__dir_present(const struct rco_directory *dir)
 	return rc;
 }
 
+static int unlink_it(const struct rco_directory *dir, const char *path, int kind)
+{
+	const rco__fs *fs = dir->env.fs;
+	int rc = fs->unlink(fs->ctx, path);
+
+	if (rc == RCO_E_NOT_FOUND)
+		return RCO_OK;
+	/* The sticky bit keeps others' files from us, too. */
+	if (rc == RCO_E_PERMISSION && kind != RCO__FS_FILE)
+		return rco__dir_not_ours(kind, path);
+	return rc;
+}
+
 int rco__dir_unlink(const struct rco_directory *dir, const char *path)
 {
 	const rco__fs *fs = dir->env.fs;
@@ -73,13 +89,55 @@ int rco__dir_unlink(const struct rco_directory *dir, const char *path)
 		return rc;
 	/* Removing a link would leave the audio where it leads, and following it could remove anything. */
 	if (kind == RCO__FS_LINK)
-		return rco__fail(RCO_E_INVALID, "%s is a symbolic link; register the file itself", path);
+		return rco__fail(
+			RCO_E_INVALID,
+			"%s is a symbolic link in place of the file: erase what it leads to, if that is the "
+			"recording, and remove the link",
+			path);
 	if (kind == RCO__FS_FOLDER)
-		return rco__fail(RCO_E_INVALID, "%s is a folder; register the files in it", path);
-	if (kind != RCO__FS_FILE)
-		return rco__fail(RCO_E_INVALID, "%s is not a regular file", path);
-	rc = fs->unlink(fs->ctx, path);
-	return rc == RCO_E_NOT_FOUND ? RCO_OK : rc;
+		return rco__fail(RCO_E_INVALID, "%s is a folder in place of the file: move it away", path);
+	if (kind == RCO__FS_LINKED)
+		return rco__fail(
+			RCO_E_UNCONFIRMED,
+			"%s has other names (hard links), under which the audio would remain: remove those "
+			"first (find -samefile)",
+			path);
+	if (!rco__fs_regular(kind))
+		return rco__fail(RCO_E_INVALID, "%s is not a regular file: move it away", path);
+	return unlink_it(dir, path, kind);
+}
+
+int rco__dir_unlink_tmp(const struct rco_directory *dir, const char *path)
+{
+	const rco__fs *fs = dir->env.fs;
+	int kind, rc = fs->exists(fs->ctx, path, &kind, NULL);
+
+	if (rc != RCO_OK)
+		return rc;
+	if (kind == RCO__FS_FILE || kind == RCO__FS_LINKED)
+		return rco__dir_unlink(dir, path);
+	if (kind != RCO__FS_NONE && kind != RCO__FS_FOLDER && unlink_it(dir, path, kind) != RCO_OK)
+		rco__log(&dir->env, RCO_LOG_WARN, "left where it is: %s", rco_error_detail());
+	return RCO_OK;
+}
+
+int rco__dir_unfinished(const struct rco_directory *dir, const char *tmp, int *there)
+{
+	int kind, rc = dir->env.fs->exists(dir->env.fs->ctx, tmp, &kind, NULL);
+
+	*there = kind == RCO__FS_FILE || kind == RCO__FS_LINKED;
+	return rc;
+}
+
+/* What failed for the sake of what somebody put there says so. */
+static int blame(const struct rco_directory *dir, const char *path, int rc)
+{
+	int kind;
+
+	if (rc == RCO_OK || dir->env.fs->exists(dir->env.fs->ctx, path, &kind, NULL) != RCO_OK ||
+	    kind == RCO__FS_NONE || kind == RCO__FS_FILE)
+		return rc;
+	return rco__dir_not_ours(kind, path);
 }
 
 /* ---- uploads of this process ---- */
@@ -178,20 +236,29 @@ static int begin_again(const char *key)
 	return rco__fail(RCO_E_NOT_FOUND, "%s: no such upload in this process; begin it again", key);
 }
 
+/* Whatever is there goes, an earlier upload or what somebody else put there: audio is written only to a file that
+ * was not there before. */
+static int make_anew(const rco__fs *fs, const char *path)
+{
+	int fd, rc = fs->unlink(fs->ctx, path);
+
+	if (rc == RCO_OK || rc == RCO_E_NOT_FOUND)
+		rc = fs->open(fs->ctx, path, RCO__FS_CREATE_NEW, &fd);
+	return rc == RCO_OK ? fs->close(fs->ctx, fd) : rc;
+}
+
 static int upload_begin(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
 {
 	struct rco_directory *dir = user_data;
 	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
 	rco__dir_upload *upload;
-	int fd, rc = enter(dir, object, result, 1, file, tmp, &upload);
+	int rc = enter(dir, object, result, 1, file, tmp, &upload);
 
 	(void)op;
 	if (rc != RCO_OK)
 		return rc;
 	rco__parts_clear(&upload->parts, &dir->env);
-	rc = dir->env.fs->open(dir->env.fs->ctx, tmp, RCO__FS_CREATE_TRUNCATE, &fd);
-	if (rc == RCO_OK)
-		rc = dir->env.fs->close(dir->env.fs->ctx, fd);
+	rc = blame(dir, tmp, make_anew(dir->env.fs, tmp));
 	rco__dir_give(dir, upload, rc == RCO_OK);
 	if (rc != RCO_OK)
 		return rc;
@@ -294,13 +361,14 @@ static int check_whole(const rco__fs *fs, const rco__dir_upload *upload, const c
  * no unfinished one beside it. The folder is synced again, for it may have been
  * that which failed.
  */
-static int committed_before(const rco__fs *fs, const char *key, const char *file, const char *tmp)
+static int committed_before(const struct rco_directory *dir, const char *key, const char *file, const char *tmp)
 {
-	int kind, unfinished, rc = fs->exists(fs->ctx, file, &kind, NULL);
+	uint64_t size;
+	int there, unfinished, rc = rco__dir_finished(dir, file, &there, &size);
 
 	if (rc == RCO_OK)
-		rc = fs->exists(fs->ctx, tmp, &unfinished, NULL);
-	if (rc == RCO_OK && (kind != RCO__FS_FILE || unfinished != RCO__FS_NONE))
+		rc = rco__dir_unfinished(dir, tmp, &unfinished);
+	if (rc == RCO_OK && (!there || unfinished))
 		return begin_again(key);
 	return rc;
 }
@@ -316,11 +384,11 @@ static int upload_commit(const rco_object *object, uint64_t op, rco_result *resu
 	if (rc != RCO_OK)
 		return rc;
 	if (upload == NULL) {
-		rc = committed_before(dir->env.fs, object->key, file, tmp);
+		rc = committed_before(dir, object->key, file, tmp);
 	} else {
 		rc = check_whole(dir->env.fs, upload, tmp);
 		if (rc == RCO_OK)
-			rc = dir->env.fs->rename(dir->env.fs->ctx, tmp, file);
+			rc = blame(dir, file, dir->env.fs->rename(dir->env.fs->ctx, tmp, file));
 		rco__dir_give(dir, upload, rc != RCO_OK && rc != RCO_E_NOT_FOUND);
 	}
 	if (rc == RCO_OK)
@@ -341,7 +409,7 @@ static int upload_abort(const rco_object *object, uint64_t op, rco_result *resul
 	if (rc != RCO_OK)
 		return rc;
 	/* One upload of a key at most, so that every upload id means this one. */
-	rc = rco__dir_unlink(dir, tmp);
+	rc = rco__dir_unlink_tmp(dir, tmp);
 	if (rc == RCO_OK)
 		rc = dir->env.fs->sync_dir(dir->env.fs->ctx, dir->path);
 	rco__dir_give(dir, upload, rc != RCO_OK);
@@ -365,12 +433,12 @@ static int upload_list(const rco_object *object, uint64_t op, rco_result *result
 	fs = dir->env.fs;
 	rc = fs->exists(fs->ctx, file, &finished, NULL);
 	if (rc == RCO_OK)
-		rc = fs->exists(fs->ctx, tmp, &unfinished, NULL);
+		rc = rco__dir_unfinished(dir, tmp, &unfinished);
 	if (rc == RCO_OK)
 		rc = rco__dir_present(dir);
 	if (rc != RCO_OK)
 		return rc;
-	result->count = (finished != RCO__FS_NONE ? 1u : 0u) + (unfinished != RCO__FS_NONE ? 1u : 0u);
+	result->count = (finished != RCO__FS_NONE ? 1u : 0u) + (unfinished ? 1u : 0u);
 	result->confirmed = result->count > 0 ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;
 	return RCO_OK;
 }
@@ -379,25 +447,28 @@ static int upload_head(const rco_object *object, uint64_t op, rco_result *result
 {
 	struct rco_directory *dir = user_data;
 	char file[RCO__DIR_PATH], tmp[RCO__DIR_PATH];
-	uint64_t size;
-	int kind, rc = rco__dir_check(dir, object, result);
+	uint64_t size, bytes = 0;
+	int there, rc = rco__dir_check(dir, object, result);
 
 	(void)op;
 	if (rc == RCO_OK)
 		rc = rco__dir_paths(dir, object->key, file, tmp);
 	if (rc == RCO_OK)
-		rc = dir->env.fs->exists(dir->env.fs->ctx, file, &kind, &size);
+		rc = rco__dir_finished(dir, file, &there, &size);
+	if (rc == RCO_OK && there && rco__dir_is_record(object))
+		rc = rco__dir_record(dir, object, size, &bytes);
 	if (rc != RCO_OK)
 		return rc;
 	/* Of a commit whose sync of the folder failed it must not be said that all is well: sync it now. */
-	if (kind == RCO__FS_NONE)
+	if (!there)
 		rc = rco__dir_present(dir);
 	else
 		rc = dir->env.fs->sync_dir(dir->env.fs->ctx, dir->path);
 	if (rc != RCO_OK)
 		return rc;
-	result->confirmed = kind != RCO__FS_NONE ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;
-	result->size_bytes = size;
+	result->confirmed = there ? RCO_CONFIRM_PRESENT : RCO_CONFIRM_GONE;
+	result->size_bytes = there ? size : 0;
+	result->count = bytes;
 	return RCO_OK;
 }
 
@@ -430,65 +501,96 @@ static int copy_options(rco_directory_options *to, const rco_directory_options *
 		return rc;
 	if (to->flags != 0)
 		return rco__fail(RCO_E_NEWER, "rco_directory_options: flags have to be zero");
-	if (to->path == NULL || to->path[0] == '\0' || strlen(to->path) > RCO__DIR_PATH - 300)
+	if (to->path == NULL || to->path[0] == '\0' || strlen(to->path) > RCO__DIR_PATH - PATH_ROOM)
 		return rco__fail(RCO_E_INVALID, "rco_directory_options: path is NULL, empty or too long");
 	return RCO_OK;
 }
 
-/* A wrong owner or mode is better told now than when the first call has ended. */
-static int try_to_write(struct rco_directory *dir)
+/*
+ * A wrong mode or a full disk is better told now than when the first call has ended. Told, and no more: a folder
+ * that cannot be written at present must keep nobody from objecting, nor what is to be erased elsewhere from being
+ * erased.
+ */
+static void try_to_write(struct rco_directory *dir)
 {
 	const rco__fs *fs = dir->env.fs;
 	char probe[RCO__DIR_PATH];
 	int fd, rc = rco__path_join(probe, sizeof probe, dir->path, PROBE);
 
+	/* One that a crash left is used again: "cannot make" says more than "cannot remove". */
 	if (rc == RCO_OK)
-		rc = fs->open(fs->ctx, probe, RCO__FS_CREATE_TRUNCATE, &fd);
+		rc = fs->open(fs->ctx, probe, RCO__FS_CREATE, &fd);
+	/* Where everybody may put files, somebody has one of that name: another name. */
+	if (rc == RCO_E_PERMISSION) {
+		char name[sizeof PROBE + RCO_ID_TEXT + 1] = PROBE "-";
+		uint8_t id[16];
+
+		rco__uuid_new(id);
+		rco__uuid_text(id, name + sizeof PROBE);
+		rc = rco__path_join(probe, sizeof probe, dir->path, name);
+		if (rc == RCO_OK)
+			rc = fs->open(fs->ctx, probe, RCO__FS_CREATE_NEW, &fd);
+	}
 	if (rc == RCO_OK)
 		rc = fs->close(fs->ctx, fd);
 	if (rc == RCO_OK)
 		rc = fs->unlink(fs->ctx, probe);
-	if (rc == RCO_OK || rc == RCO_E_PERMISSION)
-		return rc;
-	/* A full disk passes, and removing files has to be possible meanwhile. */
-	rco__log(&dir->env, RCO_LOG_WARN, "%s cannot be written at present: %s", dir->path, rco_error_detail());
-	return RCO_OK;
+	if (rc == RCO_OK)
+		return;
+	dir->unwritable = rc;
+	rco__log(&dir->env, RCO_LOG_ERROR,
+	         "%s cannot be written at present, and is tried again with each upload: %s", dir->path,
+	         rco_error_detail());
 }
 
-static int open_folder(struct rco_directory *dir)
+/* The names of files have to fit behind it. */
+static int open_folder(struct rco_directory *dir, const char *path)
 {
-	const rco__fs *fs = dir->env.fs;
-	int rc = rco__fs_folder(fs, dir->path);
+	int rc = rco__fs_root(dir->env.fs, path, RCO__TRUST_OUTPUT, dir->path, sizeof dir->path - PATH_ROOM);
 
-	return rc == RCO_OK ? try_to_write(dir) : rc;
+	if (rc == RCO_OK)
+		try_to_write(dir);
+	return rc;
 }
 
 int rco__directory_open(const rco__env *env, const rco_directory_options *options, rco_directory **directory)
 {
 	rco_directory_options o;
 	rco_directory *dir;
-	size_t length;
 	int rc = copy_options(&o, options, directory);
 
 	if (rc != RCO_OK)
 		return rc;
-	length = strlen(o.path);
-	dir = rco__zalloc(env, 1, sizeof *dir + length + 1);
+	dir = rco__zalloc(env, 1, sizeof *dir);
 	if (dir == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a directory");
 	dir->env = *env;
-	dir->path = (char *)(dir + 1);
-	memcpy(dir->path, o.path, length + 1);
-	rc = open_folder(dir);
+	rco__roots_use(&dir->roots, &dir->env);
+	rc = open_folder(dir, o.path);
 	if (rc == RCO_OK && pthread_mutex_init(&dir->lock, NULL) != 0)
 		rc = rco__fail(RCO_E_NO_MEMORY, "no memory for a mutex");
+	if (rc == RCO_OK && pthread_mutex_init(&dir->id_lock, NULL) != 0) {
+		(void)pthread_mutex_destroy(&dir->lock);
+		rc = rco__fail(RCO_E_NO_MEMORY, "no memory for a mutex");
+	}
 	if (rc != RCO_OK) {
+		rco__roots_close(&dir->roots);
 		rco__release(env, dir);
 		return rc;
 	}
 	dir->magic = MAGIC;
 	*directory = dir;
 	return RCO_OK;
+}
+
+const char *rco__directory_path(const rco_directory *directory)
+{
+	return directory->path;
+}
+
+int rco__directory_unwritable(const rco_directory *directory)
+{
+	return directory->unwritable;
 }
 
 int rco_directory_create(const rco_directory_options *options, rco_directory **directory)
@@ -515,6 +617,8 @@ void rco_directory_free(rco_directory *directory)
 		while (directory->uploads[i] != NULL)
 			forget(directory, &directory->uploads[i]);
 	(void)pthread_mutex_destroy(&directory->lock);
+	(void)pthread_mutex_destroy(&directory->id_lock);
+	rco__roots_close(&directory->roots);
 	env = directory->env;
 	directory->magic = 0;
 	rco__release(&env, directory);

@@ -20,7 +20,7 @@ static int remove_own(struct rco_directory *dir, const rco_object *object)
 	if (rc != RCO_OK)
 		return rc;
 	/* The unfinished one first: it could still become the other. */
-	rc = rco__dir_unlink(dir, tmp);
+	rc = rco__dir_unlink_tmp(dir, tmp);
 	if (rc == RCO_OK)
 		rc = rco__dir_unlink(dir, file);
 	/* Also if nothing was there: an earlier try may have removed it and then failed to sync. */
@@ -39,11 +39,11 @@ static int look_own(struct rco_directory *dir, const rco_object *object, int *th
 	if (rc == RCO_OK)
 		rc = fs->exists(fs->ctx, file, &finished, NULL);
 	if (rc == RCO_OK)
-		rc = fs->exists(fs->ctx, tmp, &unfinished, NULL);
+		rc = rco__dir_unfinished(dir, tmp, &unfinished);
 	if (rc == RCO_OK)
 		rc = rco__dir_present(dir);
 	if (rc == RCO_OK)
-		*there = finished != RCO__FS_NONE || unfinished != RCO__FS_NONE;
+		*there = finished != RCO__FS_NONE || unfinished;
 	return rc;
 }
 
@@ -81,7 +81,7 @@ static int remove_host(struct rco_directory *dir, const rco_object *object)
 	if (rc != RCO_OK)
 		return rc;
 	/* A folder that is gone took its files with it. */
-	if (kind != RCO__FS_FOLDER && kind != RCO__FS_LINK)
+	if (kind != RCO__FS_FOLDER)
 		return RCO_OK;
 	return fs->sync_dir(fs->ctx, folder);
 }

@@ -6,7 +6,9 @@
  */
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/fs_roots.h"
 #include "../base/secmem.h"
+#include "../base/trust.h"
 #include "storage_internal.h"
 
 #include <pthread.h>
@@ -44,7 +46,9 @@ typedef struct epoch {
 struct rco_key_folder {
 	uint32_t magic;
 	pid_t owner;
+	int lock_fd;
 	rco__env env;
+	rco__roots roots;
 	char path[PATH_CAP];
 	char quarantine[PATH_CAP];
 	uint32_t epoch_s;
@@ -152,10 +156,9 @@ static int read_epoch(rco_key_folder *f, const char *name, uint64_t number)
 /* Also of a file that is set aside, for a key may be whole where only the checksum is not. */
 static int overwrite_and_remove(rco_key_folder *f, const char *dir, const char *name)
 {
-	static const uint8_t zeros[KEY_FILE];
 	const rco__fs *fs = f->env.fs;
 	char path[PATH_CAP];
-	uint64_t size = 0, at;
+	uint64_t size = 0;
 	int fd, rc = rco__path_join(path, sizeof path, dir, name);
 
 	if (rc == RCO_OK)
@@ -165,9 +168,8 @@ static int overwrite_and_remove(rco_key_folder *f, const char *dir, const char *
 	if (rc != RCO_OK)
 		return rc;
 	rc = fs->size(fs->ctx, fd, &size);
-	for (at = 0; rc == RCO_OK && at < size; at += sizeof zeros)
-		rc = fs->write(fs->ctx, fd, zeros, size - at < sizeof zeros ? (size_t)(size - at) : sizeof zeros,
-		               at);
+	if (rc == RCO_OK)
+		rc = rco__fs_blank(fs, fd, 0, size);
 	if (rc == RCO_OK)
 		rc = fs->sync(fs->ctx, fd);
 	(void)fs->close(fs->ctx, fd); /* what was written is synced, or an error is told */
@@ -251,7 +253,7 @@ static int load_one(rco_key_folder *f, const struct name *name)
 		return rc;
 	if (name->number > f->newest)
 		f->newest = name->number;
-	if (kind != RCO__FS_FILE) {
+	if (!rco__fs_regular(kind)) {
 		rco__log(&f->env, RCO_LOG_WARN, "%s is no file and is left alone", path);
 		return RCO_OK;
 	}
@@ -458,28 +460,52 @@ static void free_folder(rco_key_folder *f)
 		forget_epoch(f, f->epochs->number);
 	rco__secmem_free(f->secrets);
 	(void)pthread_mutex_destroy(&f->lock);
+	if (f->lock_fd >= 0)
+		(void)env.fs->close(env.fs->ctx, f->lock_fd); /* nothing was written to it */
+	rco__roots_close(&f->roots);
 	rco_memzero(f, sizeof *f);
 	rco__release(&env, f);
 }
 
+/* Two that count epochs in one folder would write and destroy each other's keys, and lose the calls under them. */
+static int lock_folder(rco_key_folder *f)
+{
+	char path[PATH_CAP];
+	int rc = rco__path_join(path, sizeof path, f->path, "lock");
+
+	if (rc == RCO_OK)
+		rc = f->env.fs->lock(f->env.fs->ctx, path, &f->lock_fd);
+	if (rc == RCO_E_BUSY)
+		return rco__fail(rc, "the keys in %s are in use (%s); each engine needs a key_dir of its own",
+		                 f->path, rco_error_detail());
+	return rc;
+}
+
 static int open_folder(rco_key_folder *f, const rco_key_folder_options *o)
 {
-	const rco__fs *fs = f->env.fs;
-	int rc, n = snprintf(f->path, sizeof f->path, "%s", o->path);
+	int rc = RCO_OK;
 
-	if (n < 0 || (size_t)n >= sizeof f->path)
-		return rco__fail(RCO_E_LIMIT, "rco_key_folder_options: path is longer than %zu bytes",
-		                 sizeof f->path - 1);
-	rc = rco__path_join(f->quarantine, sizeof f->quarantine, f->path, "quarantine");
+	if (strlen(o->path) >= sizeof f->path)
+		rc = rco__fail(RCO_E_LIMIT, "rco_key_folder_options: path is longer than %zu bytes",
+		               sizeof f->path - 1);
 	if (rc == RCO_OK)
 		rc = rco__secmem_create(&f->env, &f->secrets);
 	if (rc == RCO_OK)
-		rc = rco__fs_folder(fs, f->path);
+		rc = rco__fs_root(f->env.fs, o->path, RCO__TRUST_OWN, f->path, sizeof f->path);
+	if (rc == RCO_OK)
+		rc = lock_folder(f);
+	if (rc == RCO_OK)
+		rc = rco__path_join(f->quarantine, sizeof f->quarantine, f->path, "quarantine");
 	if (rc == RCO_OK)
 		rc = load(f);
 	if (rc == RCO_OK)
 		plan_rotation(f);
 	return rc;
+}
+
+const char *rco__key_folder_path(const rco_key_folder *folder)
+{
+	return folder->path;
 }
 
 int rco__key_folder_open(const rco__env *env, const rco_key_folder_options *o, rco_key_folder **out)
@@ -497,7 +523,9 @@ int rco__key_folder_open(const rco__env *env, const rco_key_folder_options *o, r
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a mutex");
 	}
 	f->env = *env;
+	rco__roots_use(&f->roots, &f->env);
 	f->owner = getpid();
+	f->lock_fd = -1;
 	f->epoch_s = o->epoch_s != 0 ? o->epoch_s : (uint32_t)EPOCH_S;
 	rc = open_folder(f, o);
 	if (rc != RCO_OK) {

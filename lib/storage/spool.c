@@ -6,6 +6,8 @@
  */
 #include "spool_internal.h"
 
+#include "../base/trust.h"
+
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -218,6 +220,27 @@ static int spool_append(const rco_chunk *chunk, uint64_t op, rco_result *result,
 	return rc == RCO_OK ? confirm(result, RCO_CONFIRM_DONE) : rc;
 }
 
+void rco__spool_append_many(rco_spool *spool, rco__append *list, size_t count)
+{
+	int rc = check(spool);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		rco__append *a = &list[i];
+
+		a->recording = NULL;
+		a->rc = rc == RCO_OK ? check_chunk(&a->chunk) : rc;
+		if (a->rc == RCO_OK)
+			a->recording = rco__spooled_get(spool, a->chunk.recording_id);
+		if (a->rc == RCO_OK && a->recording == NULL)
+			a->rc = RCO_E_NOT_FOUND;
+	}
+	rco__spooled_append_many(spool, list, count);
+	for (i = 0; i < count; i++)
+		if (list[i].recording != NULL)
+			rco__spooled_put(spool, list[i].recording);
+}
+
 static int spool_flush(uint64_t op, rco_result *result, void *user_data)
 {
 	rco_spool *spool = user_data;
@@ -320,7 +343,7 @@ static int erase_recording(rco_spool *spool, rco__spooled *r)
 		return rc; /* it stays, revoked, to be tried again */
 	rco__spooled_take_out(spool, r);
 	rco__epoch_leave(spool, r->epoch);
-	rco__spooled_bury(spool, r);
+	rco__spooled_reclaim(spool, r);
 	return RCO_OK;
 }
 
@@ -458,11 +481,25 @@ static int take_paths(rco_spool *spool, const rco_spool_options *o)
 	return take_path(spool->quarantine, o->quarantine_path, "quarantine_path");
 }
 
+/* From here on wherever the host's working directory is. */
+static int open_folder(rco_spool *spool)
+{
+	const rco__fs *fs = spool->env.fs;
+	char path[PATH_MAX];
+	int rc = rco__fs_root(fs, spool->path, RCO__TRUST_OWN, path, sizeof path);
+
+	if (rc == RCO_OK)
+		rc = take_path(spool->path, path, "path");
+	if (rc == RCO_OK)
+		rc = fs->resolve(fs->ctx, spool->quarantine, RCO__FS_PLACE, path, sizeof path);
+	return rc == RCO_OK ? take_path(spool->quarantine, path, "quarantine_path") : rc;
+}
+
 static int open_files(rco_spool *spool)
 {
 	const rco__fs *fs = spool->env.fs;
 	char lock[RCO__SPOOL_PATH];
-	int rc = rco__fs_folder(fs, spool->path);
+	int rc = open_folder(spool);
 
 	rco__spool_file(spool, "lock", lock);
 	if (rc == RCO_OK)
@@ -482,7 +519,7 @@ static int open_files(rco_spool *spool)
 static void init_locks(rco_spool *spool)
 {
 	pthread_mutex_t *const locks[] = {&spool->table_lock,  &spool->segment_lock, &spool->slot_lock,
-	                                  &spool->epoch_lock,  &spool->codec_lock,   &spool->index_lock,
+	                                  &spool->epoch_lock,  &spool->scratch_lock, &spool->index_lock,
 	                                  &spool->graves_lock, &spool->compact_lock};
 	size_t i;
 
@@ -503,7 +540,7 @@ static void free_spool(rco_spool *spool)
 	rco__segments_close(spool);
 	rco__slots_close(spool);
 	rco__epochs_close(spool);
-	rco__spool_free_codecs(spool);
+	rco__spool_free_scratch(spool);
 	rco__secmem_free(spool->secrets);
 	if (spool->lock_fd >= 0)
 		(void)env.fs->close(env.fs->ctx, spool->lock_fd);
@@ -511,12 +548,13 @@ static void free_spool(rco_spool *spool)
 	(void)pthread_mutex_destroy(&spool->segment_lock);
 	(void)pthread_mutex_destroy(&spool->slot_lock);
 	(void)pthread_mutex_destroy(&spool->epoch_lock);
-	(void)pthread_mutex_destroy(&spool->codec_lock);
+	(void)pthread_mutex_destroy(&spool->scratch_lock);
 	(void)pthread_mutex_destroy(&spool->index_lock);
 	(void)pthread_mutex_destroy(&spool->graves_lock);
 	(void)pthread_mutex_destroy(&spool->compact_lock);
 	rco__group_destroy(&spool->segment_group);
 	rco__group_destroy(&spool->slot_group);
+	rco__roots_close(&spool->roots);
 	rco__spool_unmark(spool);
 	rco_memzero(spool, sizeof *spool);
 	rco__release(&env, spool);
@@ -530,6 +568,7 @@ int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_s
 	if (spool == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a spool");
 	spool->env = *env;
+	rco__roots_use(&spool->roots, &spool->env);
 	rco__spool_mark(spool);
 	spool->lock_fd = spool->slots_fd = spool->index_fd = -1;
 	spool->next_number = 1;
@@ -576,6 +615,11 @@ void rco_spool_free(rco_spool *spool)
 {
 	if (spool != NULL && spool->magic == MAGIC)
 		free_spool(spool);
+}
+
+int rco__spool_is_at(const rco_spool *spool, const char *path)
+{
+	return spool != NULL && spool->magic == MAGIC && strcmp(spool->path, path) == 0;
 }
 
 uint64_t rco__spool_quarantined(const rco_spool *spool)

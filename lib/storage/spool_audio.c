@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Audio to records and back: a chunk is coded, sealed under the key of its
+ * Audio to records and back: a chunk is sealed under the key of its
  * recording, and written; the index says where, so that reading is direct.
  */
 #include "spool_internal.h"
@@ -14,73 +14,67 @@ _Static_assert(crypto_aead_xchacha20poly1305_ietf_ABYTES == RCO__SPOOL_SEAL, "a 
 
 /* ---- scratch ---- */
 
-static int grow_scratch(rco_spool *spool, rco__codec_item *item, size_t need)
+static int grow_scratch(rco_spool *spool, rco__scratch *scratch, size_t need)
 {
 	uint8_t *buf;
 
-	if (item->cap >= need)
+	if (scratch->cap >= need)
 		return RCO_OK;
 	buf = rco__alloc(&spool->env, need);
 	if (buf == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a chunk of %zu bytes", need);
-	rco__release(&spool->env, item->buf); /* wiped after each use */
-	item->buf = buf;
-	item->cap = need;
+	rco__release(&spool->env, scratch->buf); /* wiped after each use */
+	scratch->buf = buf;
+	scratch->cap = need;
 	return RCO_OK;
 }
 
-static void give_back(rco_spool *spool, rco__codec_item *item, size_t used)
+static void give_back(rco_spool *spool, rco__scratch *scratch, size_t used)
 {
-	if (item->buf != NULL)
-		rco_memzero(item->buf, used < item->cap ? used : item->cap);
-	(void)pthread_mutex_lock(&spool->codec_lock);
-	item->next = spool->codecs;
-	spool->codecs = item;
-	(void)pthread_mutex_unlock(&spool->codec_lock);
+	if (scratch->buf != NULL)
+		rco_memzero(scratch->buf, used < scratch->cap ? used : scratch->cap);
+	(void)pthread_mutex_lock(&spool->scratch_lock);
+	scratch->next = spool->scratch;
+	spool->scratch = scratch;
+	(void)pthread_mutex_unlock(&spool->scratch_lock);
 }
 
-static int borrow(rco_spool *spool, size_t need, rco__codec_item **out)
+static int borrow(rco_spool *spool, size_t need, rco__scratch **out)
 {
-	rco__codec_item *item;
+	rco__scratch *scratch;
 	int rc = RCO_OK;
 
-	(void)pthread_mutex_lock(&spool->codec_lock);
-	item = spool->codecs;
-	if (item != NULL)
-		spool->codecs = item->next;
-	(void)pthread_mutex_unlock(&spool->codec_lock);
-	if (item == NULL) {
-		item = rco__zalloc(&spool->env, 1, sizeof *item);
-		if (item == NULL)
-			return rco__fail(RCO_E_NO_MEMORY, "no memory for a codec");
-		rc = rco__codec_create(&spool->env, &item->codec);
-		if (rc != RCO_OK) {
-			rco__release(&spool->env, item);
-			return rc;
-		}
+	(void)pthread_mutex_lock(&spool->scratch_lock);
+	scratch = spool->scratch;
+	if (scratch != NULL)
+		spool->scratch = scratch->next;
+	(void)pthread_mutex_unlock(&spool->scratch_lock);
+	if (scratch == NULL) {
+		scratch = rco__zalloc(&spool->env, 1, sizeof *scratch);
+		if (scratch == NULL)
+			return rco__fail(RCO_E_NO_MEMORY, "no memory for a chunk of %zu bytes", need);
 	}
-	rc = grow_scratch(spool, item, need);
+	rc = grow_scratch(spool, scratch, need);
 	if (rc != RCO_OK)
-		give_back(spool, item, 0);
-	*out = item;
+		give_back(spool, scratch, 0);
+	*out = scratch;
 	return rc;
 }
 
-void rco__spool_free_codecs(rco_spool *spool)
+void rco__spool_free_scratch(rco_spool *spool)
 {
-	rco__codec_item *list;
+	rco__scratch *list;
 
-	(void)pthread_mutex_lock(&spool->codec_lock);
-	list = spool->codecs;
-	spool->codecs = NULL;
-	(void)pthread_mutex_unlock(&spool->codec_lock);
+	(void)pthread_mutex_lock(&spool->scratch_lock);
+	list = spool->scratch;
+	spool->scratch = NULL;
+	(void)pthread_mutex_unlock(&spool->scratch_lock);
 	while (list != NULL) {
-		rco__codec_item *item = list;
+		rco__scratch *scratch = list;
 
-		list = item->next;
-		rco__codec_free(item->codec);
-		rco__release(&spool->env, item->buf);
-		rco__release(&spool->env, item);
+		list = scratch->next;
+		rco__release(&spool->env, scratch->buf);
+		rco__release(&spool->env, scratch);
 	}
 }
 
@@ -160,35 +154,16 @@ static int open_seal(rco__spooled *r, uint8_t *header, size_t size, const uint8_
 
 /* ---- appending ---- */
 
-/*
- * Used by no other record: the random bytes are of this codec only, and for a while, and the number tells its
- * records apart. So one system call does for many. A forked child, which would have the same, gets no key.
- */
-static void take_nonce(rco__codec_item *item, uint8_t nonce[24])
+/* Code and seal into `buf`, as a whole record; its nonce is drawn. */
+static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *data, size_t size, uint8_t *buf,
+                       rco__record *record)
 {
-	if (item->nonces_left == 0) {
-		randombytes_buf(item->nonce, sizeof item->nonce);
-		item->nonces_left = RCO__NONCES;
-	}
-	item->nonces_left--;
-	memcpy(nonce, item->nonce, 24);
-	rco__put64(item->nonce + 16, rco__get64(item->nonce + 16) + 1);
-}
-
-/* Code and seal into the scratch, as a whole record. */
-static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *data, size_t size,
-                       rco__codec_item *item, rco__record *record)
-{
-	uint8_t *body = item->buf + RCO__SPOOL_REC_HEADER;
+	uint8_t *body = buf + RCO__SPOOL_REC_HEADER;
 	const rco__spool_leg *leg = &r->legs[chunk->leg];
-	size_t coded = 0;
+	size_t coded;
 	int rc;
 
-	memset(record, 0, sizeof *record);
-	rc = rco__codec_encode(item->codec, chunk->format, data, size, body, rco__codec_bound(size), &coded,
-	                       &record->coding);
-	if (rc != RCO_OK)
-		return rc;
+	coded = rco__chunk_encode(chunk->format, data, size, body, &record->coding);
 	record->leg = (uint8_t)chunk->leg;
 	memcpy(record->id, r->id, 16);
 	record->serial = r->serial;
@@ -197,34 +172,39 @@ static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *d
 	record->time_us = chunk->time_us;
 	record->raw_size = (uint32_t)size;
 	record->cipher_size = (uint32_t)(coded + RCO__SPOOL_SEAL);
-	take_nonce(item, record->nonce);
-	rco__record_encode(record, item->buf);
-	rc = seal(r, item->buf, coded, record->nonce);
+	rco__record_encode(record, buf);
+	rc = seal(r, buf, coded, record->nonce);
 	if (rc == RCO_OK)
-		rco__record_finish(item->buf, record->cipher_size);
+		rco__record_finish(buf, record->cipher_size);
 	return rc;
 }
 
 static int append_piece(rco_spool *spool, rco__spooled *r, const rco_chunk *chunk, const uint8_t *data,
                         size_t size)
 {
-	size_t need = rco__record_size(rco__codec_bound(size) + RCO__SPOOL_SEAL);
+	size_t need = rco__record_size(size + RCO__SPOOL_SEAL);
 	rco__spool_leg *leg = &r->legs[chunk->leg];
 	rco__piece piece = {.position = leg->held, .size = (uint32_t)size};
-	rco__codec_item *item = NULL;
-	rco__record record;
+	rco__scratch *scratch = NULL;
+	rco__record record = {.coding = 0};
 	int rc = rco__leg_reserve(spool, leg);
 
 	if (rc == RCO_OK)
-		rc = borrow(spool, need, &item);
+		rc = borrow(spool, need, &scratch);
 	if (rc != RCO_OK)
 		return rc;
-	rc = make_record(r, chunk, data, size, item, &record);
+	/*
+	 * Asked of the kernel when all that it seals is fixed: of a machine that is copied while it runs both go
+	 * on with what this process has in memory, and the kernel is told (vmgenid) that its random numbers must
+	 * differ from there.
+	 */
+	randombytes_buf(record.nonce, sizeof record.nonce);
+	rc = make_record(r, chunk, data, size, scratch->buf, &record);
 	if (rc == RCO_OK) {
 		piece.record_size = (uint32_t)rco__record_size(record.cipher_size);
-		rc = rco__segment_append(spool, item->buf, piece.record_size, &piece.segment, &piece.offset);
+		rc = rco__segment_append(spool, scratch->buf, piece.record_size, &piece.segment, &piece.offset);
 	}
-	give_back(spool, item, need);
+	give_back(spool, scratch, need);
 	if (rc != RCO_OK)
 		return rc;
 	leg->format = chunk->format;
@@ -251,6 +231,140 @@ int rco__spooled_append(rco_spool *spool, rco__spooled *r, const rco_chunk *chun
 	skip = leg->held - chunk->position_bytes;
 	return append_piece(spool, r, chunk, (const uint8_t *)chunk->data + skip,
 	                    chunk->size_bytes - (size_t)skip);
+}
+
+/* ---- appending many ---- */
+
+enum { GATHER = 256 << 10 };
+
+/* Bytes of a write: a segment is no longer than it is to be. */
+static size_t most(const rco_spool *spool)
+{
+	return spool->segment_bytes < GATHER ? (size_t)spool->segment_bytes : GATHER;
+}
+
+/* What it takes at most. */
+static size_t room_for(const rco__append *a)
+{
+	return a->rc == RCO_OK ? rco__record_size(a->chunk.size_bytes + RCO__SPOOL_SEAL) : 0;
+}
+
+/* Its record, and room for it in the index. */
+static int gather(rco_spool *spool, rco__append *a, const uint8_t nonce[24], uint8_t *buf)
+{
+	rco__spooled *r = a->recording;
+	rco__spool_leg *leg = &r->legs[a->chunk.leg];
+	rco__record record = {.coding = 0};
+	int rc = RCO_OK;
+
+	(void)pthread_mutex_lock(&r->lock);
+	if (r->state != RCO__SPOOLED_OPEN)
+		rc = RCO_E_NOT_FOUND;
+	else if (a->chunk.position_bytes != leg->held || (leg->held > 0 && leg->format != a->chunk.format))
+		rc = RCO_E_INVALID;
+	if (rc == RCO_OK)
+		rc = rco__leg_reserve(spool, leg);
+	if (rc == RCO_OK) {
+		memcpy(record.nonce, nonce, sizeof record.nonce);
+		rc = make_record(r, &a->chunk, a->chunk.data, a->chunk.size_bytes, buf, &record);
+		if (rc != RCO_OK) /* it was not sealed */
+			rco_memzero(buf, room_for(a));
+		a->record_size = (uint32_t)rco__record_size(record.cipher_size);
+	}
+	(void)pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+/* Its record is written: it counts if the recording is still what it was. */
+static int count(rco_spool *spool, rco__append *a, rco__segment *segment, uint64_t offset)
+{
+	rco__spooled *r = a->recording;
+	rco__spool_leg *leg = &r->legs[a->chunk.leg];
+	rco__piece piece = {.segment = segment,
+	                    .offset = offset,
+	                    .position = a->chunk.position_bytes,
+	                    .size = (uint32_t)a->chunk.size_bytes,
+	                    .record_size = a->record_size};
+	int rc;
+
+	(void)pthread_mutex_lock(&r->lock);
+	rc = r->state == RCO__SPOOLED_OPEN && leg->held == piece.position ? rco__leg_reserve(spool, leg)
+	                                                                  : RCO_E_NOT_FOUND;
+	if (rc == RCO_OK) {
+		leg->format = a->chunk.format;
+		rco__leg_add(leg, &piece);
+	}
+	(void)pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+static void write_gathered(rco_spool *spool, rco__append *list, size_t n, const uint8_t *buf, size_t size)
+{
+	const rco__fs *fs = spool->env.fs;
+	rco__segment *segment;
+	uint64_t offset, unused = 0;
+	size_t i;
+	int rc = rco__segment_take(spool, size, &segment, &offset), taken = rc == RCO_OK;
+
+	if (taken)
+		rc = fs->write(fs->ctx, segment->fd, buf, size, offset);
+	for (i = 0; i < n; i++) {
+		rco__append *a = &list[i];
+
+		if (a->rc != RCO_OK)
+			continue;
+		a->rc = rc == RCO_OK ? count(spool, a, segment, offset) : rc;
+		if (a->rc != RCO_OK)
+			unused += a->record_size;
+		offset += a->record_size;
+	}
+	/* Only now: a segment that is being written to is not compacted, and what is in no index would be lost. */
+	if (taken)
+		rco__segment_done(spool, segment, rc, unused);
+}
+
+/* How many of these fit into a write. */
+static size_t fitting(const rco_spool *spool, const rco__append *list, size_t count)
+{
+	size_t n, size = 0;
+
+	for (n = 0; n < count && n < RCO__APPEND_MANY; n++) {
+		size += room_for(&list[n]);
+		if (size > most(spool))
+			break;
+	}
+	return n;
+}
+
+void rco__spooled_append_many(rco_spool *spool, rco__append *list, size_t count)
+{
+	uint8_t nonces[RCO__APPEND_MANY][24], seed[randombytes_SEEDBYTES];
+	rco__scratch *scratch;
+	size_t i, n;
+	int rc = borrow(spool, GATHER, &scratch);
+
+	for (i = 0; i < count; i++)
+		if (list[i].rc == RCO_OK)
+			list[i].rc = room_for(&list[i]) > most(spool) ? RCO_E_LIMIT : rc;
+	for (; rc == RCO_OK && count > 0; list += n, count -= n) {
+		size_t used = 0;
+
+		n = fitting(spool, list, count);
+		/* Drawn when what they seal is fixed, as for one. They are no secret: a seed from the kernel will
+		 * do. */
+		randombytes_buf(seed, sizeof seed);
+		randombytes_buf_deterministic(nonces, n * sizeof nonces[0], seed);
+		for (i = 0; i < n; i++) {
+			if (list[i].rc == RCO_OK)
+				list[i].rc = gather(spool, &list[i], nonces[i], scratch->buf + used);
+			if (list[i].rc == RCO_OK)
+				used += list[i].record_size;
+		}
+		if (used > 0)
+			write_gathered(spool, list, n, scratch->buf, used);
+	}
+	if (rc == RCO_OK)
+		give_back(spool, scratch, 0); /* all in it is sealed */
 }
 
 /* ---- reading ---- */
@@ -282,18 +396,17 @@ static int read_record(rco_spool *spool, rco__spooled *r, uint32_t leg, const rc
 /* A whole record, decoded into `out`, which has room for its raw size. */
 static int decode_piece(rco_spool *spool, rco__spooled *r, uint32_t leg, const rco__piece *piece, uint8_t *out)
 {
-	rco__codec_item *item;
+	rco__scratch *scratch;
 	rco__record record;
-	int rc = borrow(spool, piece->record_size, &item);
+	int rc = borrow(spool, piece->record_size, &scratch);
 
 	if (rc != RCO_OK)
 		return rc;
-	rc = read_record(spool, r, leg, piece, item->buf, &record);
+	rc = read_record(spool, r, leg, piece, scratch->buf, &record);
 	if (rc == RCO_OK)
-		rc = rco__codec_decode(item->codec, record.format, record.coding,
-		                       item->buf + RCO__SPOOL_REC_HEADER, record.cipher_size - RCO__SPOOL_SEAL,
-		                       out, record.raw_size);
-	give_back(spool, item, piece->record_size);
+		rc = rco__chunk_decode(record.format, record.coding, scratch->buf + RCO__SPOOL_REC_HEADER,
+		                       record.cipher_size - RCO__SPOOL_SEAL, out, record.raw_size);
+	give_back(spool, scratch, piece->record_size);
 	return rc;
 }
 

@@ -5,8 +5,9 @@
 
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../base/fs_roots.h"
 #include "../base/secmem.h"
-#include "../media/codec.h"
+#include "../media/chunk.h"
 #include "../media/format.h"
 #include "storage_internal.h"
 
@@ -133,17 +134,12 @@ typedef struct rco__spooled {
 	size_t wrapped_size;
 } rco__spooled;
 
-enum { RCO__NONCES = 1024 }; /* with the same random bytes */
-
-/* A codec and room for one record, lent to whoever codes. */
-typedef struct rco__codec_item {
-	struct rco__codec_item *next;
-	rco__codec *codec;
+/* Room for one record, lent to whoever makes or reads one. */
+typedef struct rco__scratch {
+	struct rco__scratch *next;
 	uint8_t *buf;
 	size_t cap;
-	uint8_t nonce[24]; /* the next: 16 random bytes, and a number that counts up */
-	uint32_t nonces_left;
-} rco__codec_item;
+} rco__scratch;
 
 typedef struct rco__compaction rco__compaction;
 
@@ -162,6 +158,7 @@ struct rco_spool {
 	rco__env env;
 	rco_key_ops keys;
 	void *keys_ud;
+	rco__roots roots;
 	char path[RCO__SPOOL_PATH];
 	char quarantine[RCO__SPOOL_PATH];
 	uint64_t segment_bytes;
@@ -198,8 +195,8 @@ struct rco_spool {
 	uint32_t blind_pins; /* keys being wrapped since before any epoch was known */
 	int epochs_busy;     /* a thread is destroying */
 
-	pthread_mutex_t codec_lock;
-	rco__codec_item *codecs;
+	pthread_mutex_t scratch_lock;
+	rco__scratch *scratch;
 
 	pthread_mutex_t index_lock;
 	int index_fd;
@@ -263,7 +260,7 @@ void rco__spooled_take_out(rco_spool *spool, rco__spooled *r);
 void rco__spooled_forget(rco_spool *spool, rco__spooled *r);
 /* It is out of the table, its lock is held: its segments do not count it any more. If much of its index has to be
  * read for that, it is done later, so that erasing takes no longer for a long call. */
-void rco__spooled_bury(rco_spool *spool, rco__spooled *r);
+void rco__spooled_reclaim(rco_spool *spool, rco__spooled *r);
 /* Do that, until then (monotonic). Is there more? */
 int rco__spooled_dig(rco_spool *spool, int64_t until_us);
 /* All of them, each with a reference. */
@@ -274,10 +271,12 @@ int rco__spooled_list(rco_spool *spool, rco__spooled ***list, size_t *count);
 /* Have its key in memory. RCO_E_NOT_FOUND if it is revoked, RCO_E_KEY if it cannot be unwrapped. */
 int rco__spooled_key(rco_spool *spool, rco__spooled *r);
 int rco__spooled_append(rco_spool *spool, rco__spooled *r, const rco_chunk *chunk);
+/* Those whose `rc` is RCO_OK, and no lock is held. */
+void rco__spooled_append_many(rco_spool *spool, rco__append *list, size_t count);
 int rco__spooled_read(rco_spool *spool, rco__spooled *r, uint32_t leg, uint64_t position, uint8_t *data,
                       size_t cap, size_t *used);
 /* Those that are not lent, wiped: they may hold parts of what they coded. New ones are made on demand. */
-void rco__spool_free_codecs(rco_spool *spool);
+void rco__spool_free_scratch(rco_spool *spool);
 
 /* ---- spool_index.c: where the pieces of a leg are. The recording's lock is held. ---- */
 
@@ -337,7 +336,7 @@ void rco__slots_close(rco_spool *spool);
 #define RCO__SPOOL_REC_MAGIC UINT32_C(0x4b484352) /* "RCHK" */
 
 enum {
-	RCO__SPOOL_SEG_VERSION = 1,
+	RCO__SPOOL_SEG_VERSION = 2,
 	RCO__SPOOL_SEG_CRC_AT = RCO__SPOOL_SEG_HEADER - 4,
 	RCO__SPOOL_REC_VERSION = 1,
 	RCO__SPOOL_REC_CRC_AT = RCO__SPOOL_REC_HEADER - 4
@@ -359,6 +358,10 @@ void rco__segment_free(rco_spool *spool, rco__segment *segment);
 rco__segment *rco__segment_of(rco_spool *spool, uint32_t id);
 int rco__spool_found_slot(rco_spool *spool, uint64_t index, const rco__slot *slot);
 int rco__segments_open(rco_spool *spool);
+/* A place for records, to be written to by this thread; the segment counts them, and this thread until it says
+ * done: how the write went, and how many bytes of it no recording needs (all of them if it failed). */
+int rco__segment_take(rco_spool *spool, size_t size, rco__segment **segment, uint64_t *offset);
+void rco__segment_done(rco_spool *spool, rco__segment *segment, int rc, uint64_t unused);
 /* Write a finished record; where it is comes back. The segment counts it. */
 int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment **segment,
                         uint64_t *offset);

@@ -188,8 +188,12 @@ static int check_header(const rco_spool *spool, uint64_t number, const uint8_t *
 	if (size >= RCO__SPOOL_SEG_HEADER && memcmp(p, RCO__SPOOL_SEG_MAGIC, 8) == 0 &&
 	    rco__get32(p + RCO__SPOOL_SEG_CRC_AT) == rco__crc32c(0, p, RCO__SPOOL_SEG_CRC_AT)) {
 		if (rco__get16(p + 8) != RCO__SPOOL_SEG_VERSION)
-			return rco__fail(RCO_E_VERSION, "segment %016llx in %s was written by a newer library",
-			                 (unsigned long long)number, spool->path);
+			return rco__fail(
+				RCO_E_VERSION,
+				"segment %016llx in %s was written by %s version of the library: let that one "
+				"finish its calls, or start with an empty folder",
+				(unsigned long long)number, spool->path,
+				rco__get16(p + 8) < RCO__SPOOL_SEG_VERSION ? "an older" : "a newer");
 		*state = rco__get64(p + 16) == number && memcmp(p + 32, spool->id, 16) == 0 ? HEADER_OURS
 		                                                                            : HEADER_OTHER;
 	} else if (memcmp(p, zeros, size < sizeof zeros ? size : sizeof zeros) == 0) {
@@ -241,7 +245,7 @@ static int open_segment(rco_spool *spool, uint64_t number, rco__window *w)
 	rc = fs->exists(fs->ctx, path, &kind, NULL);
 	if (rc != RCO_OK)
 		return rc;
-	if (kind != RCO__FS_FILE) {
+	if (!rco__fs_regular(kind)) {
 		rco__log(&spool->env, RCO_LOG_WARN, "%s is no file and is left alone", path);
 		return RCO_OK;
 	}

@@ -61,9 +61,8 @@ static int possible(const rco__record *r)
 	const rco__format *format = rco__format_of(r->format);
 
 	/* No record is longer than the longest that is written: so the index has room for its size. */
-	return r->leg < RCO_MAX_LEGS && format != NULL &&
-	       r->cipher_size <= rco__codec_bound(RCO__CHUNK_MAX) + RCO__SPOOL_SEAL && r->raw_size > 0 &&
-	       r->raw_size <= RCO__CHUNK_MAX && r->raw_size % format->sample_bytes == 0 &&
+	return r->leg < RCO_MAX_LEGS && format != NULL && r->cipher_size <= RCO__CHUNK_MAX + RCO__SPOOL_SEAL &&
+	       r->raw_size > 0 && r->raw_size <= RCO__CHUNK_MAX && r->raw_size % format->sample_bytes == 0 &&
 	       r->position % format->sample_bytes == 0 && r->position <= UINT64_MAX - r->raw_size &&
 	       r->cipher_size >= RCO__SPOOL_SEAL;
 }
@@ -214,8 +213,7 @@ static int next_segment(rco_spool *spool)
 	return RCO_OK;
 }
 
-/* A place for the record; the segment counts it, and this thread. */
-static int take_place(rco_spool *spool, size_t size, rco__segment **segment, uint64_t *offset)
+int rco__segment_take(rco_spool *spool, size_t size, rco__segment **segment, uint64_t *offset)
 {
 	rco__segment *seg;
 	int rc = RCO_OK;
@@ -237,29 +235,32 @@ static int take_place(rco_spool *spool, size_t size, rco__segment **segment, uin
 	return rc;
 }
 
-int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment **segment,
-                        uint64_t *offset)
+void rco__segment_done(rco_spool *spool, rco__segment *seg, int rc, uint64_t unused)
 {
-	const rco__fs *fs = spool->env.fs;
-	rco__segment *seg = NULL;
-	int rc = take_place(spool, size, &seg, offset);
-
-	if (rc != RCO_OK)
-		return rc;
-	rc = fs->write(fs->ctx, seg->fd, record, size, *offset);
 	(void)pthread_mutex_lock(&spool->segment_lock);
 	seg->users--;
 	seg->dirty = 1;
+	seg->live -= unused;
 	if (rc != RCO_OK) {
 		seg->closed = 1; /* the hole is passed over when it is read; new records go elsewhere */
-		seg->live -= size;
 		if (rc == RCO_E_NO_SPACE)
 			spool->full_us = rco__mono_us(&spool->env);
 	}
 	(void)pthread_mutex_unlock(&spool->segment_lock);
 	if (rc != RCO_OK)
 		rco__segments_tidy(spool); /* on a full disk each attempt would leave an empty file */
-	*segment = seg;
+}
+
+int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rco__segment **segment,
+                        uint64_t *offset)
+{
+	const rco__fs *fs = spool->env.fs;
+	int rc = rco__segment_take(spool, size, segment, offset);
+
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->write(fs->ctx, (*segment)->fd, record, size, *offset);
+	rco__segment_done(spool, *segment, rc, rc == RCO_OK ? 0 : size);
 	return rc;
 }
 

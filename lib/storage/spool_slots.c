@@ -160,10 +160,15 @@ static int write_slot(rco_spool *spool, uint64_t index, const uint8_t buf[RCO__S
 	return fs->write(fs->ctx, spool->slots_fd, buf, RCO__SPOOL_SLOT, slot_offset(index));
 }
 
+static int blank_slots(rco_spool *spool, uint64_t first, uint64_t n)
+{
+	spool->slots_dirty = 1;
+	return rco__fs_blank(spool->env.fs, spool->slots_fd, slot_offset(first), n * RCO__SPOOL_SLOT);
+}
+
 /* A slot whose key cannot be read: it is free again, and its recording is lost. */
 static int lose_slot(rco_spool *spool, uint64_t index, uint8_t buf[RCO__SPOOL_SLOT])
 {
-	static const uint8_t zeros[RCO__SPOOL_SLOT];
 	char what[40], id[RCO_ID_TEXT + 1];
 	int rc;
 
@@ -178,7 +183,7 @@ static int lose_slot(rco_spool *spool, uint64_t index, uint8_t buf[RCO__SPOOL_SL
 		spool->slot_used[index] = 1; /* not lost without a copy: the next start tries again */
 		return RCO_OK;
 	}
-	return write_slot(spool, index, zeros);
+	return blank_slots(spool, index, 1);
 }
 
 /* A slot of which only the meta data is lost: the audio is all there. */
@@ -333,8 +338,6 @@ int rco__slots_open(rco_spool *spool)
 /* slot_lock held, here and in the next two. */
 static int grow(rco_spool *spool)
 {
-	static const uint8_t zeros[RCO__SPOOL_SLOT * RCO__SPOOL_SLOT_BLOCK];
-	const rco__fs *fs = spool->env.fs;
 	uint64_t n = spool->n_slots + RCO__SPOOL_SLOT_BLOCK;
 	uint8_t *used = rco__resize(&spool->env, spool->slot_used, (size_t)n);
 	int rc;
@@ -342,12 +345,11 @@ static int grow(rco_spool *spool)
 	if (used == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for key slots");
 	spool->slot_used = used;
-	rc = fs->write(fs->ctx, spool->slots_fd, zeros, sizeof zeros, slot_offset(spool->n_slots));
+	rc = blank_slots(spool, spool->n_slots, RCO__SPOOL_SLOT_BLOCK);
 	if (rc != RCO_OK)
 		return rc;
 	memset(used + spool->n_slots, 0, RCO__SPOOL_SLOT_BLOCK);
 	spool->n_slots = n;
-	spool->slots_dirty = 1;
 	return RCO_OK;
 }
 
@@ -366,7 +368,6 @@ static int take_free(rco_spool *spool, uint64_t *index)
 
 int rco__slot_put(rco_spool *spool, const rco__slot *slot, uint64_t *index)
 {
-	static const uint8_t zeros[RCO__SPOOL_SLOT];
 	uint8_t buf[RCO__SPOOL_SLOT];
 	int rc;
 
@@ -381,7 +382,7 @@ int rco__slot_put(rco_spool *spool, const rco__slot *slot, uint64_t *index)
 		} else {
 			/* It may be there in part; a start after a crash should not find that. It is free in any
 			 * case. */
-			(void)write_slot(spool, *index, zeros);
+			(void)blank_slots(spool, *index, 1);
 		}
 	}
 	(void)pthread_mutex_unlock(&spool->slot_lock);
@@ -431,11 +432,10 @@ static int sync_slots(rco_spool *spool)
 
 int rco__slot_wipe(rco_spool *spool, uint64_t index)
 {
-	static const uint8_t zeros[RCO__SPOOL_SLOT];
 	int rc;
 
 	(void)pthread_mutex_lock(&spool->slot_lock);
-	rc = write_slot(spool, index, zeros);
+	rc = blank_slots(spool, index, 1);
 	(void)pthread_mutex_unlock(&spool->slot_lock);
 	if (rc == RCO_OK)
 		rc = rco__slots_flush(spool);

@@ -210,7 +210,7 @@ void rco__spooled_forget(rco_spool *spool, rco__spooled *r)
 	r->n_strays = 0;
 }
 
-void rco__spooled_bury(rco_spool *spool, rco__spooled *r)
+void rco__spooled_reclaim(rco_spool *spool, rco__spooled *r)
 {
 	uint32_t i, blocks = 0;
 

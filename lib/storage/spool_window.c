@@ -7,7 +7,7 @@
 
 size_t rco__record_max(void)
 {
-	return rco__record_size(rco__codec_bound(RCO__CHUNK_MAX) + RCO__SPOOL_SEAL);
+	return rco__record_size(RCO__CHUNK_MAX + RCO__SPOOL_SEAL);
 }
 
 int rco__window_init(const rco_spool *spool, rco__window *w)

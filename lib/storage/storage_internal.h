@@ -12,6 +12,43 @@
 int rco__key_folder_open(const rco__env *env, const rco_key_folder_options *options, rco_key_folder **folder);
 int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_spool **spool);
 int rco__directory_open(const rco__env *env, const rco_directory_options *options, rco_directory **directory);
+/* What it failed with when it was opened and could not be written; RCO_OK. The detail is of then. */
+int rco__directory_unwritable(const rco_directory *directory);
+
+/* As it was resolved. */
+const char *rco__directory_path(const rco_directory *directory);
+const char *rco__key_folder_path(const rco_key_folder *folder);
+
+/* Which folder this is, whatever its path: a random id that is given to it, in a file in it, when it is first
+ * asked for. "" on failure. */
+int rco__directory_id(rco_directory *directory, char id[RCO_ID_TEXT + 1]);
+/* RCO_OK if it is that one, "ID" or "ID:PATH", or has taken its place; else RCO_E_NOT_FOUND, with what to do. */
+int rco__directory_is(const rco_directory *directory, const char *place);
+
+/* Is what is under that key another user's file? Of one that was never committed that is not it. */
+int rco__directory_foreign(const rco_directory *directory, const char *key);
+
+/* One of many chunks that are appended together. */
+typedef struct rco__append {
+	rco_chunk chunk;
+	int rc;                         /* RCO_OK: it is in the spool, as after append() */
+	struct rco__spooled *recording; /* the spool's */
+	uint32_t record_size;           /* the spool's */
+} rco__append;
+
+/* Chunks that share a write; more of them make more writes. */
+enum { RCO__APPEND_MANY = 128 };
+
+/*
+ * Append chunks of many recordings, with one write for as many as fit into it. Calls no code of the host's key
+ * provider. A chunk that is not taken leaves its recording as it was and says so in its `rc`, without a detail
+ * that could be told: append() takes it, or tells why not. These are also repetitions, a second chunk of the same
+ * leg, chunks that would fill a write, and recordings whose key is not in memory.
+ */
+void rco__spool_append_many(rco_spool *spool, rco__append *list, size_t count);
+
+/* Is that its folder? */
+int rco__spool_is_at(const rco_spool *spool, const char *path);
 
 /* Files that opening the spool put into quarantine. */
 uint64_t rco__spool_quarantined(const rco_spool *spool);

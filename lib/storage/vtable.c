@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door that every backend comes in by, ours and the host's: a table is
+ * The way in for every backend, ours and the host's: a table is
  * copied, so that the engine never depends on the host's memory, and what it
  * lacks is told now rather than in the middle of a call.
  */

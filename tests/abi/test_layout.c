@@ -340,6 +340,14 @@
 	X(rco_control_options, book, 40, 8)                                                                       \
 	X(rco_control_options, reserved, 48, 8)
 
+#define V1_CLIENT_OPTIONS(X)                                                                                      \
+	X(rco_client_options, struct_size, 0, 4)                                                                  \
+	X(rco_client_options, flags, 4, 4)                                                                        \
+	X(rco_client_options, timeout_ms, 8, 4)                                                                   \
+	X(rco_client_options, server_uid, 12, 4)                                                                  \
+	X(rco_client_options, path, 16, 8)                                                                        \
+	X(rco_client_options, reserved, 24, 8)
+
 #define V1_RECORDPREF_POLICY(X)                                                                                   \
 	X(rco_recordpref_policy, struct_size, 0, 4)                                                               \
 	X(rco_recordpref_policy, flags, 4, 4)                                                                     \
@@ -375,7 +383,8 @@
 	X(RCO_STRUCT_TOOL_OPTIONS, 25, rco_tool_options, 48, V1_TOOL_OPTIONS)                                     \
 	X(RCO_STRUCT_TOOL_REQUEST, 26, rco_tool_request, 88, V1_TOOL_REQUEST)                                     \
 	X(RCO_STRUCT_CONTROL_OPTIONS, 27, rco_control_options, 56, V1_CONTROL_OPTIONS)                            \
-	X(RCO_STRUCT_RECORDPREF_POLICY, 28, rco_recordpref_policy, 32, V1_RECORDPREF_POLICY)
+	X(RCO_STRUCT_RECORDPREF_POLICY, 28, rco_recordpref_policy, 32, V1_RECORDPREF_POLICY)                      \
+	X(RCO_STRUCT_CLIENT_OPTIONS, 29, rco_client_options, 32, V1_CLIENT_OPTIONS)
 
 /* Passed in arrays, so it has no head and never grows. */
 #define V1_FROZEN(X) X(RCO_STRUCT_FRAME, 23, rco_frame, 32, V1_FRAME)
@@ -394,8 +403,15 @@
 
 V1_STRUCTS(STRUCT)
 
-/* No struct has grown yet. When one does, its line goes, for it alone. */
-#define NOT_GROWN(id, number, type, size, members) _Static_assert(sizeof(type) == (size), #type " has grown");
+/* Structs that have grown since: their first new member stands right behind version 1. */
+_Static_assert(offsetof(rco_engine_config, early_opt_outs_max) == 248, "rco_engine_config grew in another place");
+_Static_assert(offsetof(rco_control_options, gid) == 56, "rco_control_options grew in another place");
+
+#define GROWN(type)                                                                                               \
+	_Generic((type *)0, rco_engine_config * : 1, rco_control_options * : 1,                                   \
+	         default : 0) /* its line comes here; for all others none has */
+#define NOT_GROWN(id, number, type, size, members)                                                                \
+	_Static_assert(GROWN(type) || sizeof(type) == (size), #type " has grown");
 
 V1_STRUCTS(NOT_GROWN)
 V1_FROZEN(NOT_GROWN)
@@ -491,7 +507,8 @@ V1_FRAME(AT)
 	X(RCO_STATUS_VERIFIED, 6)                                                                                 \
 	X(RCO_STATUS_FAILED, 7)                                                                                   \
 	X(RCO_STATUS_NOT_RECORDING, 8)                                                                            \
-	X(RCO_STATUS_HELD, 9)
+	X(RCO_STATUS_HELD, 9)                                                                                     \
+	X(RCO_STATUS_NOTED, 10)
 
 #define V1_EVENT_TYPE(X)                                                                                          \
 	X(RCO_EVENT_STARTED, 1)                                                                                   \
@@ -556,6 +573,7 @@ V1_FRAME(AT)
 	X(RCO_OPT_OUT_ENABLED, 1)                                                                                 \
 	X(RCO_OPT_OUT_DISABLED, 2)                                                                                \
 	X(RCO_OPT_OUT_NONBLOCK, 1)                                                                                \
+	X(RCO_OPT_OUT_RECORDER_ASKED, 2)                                                                          \
 	X(RCO_FACT_STOPPED, 1)                                                                                    \
 	X(RCO_FACT_DURABLE, 2)                                                                                    \
 	X(RCO_FACT_ERASED, 4)                                                                                     \
@@ -567,6 +585,7 @@ V1_FRAME(AT)
 	X(RCO_FACT_SWEPT, 256)                                                                                    \
 	X(RCO_FACT_RECOVERED, 512)                                                                                \
 	X(RCO_FACT_ESCALATED, 1024)                                                                               \
+	X(RCO_FACT_UNREGISTERED, 2048)                                                                            \
 	X(RCO_TIME_REQUESTED, 1)                                                                                  \
 	X(RCO_TIME_STOPPED, 2)                                                                                    \
 	X(RCO_TIME_DURABLE, 3)                                                                                    \
@@ -590,6 +609,7 @@ V1_FRAME(AT)
 	X(RCO_SAY_NOT_AVAILABLE, 11)                                                                              \
 	X(RCO_SAY_ENDED, 12)                                                                                      \
 	X(RCO_SAY_TROUBLE, 13)                                                                                    \
+	X(RCO_SAY_NOTED, 14)                                                                                      \
 	X(RCO_DIALECT_AUTO, 0)                                                                                    \
 	X(RCO_DIALECT_OPENAI_CHAT, 1)                                                                             \
 	X(RCO_DIALECT_OPENAI_RESPONSES, 2)                                                                        \
@@ -608,8 +628,12 @@ V1_FRAME(AT)
 	X(RCO_TOOL_NONBLOCK, 2)                                                                                   \
 	X(RCO_CLAIM_STOPPED, 1)                                                                                   \
 	X(RCO_CLAIM_ERASED, 2)                                                                                    \
+	X(RCO_ANSWERS_MAX, 4096)                                                                                  \
 	X(RCO_LISTENERS_MAX, 16)                                                                                  \
 	X(RCO_CONTROL_LINE_MAX, 65536)                                                                            \
+	X(RCO_CONTROL_GROUP, 1)                                                                                   \
+	X(RCO_CLIENT_SERVER_UID, 1)                                                                               \
+	X(RCO_CLIENT_RECONNECT, 2)                                                                                \
 	X(RCO_RECORDPREF_ABSENT, 0)                                                                               \
 	X(RCO_RECORDPREF_NONE, 1)                                                                                 \
 	X(RCO_RECORDPREF_ON, 2)                                                                                   \
@@ -648,22 +672,32 @@ V1_CONFIRM(NUMBER)
 V1_CONSTANTS(NUMBER)
 _Static_assert(RCO_NONE_MS == 0xffffffffu, "RCO_NONE_MS has another number");
 
-/* The library that was built agrees with the header, and knows no struct besides. */
+/* Each library tells its own structs. */
+static uint32_t told_size(uint32_t id)
+{
+	const uint32_t core = rco_abi_sizeof(id), agent = rco_agent_abi_sizeof(id);
+
+	assert_true(core == 0 || agent == 0);
+	return core + agent;
+}
+
+/* The libraries that were built agree with the headers, and know no struct besides. */
 static void test_sizes(void **state)
 {
 	uint32_t id, known = 0;
 
 	(void)state;
 #define SAME(id, number, type, size, members)                                                                     \
-	assert_int_equal(rco_abi_sizeof(number), sizeof(type));                                                   \
+	assert_int_equal(told_size(number), sizeof(type));                                                        \
 	known++;
 	V1_STRUCTS(SAME)
 	V1_FROZEN(SAME)
 #undef SAME
-	assert_int_equal(rco_abi_sizeof(0), 0);
+	assert_int_equal(rco_agent_abi_sizeof(RCO_STRUCT_TOOL_REQUEST), sizeof(rco_tool_request));
+	assert_int_equal(told_size(0), 0);
 	for (id = known + 1; id < 1000; id++)
-		assert_int_equal(rco_abi_sizeof(id), 0);
-	assert_int_equal(rco_abi_sizeof(UINT32_MAX), 0);
+		assert_int_equal(told_size(id), 0);
+	assert_int_equal(told_size(UINT32_MAX), 0);
 }
 
 static void test_versions(void **state)
@@ -672,6 +706,8 @@ static void test_versions(void **state)
 	assert_int_equal(rco_abi_version(), 1);
 	assert_int_equal(rco_version(), RCO_VERSION_MAJOR * 10000 + RCO_VERSION_MINOR * 100 + RCO_VERSION_PATCH);
 	assert_string_equal(rco_version_string(), RCO_VERSION_STRING);
+	assert_int_equal(rco_agent_abi_version(), 1);
+	assert_string_equal(rco_agent_version_string(), RCO_VERSION_STRING);
 }
 
 /* Enums cross as 32 bits wherever a struct or a function carries one. */

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What the headers declare is what the map lists is what the shared library exports, under the one version node; and the
-# static library defines nothing public besides.
+# What the headers declare is what the maps list is what the shared libraries export, each under its one version node; and
+# the static libraries define nothing public besides. What of ours the second library takes from the first is public.
 #
 #   test_symbols.sh [BUILD_FOLDER]     (or B=BUILD_FOLDER; default build)
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
 build=${1:-${B:-build}}
-map=lib/recoptout.map
-node=RECOPTOUT_1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -28,47 +26,60 @@ differ() {
     [ -z "$only" ] || complain "in $4, not in $3:"$'\n'"$only"
 }
 
-# ---- headers: a declaration begins with RCO_API and may go over several lines
-
-find include -name '*.h' -exec cat {} + |
-    awk '/^RCO_API/ { d = "" ; on = 1 } on { d = d " " $0 } on && /;/ { print d; on = 0 }' >"$work/declarations"
-sed -n 's/^ RCO_API [^(]*[ *]\(rco_[a-z0-9_]*\)(.*/\1/p' "$work/declarations" | LC_ALL=C sort >"$work/header"
-[ -s "$work/header" ] || complain "no declaration was found in include/"
-[ "$(wc -l <"$work/header")" -eq "$(grep -c . "$work/declarations")" ] ||
-    complain "a declaration was not understood: $(grep -vE 'rco_[a-z0-9_]*\(' "$work/declarations")"
-[ -z "$(uniq -d "$work/header")" ] || complain "declared twice: $(uniq -d "$work/header")"
-
-# ---- map
-
-sed 's|/\*.*\*/||' "$map" | tr ';' '\n' | sed -n 's/.*\b\(rco_[a-z0-9_]*\)[[:space:]]*$/\1/p' | LC_ALL=C sort >"$work/map"
-[ "$(grep -oE '^[A-Za-z0-9_.]+ *\{' "$map")" = "$node {" ] || complain "$map should have the one node $node"
-grep -qE '^[[:space:]]*\*;' "$map" || complain "$map should end in local: *;"
-! grep -qE 'rco_[a-z0-9_]*[*?[]' "$map" || complain "$map has a wildcard; every symbol is named"
-[ -z "$(uniq -d "$work/map")" ] || complain "twice in $map: $(uniq -d "$work/map")"
-differ "$work/header" "$work/map" "include/" "$map"
-
-# ---- shared library
-
 shopt -s nullglob
-found=("$build"/librecoptout.so.1.*)
-if [ ${#found[@]} -ne 1 ]; then
-    complain "there should be one $build/librecoptout.so.1.*, there are ${#found[@]}; run make lib"
-    exit 1
-fi
-library=${found[0]}
-nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' >"$work/versioned"
-sed 's/@.*//' "$work/versioned" | LC_ALL=C sort >"$work/library"
-differ "$work/map" "$work/library" "$map" "$library"
-others=$(grep -vE "@@?$node\$" "$work/versioned" || :)
-[ -z "$others" ] || complain "exported under another version than $node:"$'\n'"$others"
+functions=0
 
-# ---- static library: what is not public is at least ours by its prefix
+# check LIBRARY MAP NODE HEADER...
+check() {
+    local name=$1 map=$2 node=$3 found library others
+    shift 3
+    # headers: a declaration begins with RCO_API and may go over several lines
+    cat "$@" |
+        awk '/^RCO_API/ { d = "" ; on = 1 } on { d = d " " $0 } on && /;/ { print d; on = 0 }' >"$work/declarations"
+    sed -n 's/^ RCO_API [^(]*[ *]\(rco_[a-z0-9_]*\)(.*/\1/p' "$work/declarations" | LC_ALL=C sort >"$work/header"
+    [ -s "$work/header" ] || complain "no declaration was found in $*"
+    [ "$(wc -l <"$work/header")" -eq "$(grep -c . "$work/declarations")" ] ||
+        complain "a declaration was not understood: $(grep -vE 'rco_[a-z0-9_]*\(' "$work/declarations")"
+    [ -z "$(uniq -d "$work/header")" ] || complain "declared twice: $(uniq -d "$work/header")"
 
-if [ -e "$build/librecoptout.a" ]; then
-    nm -g --defined-only "$build/librecoptout.a" 2>/dev/null | awk 'NF == 3 { print $3 }' |
-        grep -vE '^(rco_|__(asan|ubsan|tsan|odr_asan|sanitizer))' >"$work/foreign" || :
-    [ ! -s "$work/foreign" ] || complain "names of $build/librecoptout.a without our prefix:"$'\n'"$(cat "$work/foreign")"
-fi
+    # map
+    sed 's|/\*.*\*/||' "$map" | tr ';' '\n' | sed -n 's/.*\b\(rco_[a-z0-9_]*\)[[:space:]]*$/\1/p' | LC_ALL=C sort >"$work/map"
+    [ "$(grep -oE '^[A-Za-z0-9_.]+ *\{' "$map")" = "$node {" ] || complain "$map should have the one node $node"
+    grep -qE '^[[:space:]]*\*;' "$map" || complain "$map should end in local: *;"
+    ! grep -qE 'rco_[a-z0-9_]*[*?[]' "$map" || complain "$map has a wildcard; every symbol is named"
+    [ -z "$(uniq -d "$work/map")" ] || complain "twice in $map: $(uniq -d "$work/map")"
+    differ "$work/header" "$work/map" "$*" "$map"
+
+    # shared library
+    found=("$build/$name".so.1.*)
+    if [ ${#found[@]} -ne 1 ]; then
+        complain "there should be one $build/$name.so.1.*, there are ${#found[@]}; run make lib"
+        return
+    fi
+    library=${found[0]}
+    nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' >"$work/versioned"
+    sed 's/@.*//' "$work/versioned" | LC_ALL=C sort >"$work/library"
+    differ "$work/map" "$work/library" "$map" "$library"
+    others=$(grep -vE "@@?$node\$" "$work/versioned" || :)
+    [ -z "$others" ] || complain "exported under another version than $node:"$'\n'"$others"
+
+    # static library: what is not public is at least ours by its prefix
+    if [ -e "$build/$name.a" ]; then
+        nm -g --defined-only "$build/$name.a" 2>/dev/null | awk 'NF == 3 { print $3 }' |
+            grep -vE '^(rco_|__(asan|ubsan|tsan|odr_asan|sanitizer))' >"$work/foreign" || :
+        [ ! -s "$work/foreign" ] || complain "names of $build/$name.a without our prefix:"$'\n'"$(cat "$work/foreign")"
+    fi
+    functions=$((functions + $(wc -l <"$work/header")))
+}
+
+agents=(include/recoptout/agent.h include/recoptout/control.h)
+mapfile -t core < <(find include -name '*.h' ! -name agent.h ! -name control.h)
+check librecoptout lib/recoptout.map RECOPTOUT_1 "${core[@]}"
+check librecoptout-agent lib/recoptout-agent.map RECOPTOUT_AGENT_1 "${agents[@]}"
+
+# The second library is one that a host could have written.
+taken=$(nm -D --undefined-only "$build/librecoptout-agent.so.1" | awk '$2 ~ /^rco_/ && $2 !~ /@RECOPTOUT_1$/ { print $2 }')
+[ -z "$taken" ] || complain "librecoptout-agent takes what librecoptout does not export:"$'\n'"$taken"
 
 [ "$failed" -eq 0 ] || exit 1
-echo "symbols: $(wc -l <"$work/header") functions in headers, map and library"
+echo "symbols: $functions functions in headers, maps and libraries"

@@ -107,7 +107,7 @@ extern const b_group b_groups[]; /* groups.c; ends with a NULL name, in the orde
 void b_push(void);
 void b_opt_out(void);
 void b_erase(void);
-void b_codec(void);
+void b_message(void);
 void b_call(void);
 void b_memory(void);
 void b_recovery(void);

@@ -6,7 +6,6 @@
 #include "bench.h"
 #include "sink.h"
 
-#include "../../lib/media/codec.h"
 #include "../../lib/media/pool.h"
 
 #include <dirent.h>
@@ -197,40 +196,6 @@ static void active(uint32_t legs, uint32_t calls, uint32_t seconds, double idle_
 	                  .note = note});
 }
 
-/* ---- codec ---- */
-
-static void codec(void)
-{
-	static const uint32_t formats[] = {RCO_FORMAT_PCMU_8K, RCO_FORMAT_S16_8K, RCO_FORMAT_S16_48K};
-	b_sound sound = b_sound_get("g711", 60);
-	double before = live_bytes(), each;
-	uint8_t *out = malloc(rco__codec_bound(CHUNK)), coding;
-	rco__codec *it;
-	rco__env env;
-	size_t i, at, size;
-
-	if (out == NULL)
-		b_die("no memory");
-	b_check(rco__env_init(&env, &counted, NULL, NULL, NULL), "rco__env_init");
-	b_check(rco__codec_create(&env, &it), "rco__codec_create");
-	for (i = 0; i < sizeof formats / sizeof formats[0]; i++)
-		for (at = 0; at + CHUNK / 2 <= sound.count; at += CHUNK / 2)
-			b_check(rco__codec_encode(it, formats[i], sound.samples + at, CHUNK, out,
-			                          rco__codec_bound(CHUNK), &size, &coding),
-			        "rco__codec_encode");
-	each = live_bytes() - before;
-	rco__codec_free(it);
-	b_sound_free(&sound);
-	free(out);
-	b_report(&(b_row){.what = "codec of a worker",
-	                  .unit = "bytes",
-	                  .value = each,
-	                  .compared = each / 1024,
-	                  .how = "value, KiB",
-	                  .kind = B_AT_MOST,
-	                  .goal = 256});
-}
-
 /* ---- descriptors and threads ---- */
 
 static int entries(const char *folder)
@@ -311,7 +276,6 @@ void b_memory(void)
 	active(2, HOUR_CALLS, 3600, idle_bytes, "active leg of a two-leg call: an hour of L16/8k in the spool",
 	       B_SHOWN);
 	active(1, MINUTE_CALLS, 60, idle_bytes, "active leg of a call that has no other: a minute", B_SHOWN);
-	codec();
 	few = held_by(FEW_CALLS);
 	many = held_by(MANY_CALLS);
 	constant("file descriptors with 2,000 calls", "with 10 calls", many.descriptors, few.descriptors);

@@ -7,7 +7,7 @@
 #include "bench.h"
 #include "bench_world.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench_world.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/calls.h"
 #include "bench.h"
 
 #include <errno.h>

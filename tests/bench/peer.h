@@ -50,7 +50,7 @@ void b_path_of(char *out, const char *folder, const char *name);
 /* ---- file peers ---- */
 
 typedef struct b_file_peer {
-	const char *name;    /* "libFLAC -1" */
+	const char *name;    /* "libsndfile WAV" */
 	const char *missing; /* NULL, or why it cannot be measured here */
 	int compresses;
 	/* A file of 16 bit mono at `path`. Each ends the group if it fails. */
@@ -59,7 +59,7 @@ typedef struct b_file_peer {
 	void (*close)(void *leg);
 } b_file_peer;
 
-extern const b_file_peer b_peer_sndfile, b_peer_flac, b_peer_wavpack, b_peer_zstd;
+extern const b_file_peer b_peer_sndfile, b_peer_zstd;
 
 /* What a call of ours costs, for the rows. */
 typedef struct b_ours {

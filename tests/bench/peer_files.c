@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { LEGS = 500, ROUNDS = 3, PEERS = 4, RATE_HZ = 8000, FRAMES_A_SECOND = RATE_HZ / B_FRAME_SAMPLES };
+enum { LEGS = 500, ROUNDS = 3, PEERS = 2, RATE_HZ = 8000, FRAMES_A_SECOND = RATE_HZ / B_FRAME_SAMPLES };
 
 typedef struct peer_cost {
 	double hour, bytes;
@@ -114,8 +114,7 @@ static peer_cost run_peer(const b_file_peer *peer, const b_audio *audio, double 
 
 void b_peer_files(const b_audio *audio, double seconds, const b_ours *ours, size_t n_ours)
 {
-	static const b_file_peer *const peers[PEERS] = {&b_peer_sndfile, &b_peer_flac, &b_peer_wavpack,
-	                                                &b_peer_zstd};
+	static const b_file_peer *const peers[PEERS] = {&b_peer_sndfile, &b_peer_zstd};
 	peer_cost cost[PEERS] = {{0, 0}};
 	double hours[PEERS][ROUNDS];
 	size_t i, k;

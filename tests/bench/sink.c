@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sink.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 #include "bench.h"
 
 #include <stdio.h>
@@ -204,6 +204,6 @@ uint8_t *b_crowd_ring(const b_crowd *c, uint32_t call, size_t *capacity)
 
 	if (ring == NULL)
 		b_die("a call has no ring");
-	*capacity = ring->capacity;
+	*capacity = rco__pool_capacity(c->world.engine->pool, ring);
 	return rco__pool_data(c->world.engine->pool, ring);
 }

@@ -5,7 +5,7 @@
 #include "../world/chance.h"
 
 #include "../../lib/base/env.h"
-#include "../../lib/session/internal.h"
+#include "../../lib/session/calls.h"
 #include "../../lib/storage/storage_internal.h"
 
 #include <dirent.h>
@@ -250,7 +250,6 @@ static void on_event(const rco_event *event, void *user_data)
 	if (i == IMAGES_CALLS)
 		return;
 	d = &run->duty[i];
-	d->idle |= event->status == RCO_STATUS_NOT_RECORDING;
 	switch (event->type) {
 	case RCO_EVENT_OPTED_OUT:
 		d->asked = 1;

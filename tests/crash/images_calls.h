@@ -26,7 +26,6 @@ typedef struct images_duty {
 	               */
 	int durable;  /* and was reported as durable: it holds */
 	int verified; /* and its erasure as verified: a later process need not know of it any more */
-	int idle;     /* reported as not recording: nothing had to be erased */
 	int over;     /* the host ended the call, or gave it back */
 	int stored;   /* reported as stored */
 	int recorded; /* its call record was reported as stored */

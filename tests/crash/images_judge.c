@@ -56,7 +56,7 @@ static void take_file(const char *path, const uint8_t *data, size_t size, void *
 	const uint8_t *samples;
 	size_t n = 0;
 
-	if (strncmp(path, "/out/", 5) != 0)
+	if (strncmp(path, "/out/", 5) != 0 || strncmp(path, "/out/.", 6) == 0) /* which folder it is */
 		return;
 	if (has_suffix(path, ".json")) {
 		take_record(f, data, size);
@@ -89,28 +89,29 @@ static void judge_marker(images_run *run, int call)
 	}
 }
 
-static void judge_opted_out(images_run *run, const images_duty *d, const found *f, int call)
+static void judge_opted_out(images_run *run, const found *f, int call)
 {
 	rco_receipt *receipt = NULL;
 	uint32_t status;
+	int early;
 
 	if (f->files[call][0] + f->files[call][1] > 0)
 		images_broken(run, "P3: %s was opted out, durably, and is in the store", images_call_id(call));
 	judge_marker(run, call);
 	if (rco_engine_receipt(run->engine, images_call_id(call), &receipt) != RCO_OK) {
-		/* The books are closed then, and a later process does not take it up. */
-		if (d->verified || (d->idle && d->over))
-			return;
 		images_broken(run, "P3: nothing is known of the opt-out of %s: %s", images_call_id(call),
 		              rco_error_detail());
 		return;
 	}
 	status = rco_receipt_status(receipt);
+	early = (rco_receipt_facts(receipt) & RCO_FACT_BEFORE_BIRTH) != 0;
 	rco_receipt_free(receipt);
 	if (status == RCO_STATUS_VERIFIED || status == RCO_STATUS_NOT_RECORDING)
 		return;
-	/* Asked before the call was known, and it never came: it waits, durable. */
-	if (!run->duty[call].created && status == RCO_STATUS_DURABLE)
+	/* Asked before the call was known, and it never came, or the crash took what was known of it: it waits,
+	 * durable.
+	 */
+	if (early && status == RCO_STATUS_NOTED)
 		return;
 	images_broken(run, "P4: the opt-out of %s ends as \"%s\"", images_call_id(call), rco_status_name(status));
 }
@@ -149,11 +150,11 @@ static void judge_call(images_run *run, const images_duty *d, const found *f, in
 	if (f->records[call] > 1)
 		images_broken(run, "P5: %s has %u call records", images_call_id(call), f->records[call]);
 	if (d->durable || d->latched) {
-		judge_opted_out(run, d, f, call);
+		judge_opted_out(run, f, call);
 	} else if (d->asked) {
 		/* Begun, never reported: it holds or it does not, but wholly. */
 		if (known && !audio)
-			judge_opted_out(run, d, f, call);
+			judge_opted_out(run, f, call);
 		else
 			judge_kept(run, d, f, call);
 		if (known && audio)

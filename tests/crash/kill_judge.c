@@ -3,7 +3,7 @@
 #include "kill.h"
 
 #include "../../lib/base/bytes.h"
-#include "../../lib/session/internal.h"
+#include "../../lib/session/journal.h"
 #include "../support.h"
 
 #include <inttypes.h>
@@ -119,6 +119,13 @@ static int replay(const rco__ledger_entry *entry, void *user_data)
 	return RCO_OK;
 }
 
+static int is_late(const k_note *note)
+{
+	uint32_t kind = atomic_load(&note->kind);
+
+	return kind == K_LATE || kind == K_LATE_NONBLOCK;
+}
+
 /* No audio of these may be anywhere. */
 static void look_at_opt(judging *j, const opt_out *o)
 {
@@ -133,7 +140,9 @@ static void look_at_opt(judging *j, const opt_out *o)
 	if (found_of(j, o->call)->gone++ > 0)
 		fault(j, "%s: two receipts", call);
 	j->v->erased += (uint64_t)o->tombstone;
-	if (o->tombstone && !o->closed)
+	/* Of a call whose end the next process does not know they stay open, since it may go on. Known for certain
+	 * is an end that was told before the objection: after it, there is no ring that would tell. */
+	if (o->tombstone && !o->closed && atomic_load(&note->ended) && is_late(note))
 		fault(j, "%s: recovery came to rest, and its books are not closed", call);
 	if (atomic_load(&note->id_known) && strcmp(note->receipt_id, id) != 0)
 		fault(j, "%s: receipt %s, it was %s", call, id, note->receipt_id);
@@ -180,15 +189,25 @@ static void check_known(judging *j, k_call c)
 /* What the engine itself says of those that it took up. */
 static void ask_engine(judging *j, k_call c)
 {
-	const uint32_t must = RCO_FACT_STOPPED | RCO_FACT_DURABLE;
+	const uint32_t must = RCO_FACT_STOPPED | RCO_FACT_DURABLE,
+		       noted = RCO_FACT_BEFORE_BIRTH | RCO_FACT_DURABLE;
 	rco_receipt *r = NULL;
 	uint32_t status;
 	char id[40];
 
 	k_call_id(c, id, sizeof id);
-	if (rco_engine_receipt(j->w->engine, id, &r) != RCO_OK)
+	if (rco_engine_receipt(j->w->engine, id, &r) != RCO_OK) {
+		if (atomic_load(&k_note_of(j->w, c)->opt) == K_OPT_DURABLE)
+			fault(j, "%s: nothing is known of its opt-out any more", id);
 		return;
+	}
 	status = rco_receipt_status(r);
+	/* The kill came before anything else was known of the call: the wish waits. */
+	if (atomic_load(&k_note_of(j->w, c)->kind) == K_BEFORE_BIRTH && status == RCO_STATUS_NOTED &&
+	    rco_receipt_facts(r) == noted) {
+		rco_receipt_free(r);
+		return;
+	}
 	if ((rco_receipt_facts(r) & must) != must ||
 	    (status != RCO_STATUS_VERIFIED && status != RCO_STATUS_NOT_RECORDING))
 		fault(j, "%s: status %s, facts %x after recovery", id, rco_status_name(status),
@@ -290,6 +309,8 @@ static void look_at_output(const char *path, void *user_data)
 	size_t size = 0;
 	uint8_t *file;
 
+	if (strcmp(name, ".recoptout-store") == 0)
+		return; /* the folder's id */
 	if (label == NULL || strstr(label, ".tmp") != NULL || name[0] == '.') {
 		fault(j, "%s is left over", path);
 		return;

@@ -4,7 +4,7 @@
  * is whole and there once, what was opted out is nowhere. `make check-kills` does it thousands of times, and at
  * each system call.
  */
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 #include "../support.h"
 
 #include "kill.h"

@@ -27,8 +27,8 @@
 #define N_SHOWN __attribute__((visibility("default")))
 
 static struct {
-	_Atomic uint64_t count, at[2];
-	_Atomic int struck[2];
+	_Atomic uint64_t count, at[W_FAULTS];
+	_Atomic int struck[W_FAULTS];
 } n_system;
 
 static void n_system_arm(int which, uint64_t nth)
@@ -60,7 +60,7 @@ static int n_fails(int error)
 	if (w_own_calls > 0 || (n_system.at[0] == 0 && n_system.at[1] == 0))
 		return 0;
 	n = ++n_system.count;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < W_FAULTS; i++)
 		if (n_system.at[i] == n) {
 			n_system.struck[i] = 1;
 			fails = 1;
@@ -82,12 +82,14 @@ N_SHOWN void *mmap(void *address, size_t size, int protection, int flags, int fd
 	return n_fails(ENOMEM) ? MAP_FAILED : real(address, size, protection, flags, fd, offset);
 }
 
-/* What libraries call that were built with small offsets. */
+#ifdef __GLIBC__
+/* What libraries call that were built with small offsets. Elsewhere there are no others than large ones. */
 void *n_mmap(void *address, size_t size, int protection, int flags, int fd, long offset) __asm__("mmap");
 N_SHOWN void *n_mmap(void *address, size_t size, int protection, int flags, int fd, long offset)
 {
 	return mmap(address, size, protection, flags, fd, offset);
 }
+#endif
 
 N_SHOWN int open(const char *path, int flags, ...)
 {

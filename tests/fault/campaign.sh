@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Fail the n-th: builds campaign_nth, runs one for each processor, each with its share of the n, and adds up what they
-# counted. Every n alone is always done, however long it takes; pairs fill the time that is left.
+# counted. Every n alone is always done, however long it takes; two, three and four together fill the time that is left.
 #
 #   campaign.sh [--for SECONDS] [--seeds N] [--seed S]
 #
@@ -61,7 +61,7 @@ END {
     split("allocation disk store buffer keys system", groups, " ")
     printf "  %-34s", "scenario"
     for (i = 1; i <= 6; i++) printf "%16s", groups[i]
-    printf "%18s%9s\n", "pairs (both)", "broken"
+    printf "%18s%9s\n", "together (all)", "broken"
     for (s = 1; s <= scenarios; s++) {
         name = order[s]; bad = lost[name]
         printf "  %-34s", name
@@ -72,7 +72,7 @@ END {
         printf "%18s%9d\n", tried[name] " (" both[name] + 0 ")", bad
     }
     printf "\n  A column: failures that struck / tried, every n of every kind, without a limit.\n"
-    printf "  alone: %d struck; pairs: %d tried, of which both struck in %d; promises broken: %d\n", alone, pairs,
+    printf "  alone: %d struck; two to four together: %d tried, of which all struck in %d; promises broken: %d\n", alone, pairs,
         strikes, broken
 }'
 echo "  $((SECONDS - began)) s on $jobs processors"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything that can fail fails once, and then in pairs.
+ * Everything that can fail fails once, then in pairs, and then three and four at a time.
  *
  *   campaign_nth [--part I --of N] [--for SECONDS] [--seeds N] [--seed S]
  *       every named scenario and N that seeds make: all that fails alone, then pairs until the time is over
- *   campaign_nth --scenario NAME --fault KIND:N [--fault KIND:M]
+ *   campaign_nth --scenario NAME --fault KIND:N [--fault KIND:M ...]
  *       one of them again, with its story
  *
  * Pairs: for each scenario all of two faults of the store (done and not done, and no answer), then a sample of any
- * two that strike alone, drawn from the seed.
+ * two, three and four that strike alone, drawn from the seed.
  */
 #include "calls.h"
 
@@ -78,13 +78,13 @@ typedef struct pairs {
 	uint64_t tried, struck, failed;
 } pairs;
 
-static void try_pair(campaign *c, const w_scenario *s, const n_strike strikes[2], pairs *p)
+static void try_together(campaign *c, const w_scenario *s, const n_strikes *strikes, pairs *p)
 {
 	n_outcome outcome;
 
 	n_try(s, strikes, &n_system_calls, NULL, &outcome);
 	p->tried++;
-	p->struck += (uint64_t)(outcome.struck[0] && outcome.struck[1]);
+	p->struck += (uint64_t)outcome.all_struck;
 	if (outcome.failed == 0)
 		return;
 	p->failed++;
@@ -114,11 +114,12 @@ static void store_pairs(campaign *c, size_t scenario)
 		for (b = a + 1; b <= n; b++)
 			for (i = 0; i < 3; i++)
 				for (k = 0; k < 3; k++) {
-					const n_strike strikes[2] = {{n_kind_named(names[i]), a},
-					                             {n_kind_named(names[k]), b}};
+					const n_strikes strikes = {{{n_kind_named(names[i]), a},
+					                            {n_kind_named(names[k]), b},
+					                            N_NO_STRIKE}};
 
 					if (number++ % c->of == c->part)
-						try_pair(c, s, strikes, &p);
+						try_together(c, s, &strikes, &p);
 				}
 	tell_pairs(s, "two of the store", &p);
 }
@@ -134,22 +135,44 @@ static int draw(campaign *c, size_t scenario, w_random *random, n_strike *strike
 	return c->counts[scenario][strike->kind].n > 0;
 }
 
-static void drawn_pairs(campaign *c)
+/* `n` that strike alone, all of them different. 0: draw again. */
+static int draw_some(campaign *c, size_t scenario, w_random *random, int n, n_strikes *strikes)
 {
+	int i, k;
+
+	for (i = 0; i < n; i++) {
+		if (!draw(c, scenario, random, &strikes->at[i]))
+			return 0;
+		for (k = 0; k < i; k++)
+			if (strikes->at[k].kind == strikes->at[i].kind && strikes->at[k].nth == strikes->at[i].nth)
+				return 0;
+	}
+	if (n < W_FAULTS)
+		strikes->at[n].kind = -1;
+	return 1;
+}
+
+/* Two at a time in one half of the tries, three and four in the other. */
+static void drawn(campaign *c)
+{
+	static const int sizes[] = {2, 3, 2, 4};
+	static const char *const names[W_FAULTS + 1] = {[2] = "any two", [3] = "any three", [4] = "any four"};
+	static pairs p[SCENARIOS_MAX][W_FAULTS + 1];
 	w_random random = {w_mix(c->seed + 1000 * c->part + 1)};
-	pairs p[SCENARIOS_MAX];
+	n_strikes strikes;
+	uint64_t turn;
 	size_t i;
+	int n;
 
-	memset(p, 0, sizeof p);
-	for (i = 0; elapsed(c) < c->seconds; i = (i + 1) % c->n_list) {
-		n_strike strikes[2];
-
-		if (draw(c, i, &random, &strikes[0]) && draw(c, i, &random, &strikes[1]) &&
-		    (strikes[0].kind != strikes[1].kind || strikes[0].nth != strikes[1].nth))
-			try_pair(c, &c->list[i], strikes, &p[i]);
+	for (turn = 0; elapsed(c) < c->seconds; turn++) {
+		i = turn % c->n_list;
+		n = sizes[turn / c->n_list % 4];
+		if (draw_some(c, i, &random, n, &strikes))
+			try_together(c, &c->list[i], &strikes, &p[i][n]);
 	}
 	for (i = 0; i < c->n_list; i++)
-		tell_pairs(&c->list[i], "any two", &p[i]);
+		for (n = 2; n <= W_FAULTS; n++)
+			tell_pairs(&c->list[i], names[n], &p[i][n]);
 }
 
 static int whole(campaign *c)
@@ -160,7 +183,7 @@ static int whole(campaign *c)
 	all_alone(c);
 	for (i = 0; i < c->n_list && elapsed(c) < c->seconds; i++)
 		store_pairs(c, i);
-	drawn_pairs(c);
+	drawn(c);
 	return c->failed == 0 ? 0 : 1;
 }
 
@@ -193,15 +216,19 @@ static int parse_fault(const char *text, n_strike *strike)
 	return strike->kind >= 0;
 }
 
-static int again(const w_scenario *s, const n_strike strikes[2])
+static int again(const w_scenario *s, const n_strikes *strikes)
 {
 	char *text = w_scenario_text(s);
 	n_outcome outcome;
+	int i;
 
 	(void)printf("%s\n", text);
 	free(text);
 	n_try(s, strikes, &n_system_calls, stdout, &outcome);
-	(void)printf("struck: %d, %d\n", outcome.struck[0], outcome.struck[1]);
+	(void)printf("struck:");
+	for (i = 0; i < n_count(strikes); i++)
+		(void)printf(" %d", outcome.struck[i]);
+	(void)printf("\n");
 	if (outcome.failed > 0)
 		n_tell(stdout, s, strikes, &outcome);
 	return outcome.failed > 0;
@@ -210,7 +237,7 @@ static int again(const w_scenario *s, const n_strike strikes[2])
 static int usage(void)
 {
 	(void)fputs("usage: campaign_nth [--part I --of N] [--for SECONDS] [--seeds N] [--seed S]\n"
-	            "       campaign_nth --scenario NAME --fault KIND:N [--fault KIND:M]\n",
+	            "       campaign_nth --scenario NAME --fault KIND:N [--fault KIND:M ...]\n",
 	            stderr);
 	return 2;
 }
@@ -218,7 +245,7 @@ static int usage(void)
 int main(int argc, char **argv)
 {
 	static campaign c = {.of = 1, .seeds = 6, .seed = 1};
-	n_strike strikes[2] = {{-1, 0}, {-1, 0}};
+	n_strikes strikes = {{N_NO_STRIKE, N_NO_STRIKE, N_NO_STRIKE, N_NO_STRIKE}};
 	w_scenario scenario;
 	int i, faults = 0, one = 0;
 
@@ -238,10 +265,11 @@ int main(int argc, char **argv)
 			c.seed = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--scenario") == 0 && find_scenario(value, &scenario))
 			one = 1;
-		else if (strcmp(argv[i], "--fault") != 0 || faults == 2 || !parse_fault(value, &strikes[faults++]))
+		else if (strcmp(argv[i], "--fault") != 0 || faults == W_FAULTS ||
+		         !parse_fault(value, &strikes.at[faults++]))
 			return usage();
 	}
 	if (i != argc || c.of == 0 || c.part >= c.of || (one && faults == 0))
 		return usage();
-	return one ? again(&scenario, strikes) : whole(&c);
+	return one ? again(&scenario, &strikes) : whole(&c);
 }

@@ -65,10 +65,8 @@ int n_kind_concerns(const n_kind *kind, const w_scenario *scenario, const n_call
 
 static void arm(w_world *world, const n_calls *calls, int which, const n_strike *strike)
 {
-	const n_kind *kind = strike->kind >= 0 ? &kinds[strike->kind] : NULL;
+	const n_kind *kind = &kinds[strike->kind];
 
-	if (kind == NULL)
-		return;
 	switch (kind->target) {
 	case ALLOCATION:
 		w_alloc_fault(world, which, strike->nth);
@@ -93,8 +91,6 @@ static void arm(w_world *world, const n_calls *calls, int which, const n_strike 
 
 static int struck(w_world *world, const n_calls *calls, int which, const n_strike *strike, uint64_t *count)
 {
-	if (strike->kind < 0)
-		return 0;
 	switch (kinds[strike->kind].target) {
 	case ALLOCATION:
 		*count = w_alloc_calls(world);
@@ -121,7 +117,7 @@ static void disarm(w_world *world, const n_calls *calls)
 {
 	int which;
 
-	for (which = 0; which < 2; which++) {
+	for (which = 0; which < W_FAULTS; which++) {
 		w_alloc_fault(world, which, 0);
 		w_disk_fault(w_world_disk(world), which, 0, W_FAULT_NONE);
 		w_store_fault(w_world_store(world), which, 0, W_STORE_NONE);
@@ -183,25 +179,39 @@ static void judge_image(w_world *world, size_t position, int crash, FILE *story,
 	w_world_free(image);
 }
 
-void n_try(const w_scenario *scenario, const n_strike strikes[2], const n_calls *calls, FILE *story,
-           n_outcome *out)
+int n_count(const n_strikes *strikes)
+{
+	int n = 0;
+
+	while (n < W_FAULTS && strikes->at[n].kind >= 0)
+		n++;
+	return n;
+}
+
+void n_try(const w_scenario *scenario, const n_strikes *strikes, const n_calls *calls, FILE *story, n_outcome *out)
 {
 	w_world *world = w_world_new(&scenario->setup);
-	uint64_t count = 0, other;
+	int i, any = 0, n = n_count(strikes);
+	uint64_t count = 0;
 	size_t position;
 	w_verdict v;
 	char *text;
 
 	memset(out, 0, sizeof *out);
 	w_expect_faults(world);
-	arm(world, calls, 0, &strikes[0]);
-	arm(world, calls, 1, &strikes[1]);
+	for (i = 0; i < n; i++)
+		arm(world, calls, i, &strikes->at[i]);
 	w_scenario_play_in(world, scenario);
-	out->struck[0] = struck(world, calls, 0, &strikes[0], &count);
-	out->struck[1] = struck(world, calls, 1, &strikes[1], &other);
-	out->reached = count >= strikes[0].nth;
+	out->all_struck = 1;
+	for (i = 0; i < n; i++) {
+		out->struck[i] = struck(world, calls, i, &strikes->at[i], &count);
+		any |= out->struck[i];
+		out->all_struck &= out->struck[i];
+		if (i == 0)
+			out->reached = count >= strikes->at[0].nth;
+	}
 	disarm(world, calls);
-	if (out->struck[0] || out->struck[1]) {
+	if (any) {
 		position = w_position(world);
 		if (!w_judge_living(world, &v))
 			found(out, "lived", v.fault);
@@ -221,33 +231,32 @@ void n_try(const w_scenario *scenario, const n_strike strikes[2], const n_calls 
 
 /* ---- all ---- */
 
-void n_tell(FILE *out, const w_scenario *scenario, const n_strike strikes[2], const n_outcome *outcome)
+void n_tell(FILE *out, const w_scenario *scenario, const n_strikes *strikes, const n_outcome *outcome)
 {
 	int i;
 
 	(void)fprintf(out, "FAILED: --scenario '%s'", scenario->name);
-	for (i = 0; i < 2; i++)
-		if (strikes[i].kind >= 0)
-			(void)fprintf(out, " --fault %s:%" PRIu64, kinds[strikes[i].kind].name, strikes[i].nth);
+	for (i = 0; i < n_count(strikes); i++)
+		(void)fprintf(out, " --fault %s:%" PRIu64, kinds[strikes->at[i].kind].name, strikes->at[i].nth);
 	(void)fprintf(out, ": %s\n", outcome->text);
 	(void)fflush(out);
 }
 
 n_counts n_all(const w_scenario *scenario, int kind, const n_calls *calls, uint64_t part, uint64_t of, FILE *out)
 {
-	n_strike strikes[2] = {{kind, part + 1}, {-1, 0}};
+	n_strikes strikes = {{{kind, part + 1}, N_NO_STRIKE}};
 	n_counts counts = {part, 0, 0};
 	n_outcome outcome;
 
-	for (;; strikes[0].nth += of) {
-		n_try(scenario, strikes, calls, NULL, &outcome);
+	for (;; strikes.at[0].nth += of) {
+		n_try(scenario, &strikes, calls, NULL, &outcome);
 		if (!outcome.reached)
 			return counts;
-		counts.n = strikes[0].nth;
+		counts.n = strikes.at[0].nth;
 		counts.struck += (uint64_t)outcome.struck[0];
 		if (outcome.failed == 0)
 			continue;
 		counts.failed++;
-		n_tell(out, scenario, strikes, &outcome);
+		n_tell(out, scenario, &strikes, &outcome);
 	}
 }

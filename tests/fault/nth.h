@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fail the n-th: a scenario is played while one thing fails, or two; then all works again, time passes, and the
- * promises are judged: of the process that lived through it, and of two that come after a crash: killed, and with
- * the power cut and nothing unsynced arrived, both at the moment when an opt-out has first been called durable (or
- * at the end).
+ * Fail the n-th: a scenario is played while one thing fails, or up to four; then all works again, time passes, and
+ * the promises are judged: of the process that lived through it, and of two that come after a crash: killed, and
+ * with the power cut and nothing unsynced arrived, both at the moment when an opt-out has first been called
+ * durable (or at the end).
  */
 #ifndef TESTS_FAULT_NTH_H
 #define TESTS_FAULT_NTH_H
@@ -37,15 +37,28 @@ typedef struct n_strike {
 	uint64_t nth; /* from 1 */
 } n_strike;
 
+/* What fails in one try: the first `kind` below 0 ends the list. */
+typedef struct n_strikes {
+	n_strike at[W_FAULTS];
+} n_strikes;
+
+#define N_NO_STRIKE                                                                                               \
+	{                                                                                                         \
+		-1, 0                                                                                             \
+	}
+
 typedef struct n_outcome {
-	int struck[2];
+	int struck[W_FAULTS];
+	int all_struck;
 	int reached; /* there was an n-th call of the first kind */
 	int failed;
 	char text[500]; /* what is wrong */
 } n_outcome;
 
-/* If the first does not strike nothing is judged. With `story` a failure's story goes there. */
-void n_try(const w_scenario *scenario, const n_strike strikes[2], const n_calls *calls, FILE *story,
+/* How many there are. */
+int n_count(const n_strikes *strikes);
+/* If none strikes nothing is judged. With `story` a failure's story goes there. */
+void n_try(const w_scenario *scenario, const n_strikes *strikes, const n_calls *calls, FILE *story,
            n_outcome *out);
 
 typedef struct n_counts {
@@ -57,6 +70,6 @@ typedef struct n_counts {
 /* Every n of one kind, until it no longer strikes: of these each `of`-th, from `part`. Failures go to `out`. */
 n_counts n_all(const w_scenario *scenario, int kind, const n_calls *calls, uint64_t part, uint64_t of, FILE *out);
 /* As it is told, and replayed with. */
-void n_tell(FILE *out, const w_scenario *scenario, const n_strike strikes[2], const n_outcome *outcome);
+void n_tell(FILE *out, const w_scenario *scenario, const n_strikes *strikes, const n_outcome *outcome);
 
 #endif

@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include "../../lib/ledger/ledger_internal.h"
+#include "../../lib/session/calls.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -125,7 +126,7 @@ static mem *leave(int uploading)
 	FUZZ_CHECK(rco_opt_out(gone, NULL, NULL) == RCO_OK);
 	memcpy(engine_kept_id, kept->recording_id, 16);
 	memcpy(engine_gone_id, gone->recording_id, 16);
-	memcpy(engine_gone_receipt, gone->receipt.id, 16);
+	memcpy(engine_gone_receipt, gone->control.receipt.id, 16);
 	left = mem_copy(w.m);
 	engine_shorten_ledgers(left);
 	rco_session_free(kept);

@@ -7,7 +7,7 @@
 #include "fuzz.h"
 #include "mem.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 
 enum {
 	ENGINE_FRAME = 160,

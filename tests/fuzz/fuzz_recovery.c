@@ -9,6 +9,8 @@
 #include "engine.h"
 
 #include "../../lib/ledger/ledger_internal.h"
+#include "../../lib/session/journal.h"
+#include "../../lib/session/work.h"
 
 #include <string.h>
 
@@ -306,7 +308,9 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return rco__cursor_used(&c, out);
 }
 
-FUZZ_TARGET(recovery, one, seed, 1024,
-            "lib/session/journal.c lib/session/recover.c lib/session/call_record.c lib/session/erase.c "
-            "lib/session/upload.c lib/session/export.c",
-            NULL)
+FUZZ_TARGET(
+	recovery, one, seed, 1024,
+	"lib/session/replay.c lib/session/found.c lib/session/scan.c lib/session/revive.c lib/session/recover.c "
+	"lib/session/call_record.c lib/session/erase.c lib/session/upload.c lib/session/export.c "
+	"lib/session/export_memory.c",
+	NULL)

@@ -120,19 +120,21 @@ static void set_up(void)
 
 static void on_ring(rco__pool *pool, rco__ring *ring, void *user_data)
 {
-	const rco__ring_owner *owner = rco__pool_owner(pool, ring);
+	size_t capacity = rco__pool_capacity(pool, ring);
+	rco__ring_owner copy, *owner = &copy;
 	uint64_t index = rco__gate_index(&ring->gate), sum = 0;
 	uint8_t *data = rco__pool_data(pool, ring), want[AUDIO], id[16];
 	found *f = user_data;
-	uint32_t i;
 	unsigned n;
+	size_t i;
 
+	FUZZ_CHECK(rco__pool_owner(pool, ring, owner) == RCO_OK);
 	f->n++;
 	f->units += owner->units;
 	FUZZ_CHECK(owner->leg < RCO_MAX_LEGS && owner->meta_size <= RCO_META_MAX && owner->units <= UNITS);
-	FUZZ_CHECK(ring->capacity == owner->units * RCO__POOL_UNIT && rco_format_rate_hz(ring->format) != 0);
-	FUZZ_CHECK(index - atomic_load(&ring->read) <= ring->capacity && !rco__ring_busy(ring));
-	for (i = 0; i < ring->capacity; i++)
+	FUZZ_CHECK(capacity == (size_t)owner->units * RCO__POOL_UNIT && rco_format_rate_hz(ring->format) != 0);
+	FUZZ_CHECK(index - atomic_load(&ring->read) <= capacity && !rco__ring_busy(ring));
+	for (i = 0; i < capacity; i++)
 		sum += data[i];
 	FUZZ_CHECK(sum < UINT64_MAX);
 	for (n = 0; n < CALLS; n++) {

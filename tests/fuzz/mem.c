@@ -280,6 +280,14 @@ static int mem_lock(void *ctx, const char *path, int *fd)
 	return mem_open(ctx, path, RCO__FS_CREATE, fd);
 }
 
+static int mem_resolve(void *ctx, const char *path, int kind, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s", path);
+
+	(void)ctx, (void)kind;
+	return n >= 0 && (size_t)n < size ? RCO_OK : rco__fail(RCO_E_LIMIT, "the path %s is too long", path);
+}
+
 static const rco__fs table = {
 	.open = mem_open,
 	.close = mem_close,
@@ -296,6 +304,7 @@ static const rco__fs table = {
 	.mkdir = mem_mkdir,
 	.list = mem_list,
 	.lock = mem_lock,
+	.resolve = mem_resolve,
 };
 
 /* ---- from outside ---- */

@@ -267,7 +267,6 @@ static victim victims[] = {
 	{.path = "/state/spool/slots.rcok", .loses = LOSES_KEPT},
 	{.path = "/state/keys/epoch-0000000000000001.key", .loses = LOSES_KEPT},
 	{.path = "/state/signing.key"},
-	{.path = "/state/id"},
 	{.path = NULL, .uploading = 1}, /* the unfinished upload, by whatever name */
 };
 

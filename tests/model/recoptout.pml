@@ -501,7 +501,7 @@ end:
 	:: d_step { opted(s) && !C.durable && !C.revoked && C.asker != 1 ->
 		C.revoked = 1 }
 #endif
-	/* rco__tombstone(), whoever is in it: the one who asked, the notary, the worker. */
+	/* rco__tombstone(), whoever is in it: the one who asked, the committer, the worker. */
 	:: d_step { opted(s) && !C.durable && C.ls >= L_TOMB && C.asker != 1 ->
 		C.durable = 1;
 #ifndef MUTANT_key_not_wiped

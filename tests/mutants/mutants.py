@@ -15,8 +15,9 @@ import time
 
 import auto
 
-PARTS = ["lib", "include", "tests", "examples", "Makefile", "CHANGELOG.md"]
-BUILT = ["obj", ".flags", "librecoptout.a"]
+PARTS = ["lib", "include", "tests", "examples", "docs", "README.md", "Makefile", "CHANGELOG.md"]
+LIBRARIES = ["librecoptout.a", "librecoptout-agent.a"]
+BUILT = ["obj", ".flags"] + LIBRARIES
 LINK_MAX_S = 300
 RUN_FIRST_MAX_S = 240  # a test that was never seen to pass here
 
@@ -106,10 +107,13 @@ class Tree:
         return [p for p in (self.folder / "build").rglob("*") if p.suffix in (".o", ".d", ".a")]
 
     def stripped(self):
-        """The library without what names lines, to tell whether the code is another."""
+        """The libraries without what names lines, to tell whether the code is another."""
         out = self.tmp / "stripped.a"
-        subprocess.run(["strip", "-g", "-o", out, self.folder / "build/librecoptout.a"], check=True)
-        return out.read_bytes()
+        found = []
+        for library in LIBRARIES:
+            subprocess.run(["strip", "-g", "-o", out, self.folder / "build" / library], check=True)
+            found.append(out.read_bytes())
+        return found
 
     def make(self, targets):
         """What it said if it failed, else an empty string."""
@@ -127,7 +131,7 @@ class Tree:
         text = mutant.apply(path.read_text())
         self.saved = path
         path.write_text(text)
-        said = self.make(["build/librecoptout.a"])
+        said = self.make([f"build/{library}" for library in LIBRARIES])
         if said:
             raise TableError(f"{mutant.name} does not compile: {said}")
         if self.stripped() == self.library:

@@ -2,10 +2,11 @@
 // The definitions as the platforms' own types and a JSON Schema validator see them, and the handler in Node.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import Ajv2020 from 'ajv/dist/2020.js';
-import { engine, root, run } from './support.mjs';
+import { build, engine, root, run } from './support.mjs';
 
 const here = import.meta.dirname;
 
@@ -82,17 +83,51 @@ test('names and lengths are what the platforms allow', async (t) => {
   }
 });
 
-test('the handler in Node, through koffi', async (t) => {
+const example = join(root, 'examples/node/opt_out.mjs');
+
+test('the loop in Node, as a program over recorded conversations', async (t) => {
   const work = workFolder();
   try {
-    cpSync(join(root, 'examples/node/opt_out.mjs'), join(work, 'opt_out.mjs'));
-    const done = await run(process.execPath, [join(work, 'opt_out.mjs'), join(work, 'state'), join(work, 'out')]);
-    assert.equal(done.code, 0, done.err);
-    const [answer, refused] = done.out.trim().split('\n');
-    const [message] = JSON.parse(answer);
-    assert.equal(message.tool_call_id, 'call_7');
-    assert.match(JSON.parse(message.content).sentence, /Aufzeichnung ist beendet/);
-    assert.equal(refused, '-13');
+    cpSync(example, join(work, 'opt_out.mjs'));
+    for (const [name, last] of [['openai', /What about your invoice/], ['openai_lie', /What else can I do/]]) {
+      const done = await run(process.execPath, [join(work, 'opt_out.mjs'), join(root, `examples/python/recorded/${name}.json`)]);
+      assert.equal(done.code, 0, done.err);
+      const lines = done.out.trim().split('\n');
+      assert.match(lines.at(-3), last);
+      assert.match(lines.at(-2), /^status: (durable|erased|verified)$/);
+      assert.equal(lines.at(-1), 'the next frame: -13');
+    }
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+});
+
+test('the loop in Node loses no call, leaves none unanswered and says no lie', async (t) => {
+  const work = workFolder();
+  const { openai } = JSON.parse(readFileSync(join(root, 'examples/python/tests/loops.json'), 'utf8'));
+  process.env.RECOPTOUT_LIBRARY = join(build, 'librecoptout.so.1');
+  try {
+    cpSync(example, join(work, 'opt_out.mjs'));
+    const loop = await import(pathToFileURL(join(work, 'opt_out.mjs')).href);
+    for (const talk of openai.filter((one) => !one.held))
+      await t.test(talk.name, async () => {
+        const call = loop.begin(mkdtempSync(join(work, 'call-')), 'loop');
+        const messages = [], replies = [...talk.replies], frame = Buffer.alloc(160, 0xff);
+        const tools = { invoice: () => '12 euros', broken: () => { throw new Error('broken'); } };
+        assert.equal(call.push(frame), 0);
+        const said = await loop.turn(call.engine, call.session, () => replies.shift() ?? talk.endless, messages, tools, 'en');
+        if (talk.said[0] === 'TRUTH') assert.match(said, /has been stopped/);
+        else assert.equal(said, talk.said[0] === 'TROUBLE' ? loop.sentence(13, 'en') : talk.said[0]);
+        assert.equal(call.push(frame), talk.opted_out ? -13 : 0);
+        if (talk.tools) {
+          const asked = messages.flatMap((m) => (m.tool_calls ?? []).map((c) => c.id));
+          const answered = messages.filter((m) => m.role === 'tool').map((m) => m.tool_call_id);
+          assert.deepEqual(asked.sort(), talk.tools);
+          assert.deepEqual(answered.sort(), talk.tools);
+        }
+        assert.equal(messages.filter((m) => m.content === loop.CORRECTION).length, talk.corrected ?? 0);
+        call.close();
+      });
   } finally {
     rmSync(work, { recursive: true });
   }

@@ -46,7 +46,7 @@ test('the official client lists and calls the tool', async (t) => {
   // the client checks structuredContent against the tool's outputSchema
   const result = await client.callTool({ name: NAME, arguments: { call_id: 'other', reason: 'asked' } });
   assert.equal(result.isError, false);
-  assert.match(result.structuredContent.sentence, /Aufzeichnung ist beendet/);
+  assert.match(result.structuredContent.sentence, /Aufzeichnung (dieses Gesprächs )?ist beendet/);
   assert.deepEqual(JSON.parse(result.content[0].text), result.structuredContent);
   assert.notEqual(await served.ask('state mine'), 'recording');
   assert.equal(await served.ask('state other'), 'recording');
@@ -132,10 +132,23 @@ test('whatever comes on the line', async (t) => {
     { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } }, call({ name: 'other' }, 9)]);
   assert.deepEqual(odd.map((a) => a.error.code), [-32700, -32600, -32600, -32600, -32602]);
   assert.equal(await served.ask('state a'), 'recording');
-  // huge arguments, no name, a notification, a batch
+  // a call without a name names no tool
+  const nameless = ['{}', '[]', '"other"', '{"name":null}', '5', '["other"]', '{"name":["other"]}', `{"arguments":{"name":"${NAME}"}}`];
+  const lines = nameless.map((params) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`);
+  const refused = await speak(served, 'b', [...lines, '{"jsonrpc":"2.0","id":1,"method":"tools/call"}']);
+  assert.deepEqual(refused.map((a) => a.error.code), Array(nameless.length + 1).fill(-32602));
+  assert.equal(await served.ask('state b'), 'recording');
+  // ids of any length go back, and one that is none is answered all the same
+  for (const id of ['"' + 'x'.repeat(5000) + '"', '1' + '0'.repeat(5000), '"' + 'x'.repeat(900000) + '"'])
+    assert.match((await run(mcpServer, ['--socket', served.socket, '--call', 'a'],
+      { input: `{"jsonrpc":"2.0","id":${id},"method":"ping"}\n` })).out, new RegExp(`"id":${id.slice(0, 4)}.{4000,},"result"`));
+  const strange = await speak(served, 'b', ['{"jsonrpc":"2.0","id":{},"method":"ping"}', '{"jsonrpc":"2.0","id":[1],"method":"ping"}',
+    '{"jsonrpc":"2.0","id":true,"method":"ping"}', `{"jsonrpc":"2.0","id":"${'x'.repeat(2 << 20)}","method":"ping"}`]);
+  assert.deepEqual(strange.map((a) => [a.id, a.error.code]), Array(4).fill([null, -32600]));
+  // huge arguments, a notification, a batch
   await speak(served, 'a', [call({ name: NAME, arguments: { text: 'x'.repeat(1 << 20) } })]);
   assert.notEqual(await served.ask('state a'), 'recording');
-  await speak(served, 'b', [call({ arguments: { call_id: 'd' } })]);
+  await speak(served, 'b', [call({ name: NAME, arguments: { call_id: 'd' } })]);
   assert.notEqual(await served.ask('state b'), 'recording');
   assert.deepEqual(await speak(served, 'c', [{ jsonrpc: '2.0', method: 'tools/call', params: { name: NAME } }]), []);
   assert.notEqual(await served.ask('state c'), 'recording');
@@ -143,6 +156,40 @@ test('whatever comes on the line', async (t) => {
   const [batch] = await speak(served, 'd', [[{ jsonrpc: '2.0', id: 1, method: 'ping' }, call({ name: NAME }, 2)]]);
   assert.deepEqual(batch.map((a) => a.id), [1, 2]);
   assert.notEqual(await served.ask('state d'), 'recording');
+});
+
+test('what JSON allows, and most of what it does not', async (t) => {
+  const arguments_ = ['{"t":"a\\u0000b"}', '{"t":"\\ud800"}', '{"t":1e400}', `{"t":${'9'.repeat(40)}}`, '{"t":NaN}',
+    '['.repeat(5000) + ']'.repeat(5000), `{"t":"${'x'.repeat(9 << 20)}"}`];
+  const served = await engine(t, 'other', 'cut', 'named', 'event', ...arguments_.map((_, i) => `odd-${i}`), 'bom');
+  const line = (args, id, name = NAME) =>
+    `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${name}","arguments":${args}}}`;
+  const ask = async (callId, text) => {
+    const done = await run(mcpServer, ['--socket', served.socket, '--call', callId], { input: text + '\n' });
+    assert.equal(done.code, 0, done.err);
+    return done.out;
+  };
+  for (const [i, args] of arguments_.entries()) {
+    assert.match(await ask(`odd-${i}`, line(args, 18446744073709551616n)), /"id":18446744073709551616,.*"isError":false/);
+    assert.notEqual(await served.ask(`state odd-${i}`), 'recording');
+    assert.match(await ask('other', line(args, '"\\u00fc\\"\\\\"', 'book')), /"id":"\\u00fc\\"\\\\","error"/);
+  }
+  assert.match(await ask('bom', '\ufeff' + line('{}', '1.0')), /"id":1\.0,/);
+  assert.notEqual(await served.ask('state bom'), 'recording');
+  // cut off: a call as far as it goes
+  assert.match(await ask('cut', line('{}', 5).slice(0, -4)), /"id":5,.*"isError":false/);
+  assert.notEqual(await served.ask('state cut'), 'recording');
+  for (const text of ['junk', 'two words', '1 2', 'nul'])
+    assert.match(await ask('event', text), /-32700/);
+  assert.match(await ask('named', 'the recording_opt_out tool'), /-32700/); // a sentence calls nothing
+  assert.equal(await served.ask('state named'), 'recording');
+  assert.match(await ask('named', 'recording_opt_out()'), /-32700/);
+  assert.notEqual(await served.ask('state named'), 'recording');
+  assert.match(await ask('event', `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"${NAME}`), /-32700/);
+  assert.match(await ask('event', `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"other","arguments":{"x":"${NAME}`), /-32602/);
+  assert.match(await ask('event', `{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"${NAME}`), /-32700/);
+  assert.equal(await served.ask('state event'), 'recording');
+  assert.equal(await served.ask('state other'), 'recording');
 });
 
 test('the command line', async (t) => {

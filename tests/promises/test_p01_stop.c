@@ -5,7 +5,7 @@
  */
 #include "../support.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 
 #include <sched.h>
 #include <signal.h>

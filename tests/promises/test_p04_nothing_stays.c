@@ -4,6 +4,7 @@
  * store, upload or artifact, also if backends fail, answer late, twice or never, or finish something unseen.
  */
 #include "../support.h"
+#include "../support_registers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,6 +336,49 @@ static void test_restart_in_the_middle(void **state)
 	t_world_destroy(&w);
 }
 
+/* Copies go through vector registers: the thread that asks, one that goes on pushing, one that hangs up. */
+static void test_registers(void **state)
+{
+	rco_session *s, *kept;
+	uint8_t frame[T_FRAME];
+	t_world w;
+	int rc;
+
+	(void)state;
+	if (!t_registers_fill())
+		skip();
+	t_world_init(&w, T_SPOOL | T_DISK);
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	kept = t_call(&w, "kept");
+	t_push(s, 0, 1, 0, 10);
+	t_push(kept, 0, 2, 0, 10);
+	t_noise(1, 10 * T_FRAME, frame, sizeof frame);
+
+	(void)t_registers_fill();
+	rc = rco_opt_out(s, NULL, NULL);
+	assert_int_equal(t_registers_hold(), 0);
+	assert_int_equal(rc, RCO_OK);
+	(void)t_registers_fill();
+	rc = rco_session_push(s, 0, RCO_FORMAT_PCMU_8K, frame, sizeof frame);
+	assert_int_equal(t_registers_hold(), 0);
+	assert_int_equal(rc, RCO_E_OPTED_OUT);
+	(void)t_registers_fill();
+	rc = rco_session_end(kept);
+	assert_int_equal(t_registers_hold(), 0);
+	assert_int_equal(rc, RCO_OK);
+
+	rco_session_free(s);
+	rco_session_free(kept);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	t_await(&w, "kept", RCO_EVENT_STORED, 1);
+	(void)t_registers_fill();
+	rco_engine_free(w.engine);
+	assert_int_equal(t_registers_hold(), 0);
+	w.engine = NULL;
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_registered_much_later),
 		cmocka_unit_test(test_each_version_is_removed),
 		cmocka_unit_test(test_restart_in_the_middle),
+		cmocka_unit_test(test_registers),
 	};
 
 	return cmocka_run_group_tests_name("P4 nothing stays", tests, NULL, NULL);

@@ -10,50 +10,6 @@
 
 enum { THREADS = 8, ROUNDS = T_SANITIZED ? 10 : 60 };
 
-/* ---- a recorder of the host that counts ---- */
-
-static struct counter {
-	_Atomic int started, stopped, paused, resumed;
-} calls;
-
-static int count_start(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	(void)atomic_fetch_add(&calls.started, 1);
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
-static int count_stop(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	(void)atomic_fetch_add(&calls.stopped, 1);
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
-static int count_pause(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	(void)atomic_fetch_add(&calls.paused, 1);
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
-static int count_resume(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	(void)atomic_fetch_add(&calls.resumed, 1);
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
-static const rco_recorder_ops recorder = {.struct_size = (uint32_t)sizeof recorder,
-                                          .start = count_start,
-                                          .stop = count_stop,
-                                          .pause = count_pause,
-                                          .resume = count_resume};
-
 /* ---- many at once ---- */
 
 static struct crowd {
@@ -100,15 +56,16 @@ static void test_eight_threads_one_receipt(void **state)
 	crowd.w = &w;
 	assert_int_equal(pthread_barrier_init(&crowd.go, NULL, THREADS), 0);
 	for (round = 0; round < ROUNDS; round++) {
-		rco_session_options o = {.struct_size = (uint32_t)sizeof o, .recorder = &recorder};
+		rco_session_options o = {.struct_size = (uint32_t)sizeof o, .recorder = &t_recorder_ops};
 		struct answer a[THREADS] = {{0}};
 		pthread_t threads[THREADS];
 
 		(void)snprintf(crowd.call_id, sizeof crowd.call_id, "crowd-%d", round);
 		o.call_id = crowd.call_id;
-		atomic_store(&calls.stopped, 0);
+		atomic_store(&t_recorder.calls[RCO_RECORDER_STOP], 0);
 		crowd.session = t_call_with(&w, &o);
 		assert_int_equal(rco_session_start(crowd.session), RCO_OK);
+		t_push(crowd.session, 0, 1, 0, 1);
 		for (i = 0; i < THREADS; i++) {
 			a[i].n = (unsigned)i;
 			t_thread(&threads[i], ask, &a[i]);
@@ -121,8 +78,8 @@ static void test_eight_threads_one_receipt(void **state)
 			assert_string_equal(a[i].id, a[0].id);
 			assert_string_equal(a[i].source, a[0].source);
 		}
-		assert_true(atomic_load(&calls.stopped) >= 1);
-		had += atomic_load(&calls.stopped);
+		assert_true(atomic_load(&t_recorder.calls[RCO_RECORDER_STOP]) >= 1);
+		had += atomic_load(&t_recorder.calls[RCO_RECORDER_STOP]);
 		t_await(&w, crowd.call_id, RCO_EVENT_VERIFIED, 1);
 		assert_int_equal(t_events_count(&w.events, crowd.call_id, RCO_EVENT_OPTED_OUT), 1);
 		assert_int_equal(t_events_count(&w.events, crowd.call_id, RCO_EVENT_VERIFIED), 1);
@@ -153,7 +110,8 @@ static void assert_final(t_world *w, rco_session *s, const char *id)
 
 static void test_nothing_starts_it_again(void **state)
 {
-	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "final", .recorder = &recorder};
+	rco_session_options o = {
+		.struct_size = (uint32_t)sizeof o, .call_id = "final", .recorder = &t_recorder_ops};
 	rco_opt_out_options first = {.struct_size = (uint32_t)sizeof first, .source = "dtmf"};
 	char id[RCO_ID_TEXT + 1];
 	rco_receipt *r = NULL;
@@ -166,12 +124,14 @@ static void test_nothing_starts_it_again(void **state)
 	t_world_open(&w);
 	s = t_call_with(&w, &o);
 	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, 0, 1, 0, 1);
 	assert_int_equal(rco_session_pause(s), RCO_OK);
 	assert_int_equal(rco_opt_out(s, &first, &r), RCO_OK);
 	(void)snprintf(id, sizeof id, "%s", rco_receipt_id(r));
 	assert_string_equal(rco_receipt_source(r), "dtmf");
 	rco_receipt_free(r);
-	started = atomic_load(&calls.started) + atomic_load(&calls.resumed);
+	started = atomic_load(&t_recorder.calls[RCO_RECORDER_START]) +
+	          atomic_load(&t_recorder.calls[RCO_RECORDER_RESUME]);
 	assert_final(&w, s, id);
 	t_await(&w, "final", RCO_EVENT_VERIFIED, 1);
 	assert_final(&w, s, id);
@@ -181,7 +141,9 @@ static void test_nothing_starts_it_again(void **state)
 	assert_int_equal(rco_engine_set_opt_out_enabled(w.engine, 1), RCO_OK);
 	/* the call goes on: its id cannot be taken by a session that would record it */
 	assert_int_equal(rco_session_create(w.engine, &o, &again), RCO_E_CALL_EXISTS);
-	assert_int_equal(atomic_load(&calls.started) + atomic_load(&calls.resumed), started);
+	assert_int_equal(atomic_load(&t_recorder.calls[RCO_RECORDER_START]) +
+	                         atomic_load(&t_recorder.calls[RCO_RECORDER_RESUME]),
+	                 started);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	assert_int_equal(rco_opt_out(s, NULL, &r), RCO_OK);
 	assert_string_equal(rco_receipt_id(r), id);

@@ -12,34 +12,9 @@ static t_fs fs;
 
 /* ---- a recorder whose stop can fail ---- */
 
-static struct host {
-	int stop_rc, confirm;
-	int stops;
-	uint64_t op;
-} host;
-
-static int host_start(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
-static int host_stop(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)ud;
-	host.stops++;
-	host.op = op;
-	result->confirmed = (uint32_t)host.confirm;
-	return host.stop_rc;
-}
-
-static const rco_recorder_ops recorder = {
-	.struct_size = (uint32_t)sizeof recorder, .start = host_start, .stop = host_stop};
-
 static rco_session *hosted_call(t_world *w, const char *id)
 {
-	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .recorder = &recorder};
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .recorder = &t_recorder_ops};
 	rco_session *s = t_call_with(w, &o);
 
 	assert_int_equal(rco_session_start(s), RCO_OK);
@@ -59,7 +34,7 @@ static uint32_t facts(t_world *w, const char *id)
 }
 
 /* The recorder does not stop: "requested" and no more, for as long as that is so. */
-static void recorder_that(int rc, int confirm)
+static void recorder_that(int rc, uint32_t confirms)
 {
 	rco_session *s;
 	t_world w;
@@ -67,24 +42,25 @@ static void recorder_that(int rc, int confirm)
 
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	host = (struct host){.stop_rc = rc, .confirm = confirm};
+	t_recorder_forget();
+	t_recorder.rc[RCO_RECORDER_STOP] = rc;
+	t_recorder.confirms[RCO_RECORDER_STOP] = confirms;
 	s = hosted_call(&w, "hosted");
 	(void)rco_opt_out(s, NULL, NULL); /* what it returns is another test's */
 	assert_int_equal(t_push_one(s, 0, 1), RCO_E_OPTED_OUT);
 	assert_int_equal(t_status(&w, "hosted"), RCO_STATUS_REQUESTED);
 	assert_int_equal(facts(&w, "hosted") & (RCO_FACT_STOPPED | RCO_FACT_ERASED | RCO_FACT_VERIFIED), 0);
-	stops = host.stops;
+	stops = t_recorder.calls[RCO_RECORDER_STOP];
 	assert_true(stops >= 1);
 	for (i = 0; i < 100; i++)
 		t_advance(&w, 1000);
-	assert_true(host.stops > stops); /* repeated */
+	assert_true(t_recorder.calls[RCO_RECORDER_STOP] > stops); /* repeated */
 	assert_int_equal(t_status(&w, "hosted"), RCO_STATUS_REQUESTED);
 	assert_true(t_events_count(&w.events, "hosted", RCO_EVENT_STOP_FAILED) >= 1);
 	assert_int_equal(t_events_count(&w.events, "hosted", RCO_EVENT_STOPPED), 0);
 	assert_int_equal(t_events_count(&w.events, "hosted", RCO_EVENT_ERASED), 0);
 
-	host.stop_rc = RCO_OK;
-	host.confirm = RCO_CONFIRM_DONE;
+	t_recorder_forget();
 	t_await(&w, "hosted", RCO_EVENT_STOPPED, 1);
 	t_await(&w, "hosted", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(t_status(&w, "hosted"), RCO_STATUS_VERIFIED);
@@ -113,14 +89,16 @@ static void test_requested_until_the_recorder_answers(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	host = (struct host){.stop_rc = RCO_PENDING};
+	t_recorder_forget();
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_PENDING;
+	t_recorder.confirms[RCO_RECORDER_STOP] = RCO_CONFIRM_UNKNOWN;
 	s = hosted_call(&w, "hosted");
 	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_PENDING);
 	t_settle(&w);
-	assert_int_equal(host.stops, 1);
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1);
 	assert_int_equal(t_status(&w, "hosted"), RCO_STATUS_REQUESTED);
-	assert_int_equal(rco_complete(w.engine, host.op, RCO_OK, &done), RCO_OK);
-	assert_int_equal(rco_complete(w.engine, host.op, RCO_OK, &done), RCO_E_STALE);
+	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
+	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
 	t_await(&w, "hosted", RCO_EVENT_VERIFIED, 1);
 	rco_session_free(s);
 	t_world_destroy(&w);

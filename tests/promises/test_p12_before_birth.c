@@ -236,7 +236,7 @@ static void test_asked_again_after_expiry(void **state)
 	t_world_destroy(&w);
 }
 
-/* Expiry is a matter of the wall clock, and a restart does not start it anew. */
+/* Waiting is a matter of running time: at a start it begins anew, and what had expired stays so. */
 static void test_expires_over_a_restart(void **state)
 {
 	char id[RCO_ID_TEXT + 1];
@@ -247,19 +247,52 @@ static void test_expires_over_a_restart(void **state)
 	t_world_init(&w, T_SPOOL | T_DISK);
 	w.cfg.prebirth_ttl_s = 60;
 	t_world_open(&w);
+	ask(&w, "gone", id);
+	t_advance(&w, 40000);
 	ask(&w, "a", id);
 	ask(&w, "b", id);
-	t_advance(&w, 40000);
+	t_advance(&w, 30000);
 	t_world_close(&w);
+	t_clock_advance(&w.clock, 3600000);
 	t_world_open(&w);
+	s = create(&w, "gone");
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	rco_session_free(s);
+	t_advance(&w, 55000);
 	s = create(&w, "a");
 	assert_int_equal(rco_session_start(s), RCO_E_OPTED_OUT);
 	rco_session_free(s);
-	t_advance(&w, 25000);
+	t_advance(&w, 10000);
 	s = create(&w, "b");
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	rco_session_free(s);
 	t_world_destroy(&w);
+}
+
+/* As of a machine whose clock is set by the network, some time after it booted. */
+static void test_a_wrong_clock_at_one_start(void **state)
+{
+	static const int64_t wrong[] = {2, -2};
+	const int64_t day_us = INT64_C(86400000000);
+	char id[RCO_ID_TEXT + 1];
+	t_world w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		t_world_init(&w, T_SPOOL | T_DISK);
+		t_world_open(&w);
+		ask(&w, "unborn", id);
+		t_world_close(&w);
+		atomic_fetch_add(&w.clock.wall_us, wrong[i] * day_us);
+		t_world_open(&w);
+		t_advance(&w, 10000);
+		t_world_close(&w);
+		atomic_fetch_sub(&w.clock.wall_us, wrong[i] * day_us);
+		t_world_open(&w);
+		assert_born_opted_out(&w, create(&w, "unborn"), "unborn", id);
+		t_world_destroy(&w);
+	}
 }
 
 /* Once the call is there, the request is the call's: its evidence does not expire with the waiting for it. */
@@ -299,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_expires),
 		cmocka_unit_test(test_asked_again_after_expiry),
 		cmocka_unit_test(test_expires_over_a_restart),
+		cmocka_unit_test(test_a_wrong_clock_at_one_start),
 		cmocka_unit_test(test_stays_with_the_call),
 	};
 

@@ -10,57 +10,6 @@
 
 static t_fs fs;
 
-/* ---- an allocator that fails after a number of calls ---- */
-
-static struct oom {
-	_Atomic int armed;
-	_Atomic uint64_t left, failed;
-} oom;
-
-static int may_allocate(void)
-{
-	if (!atomic_load(&oom.armed))
-		return 1;
-	if (atomic_load(&oom.left) > 0) {
-		(void)atomic_fetch_sub(&oom.left, 1);
-		return 1;
-	}
-	(void)atomic_fetch_add(&oom.failed, 1);
-	return 0;
-}
-
-static void *oom_alloc(size_t size, void *ud)
-{
-	(void)ud;
-	return may_allocate() ? malloc(size) : NULL;
-}
-
-static void *oom_zalloc(size_t count, size_t size, void *ud)
-{
-	(void)ud;
-	return may_allocate() ? calloc(count, size) : NULL;
-}
-
-static void *oom_resize(void *ptr, size_t size, void *ud)
-{
-	(void)ud;
-	return may_allocate() ? realloc(ptr, size) : NULL;
-}
-
-static void oom_release(void *ptr, void *ud)
-{
-	(void)ud;
-	free(ptr);
-}
-
-static const rco_allocator oom_allocator = {.struct_size = (uint32_t)sizeof oom_allocator,
-                                            .alloc = oom_alloc,
-                                            .zalloc = oom_zalloc,
-                                            .resize = oom_resize,
-                                            .release = oom_release};
-
-/* ---- */
-
 static void assert_all_gone(t_world *w, const char *id)
 {
 	uint8_t marker[64];
@@ -84,22 +33,21 @@ static int without_memory(uint64_t n, int by_id, uint32_t flags)
 	int rc, failed;
 
 	t_world_init(&w, 0);
-	w.cfg.allocator = &oom_allocator;
+	w.cfg.allocator = &t_allocator;
 	t_world_open(&w);
 	s = t_call(&w, "call");
 	t_push(s, 0, 1, 0, 30);
 	t_advance(&w, 300);
 	t_push(s, 0, 1, 30, 10);
-	atomic_store(&oom.left, n);
-	atomic_store(&oom.failed, 0);
-	atomic_store(&oom.armed, 1);
+	t_memory_is_there();
+	t_memory.fail_from = n + 1;
 	rc = by_id ? rco_opt_out_call(w.engine, "call", &o, &r) : rco_opt_out(s, &o, &r);
 	assert_int_equal(t_push_one(s, 0, 1), RCO_E_OPTED_OUT);
 	t_advance(&w, 100); /* the worker, too, is short of memory */
 	t_advance(&w, 2000);
 	assert_int_equal(t_push_one(s, 1, 1), RCO_E_OPTED_OUT);
-	failed = atomic_load(&oom.failed) > 0;
-	atomic_store(&oom.armed, 0);
+	failed = t_memory.failed > 0;
+	t_memory_is_there();
 	if (flags & RCO_OPT_OUT_NONBLOCK)
 		assert_int_equal(rc, RCO_PENDING);
 	else
@@ -144,14 +92,13 @@ static void test_out_of_memory_before_birth(void **state)
 		int rc;
 
 		t_world_init(&w, 0);
-		w.cfg.allocator = &oom_allocator;
+		w.cfg.allocator = &t_allocator;
 		t_world_open(&w);
-		atomic_store(&oom.left, n);
-		atomic_store(&oom.failed, 0);
-		atomic_store(&oom.armed, 1);
+		t_memory_is_there();
+		t_memory.fail_from = n + 1;
 		rc = rco_opt_out_call(w.engine, "unborn", NULL, NULL);
-		failed = atomic_load(&oom.failed);
-		atomic_store(&oom.armed, 0);
+		failed = t_memory.failed;
+		t_memory_is_there();
 		assert_true(rc == RCO_OK || rc == RCO_E_NO_MEMORY || rc == RCO_E_NOT_DURABLE);
 		assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
 		assert_int_equal(rco_session_start(s), rc == RCO_E_NO_MEMORY ? RCO_OK : RCO_E_OPTED_OUT);

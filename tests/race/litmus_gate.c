@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Litmus tests of gate and door on real threads, of the shipped headers and nothing else, so that it can be built
- * for another machine and run there, or under qemu:
+ * Litmus tests of gate and entry word on real threads, of the shipped headers and nothing else, so that it can be
+ * built for another machine and run there, or under qemu:
  *
  *   litmus_gate [MILLIONS]      rounds of each test, 1 if not told
  *
@@ -214,7 +214,7 @@ static int any(const struct round *r)
 }
 
 static const struct litmus tests[] = {
-	{"store buffering: door and stop",
+	{"store buffering: entry and stop",
          {"neither", "sees the stop", "is seen inside", "both"},
          {get_in, stop_and_look},
          one_sees_the_other},

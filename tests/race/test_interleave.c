@@ -15,6 +15,7 @@
 #include "../../lib/session/leg.c"
 #include "../../lib/session/push.c"
 #include "../../lib/session/drain.c"
+#include "../../lib/session/latch.c"
 #include "../../lib/session/opt_out.c"
 /* clang-format on */
 
@@ -119,10 +120,10 @@ static void save_session(size_t i, rco_session *s)
 
 static void drop_events(rco_session *s, const rco_session *saved)
 {
-	while (s->events != saved->events) {
-		rco__event *e = s->events;
+	while (s->control.events != saved->control.events) {
+		rco__event *e = s->control.events;
 
-		s->events = e->next;
+		s->control.events = e->next;
 		rco__release(&it.world.engine->env, e);
 	}
 }
@@ -175,6 +176,7 @@ static void restore_world(void)
 	(memcpy)(owner_at(pool, 0), &it.owner, sizeof it.owner);
 	(memcpy)(pool, &it.pool, sizeof it.pool);
 	pool->state[0] = it.state;
+	pool->order[0] = 0; /* a ring of one unit */
 	pool->next[0] = it.next;
 	pool->prev[0] = it.prev;
 	memset(rco__pool_data(pool, it.ring), 0, RCO__POOL_UNIT);
@@ -229,8 +231,8 @@ static void opt_out_call(rco_session *s)
 static void set_gates(rco_session *s, uint32_t paused, uint32_t ended)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	s->paused = paused;
-	s->ended = ended;
+	s->control.paused = paused;
+	s->control.ended = ended;
 	rco__gates_set(s);
 	(void)pthread_mutex_unlock(&s->lock);
 }
@@ -351,7 +353,7 @@ static void next_owner_of_c(void)
 static void gate_changed(uint64_t before, uint64_t after)
 {
 	uint64_t shut = before & (RCO__GATE_STOP | RCO__GATE_SHUT);
-	int given_back = atomic_load(&it.ring->door) >> 1 != it.ring_saved.door >> 1;
+	int given_back = atomic_load(&it.ring->entry) >> 1 != it.ring_saved.entry >> 1;
 
 	if (!given_back && (after & RCO__GATE_INDEX) != (before & RCO__GATE_INDEX)) {
 		if (shut)
@@ -385,7 +387,7 @@ static void reset_at(uint64_t index, uint64_t read)
 	race_watch(&it.ring->gate, gate_changed);
 	for (i = 0; i < 3; i++) {
 		race_constant(&all[i]->magic);
-		race_constant(&all[i]->hold);
+		race_constant(&all[i]->control.hold);
 		race_private(&all[i]->shard);
 		race_private(&it.legs[i]->total);
 		race_private(&it.legs[i]->frames);
@@ -470,7 +472,7 @@ static void expect_answers(uint32_t thread, int refusal)
 static void expect_nobody_inside(void)
 {
 	if (rco__ring_busy(it.ring))
-		race_fail("the door stayed shut");
+		race_fail("the ring stayed closed");
 }
 
 static uint64_t index_now(void)
@@ -534,10 +536,10 @@ static void judge_wiped(void)
 	expect_stopped();
 	if (expect_frames(0, BEGIN, 0) != index_now())
 		race_fail("the index is not where the accepted frames end");
-	if (it.a->rings_wiped)
+	if (it.a->work.rings_wiped)
 		expect_zeros(BEGIN, BEGIN + 64);
 	rco__rings_wipe(it.a); /* the worker's next step */
-	if (!it.a->rings_wiped)
+	if (!it.a->work.rings_wiped)
 		race_fail("not wiped, though nobody is inside");
 	expect_zeros(BEGIN, BEGIN + 64);
 }
@@ -617,7 +619,7 @@ static void finish_release(void)
 static void judge_released(void)
 {
 	expect_nobody_inside();
-	expect_answers(0, it.a->ended ? RCO_E_ENDED : RCO_E_OPTED_OUT);
+	expect_answers(0, it.a->control.ended ? RCO_E_ENDED : RCO_E_OPTED_OUT);
 	finish_release();
 	expect_accounts();
 	expect_zeros(BEGIN, BEGIN + 64);
@@ -643,7 +645,7 @@ static void judge_next_owner(void)
 	int by = did[2].rc_leg == RCO_OK ? 2 : did[1].rc_leg == RCO_OK ? 1 : 0;
 
 	expect_nobody_inside();
-	expect_answers(0, it.a->ended ? RCO_E_ENDED : RCO_E_OPTED_OUT);
+	expect_answers(0, it.a->control.ended ? RCO_E_ENDED : RCO_E_OPTED_OUT);
 	if (by != 0) {
 		if (accepted_by((uint32_t)by) != 1)
 			race_fail("the next owner's frame was refused");

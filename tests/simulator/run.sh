@@ -8,4 +8,4 @@ cd "$(dirname "$0")/../.."
 read -r -a make <<<"${RUN_MAKE:-make --no-print-directory}"
 B=${B:-build}
 "${make[@]}" -s B="$B" "$B/examples/simulator"
-B=$B timeout 200 /usr/bin/python3 tests/simulator/check.py >>"${TALLY:-/dev/stdout}"
+B=$B timeout 400 /usr/bin/python3 tests/simulator/check.py >>"${TALLY:-/dev/stdout}"

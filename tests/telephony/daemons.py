@@ -109,7 +109,7 @@ class Janus:
         self.dir, self.configs = pathlib.Path(folder) / "janus", pathlib.Path(folder) / "janus-config"
         self.dir.mkdir()
         self.configs.mkdir()
-        self.port = free_port(socket.SOCK_STREAM)
+        self.port = free_port()
         self.at = f"http://127.0.0.1:{self.port}/janus"
         off = ",".join(f"libjanus_{p}.so" for p in ("duktape", "echotest", "lua", "nosip", "recordplay", "sip", "streaming",
                                                     "textroom", "videocall", "videoroom", "voicemail"))

@@ -22,14 +22,37 @@ class Gateway:
                         *settings, *map(str, options)]
         self.log = self.folder / "log"
 
+    def with_password(self, text):
+        self.command += ["--password-file", str(self.secret(text))]
+        return self
+
+    def log_text(self):
+        return self.log.read_text()
+
+    def status(self, call_id):
+        with self.client() as client:
+            return client.status(call_id)["status"]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.door.unlink()
+
+    def is_open(self):
+        """A socket has its name before anybody listens."""
+        with socket.socket(socket.AF_UNIX) as s:
+            return self.door.exists() and s.connect_ex(str(self.door)) == 0
+
     def __enter__(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        wait_for("the gateway", lambda: self.door.exists() or self.process.poll() is not None)
+        wait_for("the gateway", lambda: self.is_open() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
         return self
 
     def __exit__(self, kind, *_):
+        if self.process.poll() == -9:
+            return
         self.process.terminate()
         try:
             code = self.process.wait(30)

@@ -12,7 +12,8 @@ python=/usr/bin/python3 # the one that Debian's python3-pytest is for
 export B=${B:-build} PYTHONDONTWRITEBYTECODE=1
 
 "${make[@]}" -s B="$B" examples
-"$python" -m pytest -q -p no:cacheprovider --basetemp "$work/tmp" -rP "${@:-tests/telephony}" >"$work/log" 2>&1 || {
+# Calls take the time they take; two files of tests at once do not disturb each other.
+"$python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile --basetemp "$work/tmp" -rP "${@:-tests/telephony}" >"$work/log" 2>&1 || {
     cat "$work/log"
     exit 1
 }

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The telephony server under test, and what it leaves."""
 
-import importlib.util
+import importlib
 import json
 import os
 import pathlib
 import signal
 import subprocess
+import sys
 import threading
 import time
+import types
 
 import wire
 from sipp import free_port
@@ -16,9 +18,11 @@ from sipp import free_port
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / os.environ.get("B", "build")
 
-_spec = importlib.util.spec_from_file_location("control", TOP / "examples/python/recoptout/control.py")
-control = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(control)
+# Of the package only what is plain Python: its __init__ wants the library to be installed.
+_package = types.ModuleType("recoptout")
+_package.__path__ = [str(TOP / "examples/python/recoptout")]
+sys.modules.setdefault("recoptout", _package)
+control = importlib.import_module("recoptout.control")
 
 
 def wait_for(what, condition, seconds=20.0):

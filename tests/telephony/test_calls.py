@@ -2,6 +2,7 @@
 """Calls of sipp with recorded speech: what is kept is what was said, leg by leg; of whom objects nothing stays."""
 
 import subprocess
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from sipp import Scenario, Sipp, free_port
 
 FAST = ("--window-ms", "300")
 OFF = "a=recordpref:off\n"
+LATE = 8000  # samples: of two legs one may begin after the other, more so on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +45,11 @@ def test_a_kept_call_is_what_was_said(tmp_path, law):
         tap.terminate()
         tap.communicate()
     assert [leg["label"] for leg in record["legs"]] == ["caller", "agent"] and record["opt_out"] is None
-    assert server.leg(record, "caller") == said.recorded()
+    assert wire.begins_late(server.leg(record, "caller"), said.recorded(), law) < LATE
     assert all(wire.law_of(path) == {wire.PCMU: 7, wire.PCMA: 6}[law] for path in server.audio(record))
     # the other leg is what the server sent: its announcement, then what it repeats
-    sent = b"".join(wire.captured(capture, server.rtp))
-    assert len(sent) > 2 * 8000 and server.leg(record, "agent") == sent
+    sent = b"".join(wire.captured(capture, server.port))
+    assert len(sent) > 2 * 8000 and wire.begins_late(server.leg(record, "agent"), sent, law) < LATE
     assert server.holds(marker(said.recorded())), "the search has to find what is there"
 
 
@@ -115,6 +117,7 @@ def test_a_tool_call(tmp_path, said):
         caller = Scenario().invite(record="on").play(speech, tmp_path, "said").wait(speech.ms).bye()
         sipp = Sipp(tmp_path / "sipp", server.port, caller, "tool@test")
         server.says("tool@test: answered")
+        time.sleep(1)  # of talking
         answer = tool.tool_call("tool@test", {"name": "recording_opt_out", "arguments": "{}"}, language="de")
         assert answer["status"] in ("durable", "erased", "verified") and "Aufzeichnung" in answer["sentence"]
         sipp.done()
@@ -126,7 +129,7 @@ def test_a_tool_call_for_a_call_that_is_not_known_yet(tmp_path, said):
     speech = stream(said)
     with Server(tmp_path, *FAST) as server, server.client() as tool:
         answer = tool.opt_out("later@test")
-        assert answer["status"] in ("durable", "not_recording")
+        assert answer["status"] == "noted"
         caller = Scenario().invite(record="off").play(speech, tmp_path, "said").wait(1500).bye()
         Sipp(tmp_path / "sipp", server.port, caller, "later@test").done()
         record = server.record("later@test")
@@ -179,9 +182,11 @@ def test_during_a_transfer(tmp_path, when):
             if when == "never":
                 record = server.stored("transfer@test")
                 assert server.leg(record, "caller") == speech.recorded()
-                # the human repeats what it hears
+                # the human repeats what it hears, and came in after the caller's first words
                 heard = server.leg(record, "human")
-                assert len(heard) > 8000 and heard in speech.recorded()
+                repeated = heard.lstrip(wire.SILENCE[wire.PCMU])
+                assert len(repeated) > 8000 and repeated in speech.recorded()
+                assert abs(len(heard) - len(repeated) - speech.recorded().rindex(repeated)) < 8000 // 5
             else:
                 server.erased("transfer@test")
                 assert not server.holds(marker(said))

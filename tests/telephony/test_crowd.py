@@ -47,7 +47,9 @@ def test_two_hundred_calls_of_which_a_fifth_objects(tmp_path):
                 wrong += [call_id] if server.audio(record) or not record["opt_out"] else []
             else:
                 overflowed += sum(leg["overflowed_frames"] for leg in record["legs"])
-                wrong += [call_id] if server.leg(record, "caller") != stream.recorded() else []
+                # the agent may have begun a little before the caller
+                late = wire.begins_late(server.leg(record, "caller"), stream.recorded(), wire.PCMA)
+                wrong += [call_id] if late > 8000 else []
         assert not wrong and not overflowed
     print(f"{CALLS} calls in {took:.1f} s: {used:.2f} s of processor, {1000 * used / CALLS / (stream.ms / 1000 + 1.5):.2f} ms a call and second")
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Opt-out beside recorders that others wrote: real rtpengine, real Janus; Asterisk and FreeSWITCH by their documented exchanges."""
+"""Opt-out beside recorders that others wrote: real rtpengine, real Janus; and what answers nonsense."""
 
-import base64
 import contextlib
-import http.server
 import pathlib
+import signal
 import socket
 import socketserver
 import threading
@@ -81,8 +80,13 @@ def test_rtpengine_that_does_not_answer(tmp_path, said):
         answer = gateway.say("opt-out mute")
         assert answer["error"] == "RCO_E_CALLBACK" and answer["status"] == "requested", answer
         assert "deleted" not in answer["sentence"] and "erased" not in answer["sentence"]
-        with running(engine.command, tmp_path, "rtpengine"):
+        with running(engine.command, tmp_path, "rtpengine") as process:
+            engine.pid = process.pid
+            talkers = engine.call("mute", said)
             gateway.verified("mute")
+            assert pcaps(engine, "mute") == [] and unlinked(engine.pid, engine.dir) == []
+            for talker in talkers:
+                talker.stop()
         assert "does not answer" in gateway.log.read_text()
         gateway.say("end mute")
 
@@ -143,14 +147,29 @@ def test_no_cookie_comes_twice(tmp_path):
 def test_a_file_that_appears_after_the_stop(tmp_path, rtpengine, said):
     with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir) as gateway:
         gateway.say("start late/1@x ng=late/1@x")
-        assert gateway.say("opt-out late/1@x")["ok"]
-        gateway.verified("late/1@x")
+        # rtpengine has no such call, and there is no file of it: nothing is known, whatever rtpengine calls it.
+        assert gateway.say("opt-out late/1@x")["status"] == "requested"
         late = rtpengine.dir / "pcaps" / "late%2F1%40x-0123456789abcdef.pcap"
         other = rtpengine.dir / "pcaps" / "late-0123456789abcdef.pcap"
         for path in (late, other):
             path.write_bytes(b"audio")
         wait_for("it is erased", lambda: not late.exists())
+        gateway.verified("late/1@x")
         assert other.exists()
+
+
+def test_rtpengine_under_another_id(tmp_path, rtpengine, said):
+    with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir) as gateway:
+        talkers = rtpengine.call("real", said)
+        wait_for("audio", lambda: size_of(pcaps(rtpengine, "real")) > 20000)
+        assert gateway.say("start mistyped ng=rael")["ok"]
+        assert gateway.say("opt-out mistyped")["status"] == "requested"
+        assert "is ng= its call id" in gateway.log_text()
+        before = size_of(pcaps(rtpengine, "real"))
+        wait_for("the real one is recorded on", lambda: size_of(pcaps(rtpengine, "real")) > before)
+        assert gateway.say("opt-out mistyped")["status"] == "requested"
+        for talker in talkers:
+            talker.stop()
 
 
 def test_an_objection_before_the_call_is_known(tmp_path, rtpengine, said):
@@ -215,237 +234,6 @@ def test_janus_refuses_a_wrong_secret(tmp_path, janus, said):
             talker.stop()
 
 
-# ---- Asterisk
-
-class Ari(http.server.BaseHTTPRequestHandler):
-    """GET and DELETE of /ari/recordings, as Asterisk's REST documentation has them."""
-
-    live, stored, refuse = set(), set(), 0
-
-    def do(self):
-        if self.headers.get("Authorization") != "Basic " + base64.b64encode(b"agent:word").decode():
-            return 401
-        if Ari.refuse > 0 and self.command == "DELETE":
-            Ari.refuse -= 1
-            return 500
-        if not self.path.startswith("/ari/recordings/"):
-            return 404
-        kind, name = self.path.rsplit("/", 2)[1:]
-        names = {"live": Ari.live, "stored": Ari.stored}[kind]
-        if name not in names:
-            return 404
-        if self.command == "DELETE":
-            names.discard(name)
-            return 204
-        return 200
-
-    def do_GET(self):
-        status = self.do()
-        what = "Recording" if self.path.startswith("/ari/recordings/") else "Resource"
-        body = b"{}" if status == 200 else b'{"message": "%s not found"}' % what.encode() if status == 404 else b""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_DELETE = do_GET
-
-    def log_message(self, *_):
-        pass
-
-
-def serve(kind, handler):
-    kind.allow_reuse_address = True
-    server = kind(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server, f"127.0.0.1:{server.server_address[1]}"
-
-
-def test_ari(tmp_path):
-    server, at = serve(http.server.ThreadingHTTPServer, Ari)
-    Ari.live, Ari.stored, Ari.refuse = {"going.on"}, {"was-stored"}, 0
-    gateway = Gateway(tmp_path, "asterisk", "--at", f"http://{at}/ari", "--user", "agent", "--password-file", "X")
-    gateway.command[-1] = str(gateway.secret("word"))
-    with gateway:
-        assert gateway.say("start a name=going.on")["ok"]
-        assert gateway.say("start b name=was-stored")["ok"]
-        assert not gateway.say("start c name=../x")["ok"]
-        Ari.refuse = 1
-        assert gateway.say("opt-out a")["status"] == "requested"
-        gateway.verified("a")
-        assert gateway.say("opt-out b")["error"] == "RCO_OK"
-        gateway.verified("b")
-        assert not Ari.live and not Ari.stored
-        Ari.stored.add("going.on")  # a late copy
-        wait_for("it is erased", lambda: not Ari.stored)
-    server.shutdown()
-
-
-def test_a_url_that_is_not_the_one_of_ari(tmp_path):
-    """404 comes from any web server; it is no word on a recording."""
-    server, at = serve(http.server.ThreadingHTTPServer, Ari)
-    Ari.live, Ari.stored, Ari.refuse = {"going.on"}, set(), 0
-    gateway = Gateway(tmp_path, "asterisk", "--at", f"http://{at}/elsewhere", "--user", "agent", "--password-file", "X")
-    gateway.command[-1] = str(gateway.secret("word"))
-    with gateway:
-        assert gateway.say("start a name=going.on")["ok"]
-        assert gateway.say("opt-out a")["status"] == "requested"
-        assert "is not the URL of ARI" in gateway.log.read_text()
-    server.shutdown()
-
-
-def test_a_recorder_that_hangs_keeps_nobody_at_the_door_waiting(tmp_path):
-    """It takes connections, and says nothing; each look at its files lasts until the time is over."""
-    with socket.create_server(("127.0.0.1", 0), backlog=200) as mute:
-        gateway = Gateway(tmp_path, "asterisk", "--at", f"http://127.0.0.1:{mute.getsockname()[1]}/ari", "--user", "agent",
-                          "--password-file", "X", settings=("--timeout-ms", "4000"))
-        gateway.command[-1] = str(gateway.secret("word"))
-        with gateway:
-            for i in range(30):
-                assert gateway.say(f"start c{i} name=n{i}")["ok"]
-            assert gateway.say("opt-out c1")["status"] == "requested"
-            assert gateway.say("end nobody")["error"] == "RCO_E_NOT_FOUND"
-
-
-class Ami(socketserver.StreamRequestHandler):
-    """Login and StopMixMonitor of the manager interface, with an event in between."""
-
-    channels, refuse = {}, ""  # how many MixMonitors each has
-
-    def action(self):
-        lines = {}
-        for raw in iter(self.rfile.readline, b"\r\n"):
-            if not raw:
-                return None
-            key, _, value = raw.decode().strip().partition(": ")
-            lines[key] = value
-        return lines
-
-    def reply(self, action, response, message):
-        self.wfile.write(b"Event: VarSet\r\nVariable: X\r\nMessage: No such channel\r\n\r\n")
-        self.wfile.write(f"Response: {response}\r\nActionID: {action['ActionID']}\r\nMessage: {message}\r\n\r\n".encode())
-
-    def handle(self):
-        self.wfile.write(b"Asterisk Call Manager/9.0.0\r\n")
-        while (action := self.action()) is not None:
-            if action["Action"] == "Login":
-                good = (action["Username"], action["Secret"]) == ("agent", "word")
-                self.reply(action, "Success" if good else "Error", "Authentication accepted" if good else "failed")
-            elif Ami.refuse:
-                self.reply(action, "Error", Ami.refuse)
-            elif Ami.channels.get(action["Channel"], 0) > 0:
-                Ami.channels[action["Channel"]] -= 1
-                self.reply(action, "Success", "")
-            elif action["Channel"] in Ami.channels:
-                self.reply(action, "Error", "Could not stop monitoring channel")
-            else:
-                self.reply(action, "Error", "No such channel")
-
-
-def test_ami(tmp_path):
-    server, at = serve(socketserver.ThreadingTCPServer, Ami)
-    Ami.channels, Ami.refuse = {"PJSIP/100-00000001": 2}, "Permission denied"
-    monitor = tmp_path / "monitor"
-    monitor.mkdir()
-    gateway = Gateway(tmp_path, "asterisk", "--at", at, "--dir", monitor, "--user", "agent", "--password-file", "X")
-    gateway.command[-1] = str(gateway.secret("word"))
-    with gateway:
-        for name in ("a", "b"):
-            (monitor / f"{name}.wav").write_bytes(b"audio")
-        assert gateway.say("start a channel=PJSIP/100-00000001 file=a.wav")["ok"]
-        assert gateway.say("start b channel=PJSIP/100-00000002 file=b.wav")["ok"]
-        assert not gateway.say("start c channel=x file=../c.wav")["ok"]
-        assert not gateway.say("start c channel=x file=")["ok"]
-        assert gateway.say("opt-out a")["status"] == "requested"
-        assert (monitor / "a.wav").exists(), "not erased while it is written"
-        Ami.refuse = ""
-        gateway.verified("a")
-        assert not any(Ami.channels.values()) and files_below(monitor) == [str(monitor / "b.wav")]
-        assert gateway.say("opt-out b")["error"] == "RCO_OK"  # its channel is gone, and so is its MixMonitor
-        gateway.verified("b")
-        assert files_below(monitor) == []
-    server.shutdown()
-
-
-# ---- FreeSWITCH
-
-class Esl(socketserver.StreamRequestHandler):
-    """The event socket: auth, uuid_record, uuid_buglist."""
-
-    recording, keeps_on, said, closes = set(), 0, [], None
-
-    def reply(self, kind, body="", text=""):
-        head = f"Content-Type: {kind}\n" + (f"Reply-Text: {text}\n" if text else "")
-        self.wfile.write((head + (f"Content-Length: {len(body)}\n\n{body}" if body else "\n")).encode())
-
-    def api(self, command, uuid):
-        if uuid not in Esl.recording:
-            return f"-ERR No such channel {uuid}!\n"
-        if command == "uuid_record":
-            if Esl.closes:
-                Esl.closes.write_bytes(b"audio")  # under its last name
-            return "+OK Success\n"
-        if Esl.keeps_on > 0:
-            Esl.keeps_on -= 1
-            return "<media-bugs>\n <media-bug>\n  <function>session_record</function>\n </media-bug>\n</media-bugs>\n"
-        return "<media-bugs>\n <media-bug>\n  <function>speex</function>\n </media-bug>\n</media-bugs>\n"
-
-    def handle(self):
-        self.reply("auth/request")
-        for raw in self.rfile:
-            words = raw.decode().split()
-            if not words:
-                continue
-            Esl.said.append(" ".join(words))
-            if words[0] == "auth":
-                self.reply("command/reply", text="+OK accepted" if words[1] == "ClueCon" else "-ERR invalid")
-            else:
-                self.reply("text/event-plain", "Event-Name: HEARTBEAT\n\n")
-                self.reply("api/response", self.api(words[1], words[2]))
-
-
-def test_freeswitch(tmp_path):
-    server, at = serve(socketserver.ThreadingTCPServer, Esl)
-    a, b = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
-    Esl.recording, Esl.keeps_on, Esl.said = {a}, 2, []
-    recordings = tmp_path / "recordings"
-    recordings.mkdir()
-    gateway = Gateway(tmp_path, "freeswitch", "--at", at, "--dir", recordings, "--password-file", "X")
-    gateway.command[-1] = str(gateway.secret("ClueCon"))
-    with gateway:
-        for name in ("a", "b"):
-            (recordings / f"{name}.wav").write_bytes(b"audio")
-        assert gateway.say(f"start a uuid={a} file=a.wav")["ok"] and gateway.say(f"start b uuid={b} file=b.wav")["ok"]
-        assert not gateway.say("start c uuid=x;stop file=c.wav")["ok"]
-        assert gateway.say("opt-out a")["status"] == "requested"
-        gateway.verified("a")
-        assert f"api uuid_record {a} stop all" in Esl.said
-        assert gateway.say("opt-out b")["error"] == "RCO_OK"
-        gateway.verified("b")
-        assert files_below(recordings) == []
-    server.shutdown()
-
-
-def test_what_has_its_name_only_when_it_stops_is_gone_when_it_is_said(tmp_path):
-    """P13: "verified" is not said of a call while a file of it, of a name that came late, is still there."""
-    server, at = serve(socketserver.ThreadingTCPServer, Esl)
-    uuid = "0a1b2c3d-0000-4000-8000-000000000003"
-    recordings = tmp_path / "recordings"
-    recordings.mkdir()
-    Esl.recording, Esl.keeps_on, Esl.said, Esl.closes = {uuid}, 0, [], recordings / "x.wav"
-    gateway = Gateway(tmp_path, "freeswitch", "--at", at, "--dir", recordings, "--password-file", "X")
-    gateway.command[-1] = str(gateway.secret("ClueCon"))
-    with gateway, gateway.client() as client:
-        assert gateway.say(f"start x uuid={uuid} file=x.wav")["ok"]
-        assert gateway.say("opt-out x")["error"] == "RCO_OK"
-        while client.status("x")["status"] != "verified":
-            pass
-        assert files_below(recordings) == []
-        Esl.closes = None
-    server.shutdown()
-
-
 # ---- answers that are none
 
 NONSENSE = [b"", b"\0" * 4096, b"A" * 70000, b"Response: Success\r\n\r\n", b"HTTP/1.1 204 No\r\n\r\n", b"Content-Length: 99999999\n\n",
@@ -464,7 +252,10 @@ def test_nonsense_is_no_confirmation(tmp_path, recorder, start):
             except OSError:
                 pass
 
-    server, at = serve(socketserver.ThreadingTCPServer, Fool)
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Fool)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    at = f"127.0.0.1:{server.server_address[1]}"
     (tmp_path / "x.wav").write_bytes(b"audio")
     gateway = Gateway(tmp_path, recorder, "--at", at, "--dir", tmp_path, "--user", "u", "--password-file", "X",
                       settings=("--timeout-ms", "200"))
@@ -496,3 +287,186 @@ def test_a_fool_instead_of_rtpengine(tmp_path):
             assert gateway.say("start x")["ok"]
             for _ in range(7):
                 assert gateway.say("opt-out x")["status"] == "requested"
+
+
+# ---- the brothers of what was seen beside Asterisk and FreeSWITCH
+
+@pytest.mark.parametrize("objects", ["before", "after"])
+def test_rtpengine_and_a_gateway_that_was_killed(tmp_path, said, objects):
+    """It goes on with what it has to stop; an unlinked pcap would grow on unseen."""
+    engine = Rtpengine(tmp_path)
+    gateway = Gateway(tmp_path, "rtpengine", "--at", engine.at, "--dir", engine.dir)
+    with running(engine.command, tmp_path, "rtpengine") as process:
+        talkers = engine.call("r", said)
+        with gateway:
+            assert gateway.say("start r")["ok"]
+            if objects == "before":
+                process.send_signal(signal.SIGSTOP)  # it hangs: nothing is confirmed
+                assert gateway.say("opt-out r")["status"] == "requested"
+            gateway.kill()
+        process.send_signal(signal.SIGCONT)
+        with gateway:
+            if objects == "after":
+                assert gateway.say("opt-out r")["error"] == "RCO_OK"
+            gateway.verified("r")
+            assert pcaps(engine, "r") == [] and unlinked(process.pid, engine.dir) == []
+            at = talkers[0].sent
+            wait_for("more audio", lambda: talkers[0].sent > at + 50)
+            assert pcaps(engine, "r") == [] and unlinked(process.pid, engine.dir) == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_rtpengine_is_told_to_record_again(tmp_path, rtpengine, said):
+    with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir) as gateway:
+        talkers = rtpengine.call("again", said)
+        assert gateway.say("start again")["ok"] and gateway.say("opt-out again")["error"] == "RCO_OK"
+        gateway.verified("again")
+        assert b"2:ok" in rtpengine.ask(command="start recording", **{"call-id": "again"})
+        wait_for("it is stopped and erased", lambda: "there is a file again" in gateway.log_text() and pcaps(rtpengine, "again") == [])
+        at = talkers[0].sent
+        wait_for("more audio", lambda: talkers[0].sent > at + 50)
+        assert pcaps(rtpengine, "again") == [] and unlinked(rtpengine.pid, rtpengine.dir) == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_rtpengine_and_a_later_call_of_the_same_id(tmp_path, rtpengine, said):
+    with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir) as gateway:
+        talkers = rtpengine.call("same", said)
+        assert gateway.say("start same")["ok"] and gateway.say("opt-out same")["error"] == "RCO_OK"
+        gateway.verified("same")
+        rtpengine.ask(command="delete", **{"call-id": "same", "from-tag": "a"})
+        assert gateway.say("end same")["ok"] and gateway.say("start same")["ok"]
+        talkers += rtpengine.call("same", said)
+        wait_for("it is recorded", lambda: size_of(pcaps(rtpengine, "same")) > 20000)
+        before = size_of(pcaps(rtpengine, "same"))
+        wait_for("and recorded on", lambda: size_of(pcaps(rtpengine, "same")) > before + 20000)
+        for talker in talkers:
+            talker.stop()
+
+
+def test_a_pcap_that_somebody_reads_is_not_called_erased(tmp_path, rtpengine, said):
+    """A copy may be under way; it goes when that is over."""
+    with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir) as gateway:
+        talkers = rtpengine.call("read", said)
+        assert gateway.say("start read")["ok"]
+        path = wait_for("its file", lambda: [p for p in pcaps(rtpengine, "read") if p.endswith(".pcap")])[0]
+        with open(path, "rb"):
+            assert gateway.say("opt-out read")["status"] == "requested" and "is open" in gateway.log_text()
+        gateway.verified("read")
+        assert pcaps(rtpengine, "read") == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_janus_and_a_gateway_that_was_killed(tmp_path, janus, said):
+    gateway = Gateway(tmp_path, "janus", "--at", janus.at, "--dir", janus.dir)
+    talkers = janus.call(5, "x.wav", said)
+    with gateway:
+        assert gateway.say("start x room=5 file=x.wav secret=s")["ok"]
+        gateway.kill()
+    with gateway:
+        assert gateway.say("opt-out x")["error"] == "RCO_OK"
+        gateway.verified("x")
+        assert files_below(janus.dir) == [] and unlinked(janus.pid, janus.dir) == []
+    for talker in talkers:
+        talker.stop()
+
+
+def test_janus_is_told_to_record_again(tmp_path, janus, said):
+    with Gateway(tmp_path, "janus", "--at", janus.at, "--dir", janus.dir) as gateway:
+        talkers = janus.call(6, "x.wav", said)
+        assert gateway.say("start x room=6 file=x.wav secret=s")["ok"] and gateway.say("opt-out x")["error"] == "RCO_OK"
+        gateway.verified("x")
+        janus.message(janus.handle, request="enable_recording", room=6, secret="s", record=True, record_file="x.wav",
+                      record_dir=str(janus.dir))
+        wait_for("it is stopped and erased", lambda: "there is a file again" in gateway.log_text() and files_below(janus.dir) == [])
+        at = talkers[0].sent
+        wait_for("more audio", lambda: talkers[0].sent > at + 50)
+        assert files_below(janus.dir) == [] and unlinked(janus.pid, janus.dir) == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_janus_does_not_know_the_room(tmp_path, janus, said):
+    """A wrong room: that it is not there is no word about the one that is recorded."""
+    with Gateway(tmp_path, "janus", "--at", janus.at, "--dir", janus.dir) as gateway:
+        talkers = janus.call(7, "x.wav", said)
+        assert gateway.say("start x room=77 file=x.wav secret=s")["ok"]
+        assert gateway.say("opt-out x")["status"] == "requested" and files_below(janus.dir)
+        for talker in talkers:
+            talker.stop()
+
+
+# ---- a handle that comes again
+
+LATE = ("--window-ms", "20000", "--timeout-ms", "1000")
+
+
+@pytest.mark.parametrize("late", ["opt-out", "end"])
+@pytest.mark.parametrize("announced", [True, False])
+def test_janus_and_a_room_that_comes_again(tmp_path, janus, said, announced, late):
+    """A late word about the first call leaves the recording of the second alone."""
+    def record(name, on):
+        answer = janus.message(janus.handle, request="enable_recording", room=12, secret="s", record=on, record_file=name,
+                               record_dir=str(janus.dir))
+        assert answer["plugindata"]["data"]["audiobridge"] == "success", answer
+
+    with Gateway(tmp_path, "janus", "--at", janus.at, "--dir", janus.dir, settings=LATE) as gateway:
+        talkers = janus.call(12, "b1.wav", said)
+        assert gateway.say("start cb1 room=12 file=b1.wav secret=s")["ok"]
+        if late == "opt-out":
+            assert gateway.say("end cb1")["ok"]
+        else:
+            record("b1.wav", False)
+        wait_for("it is stopped", lambda: (janus.dir / "b1.wav").exists())
+        record("b2.wav", True)
+        wait_for("the second is recorded", lambda: size_of(janus.dir.glob("b2.wav*")) > 4096)
+        if announced:
+            assert gateway.say("start cb2 room=12 file=b2.wav secret=s")["ok"]
+        if late == "end":
+            assert gateway.say("end cb1")["ok"]
+        gateway.say("opt-out cb1")
+        gateway.verified("cb1")
+        before = size_of(janus.dir.glob("b2.wav*"))
+        wait_for("the second is recorded on", lambda: size_of(janus.dir.glob("b2.wav*")) > before)
+        if announced:
+            assert gateway.say("opt-out cb2")["error"] == "RCO_OK"
+            gateway.verified("cb2")
+            assert files_below(janus.dir) == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_two_who_are_in_one_recording_of_janus(tmp_path, janus, said):
+    """Both calls named the same room and the same file: each may stop it."""
+    with Gateway(tmp_path, "janus", "--at", janus.at, "--dir", janus.dir, settings=LATE) as gateway:
+        talkers = janus.call(12, "b.wav", said)
+        for name in ("p1", "p2"):
+            assert gateway.say(f"start {name} room=12 file=b.wav secret=s")["ok"]
+        assert gateway.say("opt-out p1")["error"] == "RCO_OK"
+        gateway.verified("p1")
+        assert files_below(janus.dir) == []
+        for talker in talkers:
+            talker.stop()
+
+
+def test_rtpengine_and_an_id_that_comes_again(tmp_path, rtpengine, said):
+    with Gateway(tmp_path, "rtpengine", "--at", rtpengine.at, "--dir", rtpengine.dir, settings=LATE) as gateway:
+        talkers = rtpengine.call("same", said)
+        assert gateway.say("start f1 ng=same")["ok"]
+        wait_for("it is recorded", lambda: size_of(pcaps(rtpengine, "same")) > 20000)
+        assert gateway.say("end f1")["ok"]
+        rtpengine.ask(command="delete", **{"call-id": "same", "from-tag": "a"})
+        first = set(pcaps(rtpengine, "same"))
+        assert gateway.say("start f2 ng=same")["ok"]
+        talkers += rtpengine.call("same", said)
+        gateway.say("opt-out f1")
+        gateway.verified("f1")
+        second = set(pcaps(rtpengine, "same"))
+        assert second and not first & second
+        before = size_of(second)
+        wait_for("the second is recorded on", lambda: size_of(second) > before + 10000)
+        for talker in talkers:
+            talker.stop()

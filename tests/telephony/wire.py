@@ -3,6 +3,7 @@
 
 import pathlib
 import random
+import re
 import struct
 
 FRAME = 160  # samples of 20 ms
@@ -130,14 +131,26 @@ class Stream:
         return self
 
 
-def captured(path, ports):
-    """Payloads of the RTP packets of a capture that were sent from one of these ports, as they were sent."""
-    data, out, at = pathlib.Path(path).read_bytes(), [], 24
+def begins_late(kept, whole, law):
+    """How many samples of silence stand before what has to be there as a whole."""
+    lead = len(kept) - len(whole)
+    assert lead >= 0 and kept[lead:] == whole and not kept[:lead].strip(SILENCE[law]), (len(kept), len(whole), kept.find(whole))
+    return lead
+
+
+def captured(path, sip_port):
+    """Payloads of the RTP packets of a capture that a server sent, as they were sent: from where it says in its answers."""
+    sent = list(datagrams(path))
+    ports = {int(port) for source, data in sent if source == sip_port for port in re.findall(rb"^m=audio (\d+)", data, re.M)}
+    return [data[12:] for source, data in sent if source in ports]
+
+
+def datagrams(path):
+    """Source ports and contents."""
+    data, at = pathlib.Path(path).read_bytes(), 24
     while at + 16 <= len(data):
         size = struct.unpack_from("<I", data, at + 8)[0]
         frame = data[at + 16 : at + 16 + size]
         at += 16 + size
         udp = frame[14 + (frame[14] & 15) * 4 :]
-        if struct.unpack_from("!H", udp)[0] in ports:
-            out.append(udp[20:])
-    return out
+        yield struct.unpack_from("!H", udp)[0], udp[8:]

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=${LINT_ROOT:-$(dirname "$(dirname "$here")")}
 
 # Words the spelling checker takes for others.
-spelling_ok=${SPELLING_OK:-"hist,inout,ist,sie"} # words of the field, and of German texts
+spelling_ok=${SPELLING_OK:-"exten,hist,inout,ist,sie"} # words of the field, and of German texts
 
 sources() {
     local folder
@@ -23,8 +23,10 @@ sources() {
     done | sort
 }
 
+# Not what a user of the checkout installed into it: a virtual environment of Python, packages of Node.js.
 texts() {
-    find . -path ./.git -prune -o -path ./build -prune -o -name __pycache__ -prune -o -type f \
+    find . -path ./.git -prune -o -path ./build -prune -o -name __pycache__ -prune -o -name node_modules -prune -o \
+        -type d -exec test -e '{}/pyvenv.cfg' \; -prune -o -type f \
         \( -name '*.[ch]' -o -name '*.md' -o -name '*.sh' -o -name '*.py' -o -name '*.map' -o -name '*.in' \
         -o -name Makefile -o -name run -path './.ci/*' -o -name .editorconfig -o -name .clang-format \
         -o -name .gitignore -o -name LICENSE \) -print | sort
@@ -124,14 +126,16 @@ bans() {
 }
 
 warnings() {
-    local file lines
+    local file long=()
     cd "$root" || exit 2
     for file in $(sources lib examples tests); do
-        lines=$(wc -l <"$file")
-        if [ "$lines" -gt 700 ]; then
-            echo "note: $file has $lines lines; more than 700 are hard to keep in mind"
+        if [ "$(wc -l <"$file")" -gt 700 ]; then
+            long+=("$file")
         fi
     done
+    if [ ${#long[@]} -gt 0 ]; then
+        echo "note: more than 700 lines are hard to keep in mind: ${long[*]}"
+    fi
 }
 
 formatting() {

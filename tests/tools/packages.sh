@@ -1,39 +1,41 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that are missing: packages.sh demo | check | bench | peers | kills | model | races | coverage | telephony
-# Without the right to install it names them all in one line and fails. When nothing is missing it says nothing.
+# Installs the Debian packages that are missing for a purpose: packages.sh PURPOSE. Without the right to install it names
+# them all in one line and fails. When nothing is missing it says nothing.
+# shellcheck disable=SC2034 # lists are used by their names
 set -euo pipefail
 
 demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-dev zstd asterisk-core-sounds-en-wav)
-check=("${demo[@]}" g++ clang libclang-rt-14-dev clang-format libcmocka-dev binutils file python3 codespell shellcheck
-    libmicrohttpd-dev libre-dev librem-dev libpocketsphinx-dev libcurl4-openssl-dev curl
-    python3-pytest python3-venv python3-pip python3-setuptools python3-wheel spin)
-bench=("${demo[@]}" libsndfile1-dev libflac-dev libwavpack-dev flac wavpack pocketsphinx-testdata)
+check=("${demo[@]}" g++ clang-format libcmocka-dev binutils file python3 codespell shellcheck
+    libmicrohttpd-dev libncurses-dev python3-pyte libre-dev librem-dev libpocketsphinx-dev libcurl4-openssl-dev
+    git socat python3-pytest python3-venv python3-pip python3-setuptools python3-wheel)
+bench=("${demo[@]}" libsndfile1-dev pocketsphinx-testdata)
 
+clang=("${check[@]}" clang libclang-rt-14-dev)
+agents=("${check[@]}" curl)
+if ! command -v npm >/dev/null; then # from wherever it is: Debian's cannot stand beside another one
+    agents+=(nodejs npm)
+fi
 kills=("${check[@]}" strace)
 model=(spin gcc libc6-dev)
-races=("${check[@]}" valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
+races=("${clang[@]}" valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 coverage=("${check[@]}" gcovr)
-telephony=("${check[@]}" rtpengine-daemon janus sip-tester baresip-core tshark pocketsphinx pocketsphinx-en-us flite)
+telephony=("${check[@]}" rtpengine-daemon janus python3-pytest-xdist sip-tester baresip-core tshark pocketsphinx pocketsphinx-en-us flite)
+musl=("${check[@]}" musl-tools)
+cross=("${check[@]}" gcc-i686-linux-gnu libc6-dev-i386-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
+all=("${clang[@]}" "${agents[@]}" "${model[@]}" "${coverage[@]}" "${telephony[@]}" "${musl[@]}" "${cross[@]}")
 
 # Recorders that the bench compares with if they are there.
 peers=(rtpengine-daemon janus)
+# What a bare system is made with.
+bare=(debootstrap)
 
-case ${1:-} in
-demo) wanted=("${demo[@]}") ;;
-check) wanted=("${check[@]}") ;;
-bench) wanted=("${bench[@]}") ;;
-peers) wanted=("${peers[@]}") ;;
-kills) wanted=("${kills[@]}") ;;
-model) wanted=("${model[@]}") ;;
-races) wanted=("${races[@]}") ;;
-coverage) wanted=("${coverage[@]}") ;;
-telephony) wanted=("${telephony[@]}") ;;
-*)
-    echo "usage: packages.sh demo|check|bench|peers|kills|model|races|coverage|telephony" >&2
+purposes="demo check all clang agents kills model races coverage telephony musl cross bench peers bare"
+if [ $# -ne 1 ] || [[ " $purposes " != *" $1 "* ]]; then
+    echo "usage: packages.sh ${purposes// / | }" >&2
     exit 2
-    ;;
-esac
+fi
+declare -n wanted=$1
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "Not a Debian system: make sure that the equivalents of these are installed: ${wanted[*]}"

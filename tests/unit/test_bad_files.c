@@ -20,11 +20,15 @@ static const char *const damage_names[DAMAGES] = {"cut in half",  "emptied", "fl
 
 /* A folder with an opted-out call whose erasure is not done, a kept one not yet uploaded, and one still to come.
  */
-static void leave_work_behind(t_world *w)
+static void leave_work(t_world *w, int in_output_dir)
 {
 	rco_session *gone, *kept;
 
 	t_world_init(w, T_SPOOL | T_DISK);
+	if (in_output_dir) {
+		w->cfg.upload = NULL;
+		w->cfg.output_dir = w->out;
+	}
 	t_world_open(w);
 	gone = t_call(w, "gone");
 	kept = t_call(w, "kept");
@@ -41,6 +45,11 @@ static void leave_work_behind(t_world *w)
 	t_world_close(w);
 	rco_session_free(gone);
 	rco_session_free(kept);
+}
+
+static void leave_work_behind(t_world *w)
+{
+	leave_work(w, 0);
 }
 
 static void damage_file(const char *path, enum damage how)
@@ -284,7 +293,7 @@ static void opening_fails(int code, int fresh)
 		if (fresh)
 			t_world_init(&w, T_SPOOL | T_DISK);
 		else
-			leave_work_behind(&w);
+			leave_work(&w, 1);
 		w.cfg.upload = NULL;
 		w.cfg.deletion = NULL;
 		w.cfg.output_dir = w.out;

@@ -207,16 +207,9 @@ static void test_missing_slots(void **state)
 	t_world_destroy(&w);
 }
 
-static int no_recorder(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
 static void test_recorder_tables(void **state)
 {
-	rco_recorder_ops ops = {.struct_size = (uint32_t)sizeof ops, .start = no_recorder, .stop = no_recorder};
+	rco_recorder_ops ops = t_recorder_ops;
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call", .recorder = &ops};
 	rco_session *s = NULL;
 	t_world w;
@@ -224,13 +217,14 @@ static void test_recorder_tables(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
+	ops.pause = ops.resume = NULL;
 	ops.stop = NULL;
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_E_OPS);
-	ops.stop = no_recorder;
+	ops.stop = t_recorder_ops.stop;
 	ops.start = NULL;
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_E_OPS);
-	ops.start = no_recorder;
-	ops.pause = no_recorder; /* without resume */
+	ops.start = t_recorder_ops.start;
+	ops.pause = t_recorder_ops.pause; /* without resume */
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_E_OPS);
 	ops.pause = NULL;
 	ops.struct_size = 4;

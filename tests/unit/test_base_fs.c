@@ -4,6 +4,7 @@
 #include "../support_base.h"
 
 #include "../../lib/base/error.h"
+#include "../../lib/base/trust.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -116,14 +117,15 @@ static void modes_are_the_owners(void **state)
 /* A link planted under a file's name is never followed. */
 static void links_are_not_followed(void **state)
 {
+	char real[PATH_MAX];
 	int fd, yes;
 
 	(void)state;
 	make_file("secret", "keep");
 	assert_int_equal(symlink(in("secret"), in("link")), 0);
-	assert_int_equal(fs->open(fs->ctx, in("link"), RCO__FS_READ, &fd), RCO_E_IO);
-	assert_int_equal(fs->open(fs->ctx, in("link"), RCO__FS_CREATE_TRUNCATE, &fd), RCO_E_IO);
-	assert_int_equal(fs->lock(fs->ctx, in("link"), &fd), RCO_E_IO);
+	assert_int_equal(fs->open(fs->ctx, in("link"), RCO__FS_READ, &fd), RCO_E_PERMISSION);
+	assert_int_equal(fs->open(fs->ctx, in("link"), RCO__FS_CREATE_TRUNCATE, &fd), RCO_E_PERMISSION);
+	assert_int_equal(fs->lock(fs->ctx, in("link"), &fd), RCO_E_PERMISSION);
 	expect_file("secret", "keep");
 	assert_int_equal(symlink("nowhere", in("dangling")), 0);
 	assert_int_equal(fs->exists(fs->ctx, in("dangling"), &yes, NULL), RCO_OK);
@@ -132,7 +134,14 @@ static void links_are_not_followed(void **state)
 	assert_int_equal(fs->mkdir(fs->ctx, in("d")), RCO_OK);
 	assert_int_equal(symlink("d", in("dl")), 0);
 	assert_int_equal(fs->mkdir(fs->ctx, in("dl")), RCO_OK);
-	assert_int_equal(fs->sync_dir(fs->ctx, in("dl")), RCO_OK);
+	assert_int_equal(fs->resolve(fs->ctx, in("dl"), RCO__TRUST_OWN, real, sizeof real), RCO_OK);
+	assert_string_equal(real, in("d"));
+	/* once resolved: a link that takes its place later is none */
+	assert_int_equal(fs->sync_dir(fs->ctx, in("dl")), RCO_E_PERMISSION);
+	assert_int_equal(fs->open(fs->ctx, in("dl/f"), RCO__FS_CREATE, &fd), RCO_E_PERMISSION);
+	assert_int_equal(fs->exists(fs->ctx, in("dl/f"), &yes, NULL), RCO_E_PERMISSION); /* not "none" */
+	assert_int_equal(fs->unlink(fs->ctx, in("dl/f")), RCO_E_PERMISSION);
+	assert_int_equal(fs->rename(fs->ctx, in("secret"), in("dl/f")), RCO_E_PERMISSION);
 }
 
 static void reading_stops_at_the_end(void **state)

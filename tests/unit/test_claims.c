@@ -24,13 +24,14 @@ static void test_own_sentences(void **state)
 		[RCO_SAY_STOPPED] = STOPPED, [RCO_SAY_STOPPING] = 0,      [RCO_SAY_NOT_RECORDING] = STOPPED,
 		[RCO_SAY_HELD] = STOPPED,    [RCO_SAY_NOT_AVAILABLE] = 0, [RCO_SAY_ENDED] = 0,
 		[RCO_SAY_TROUBLE] = 0,       [RCO_SAY_ANNOUNCEMENT] = 0,  [RCO_SAY_ASK_CONSENT] = 0,
+		[RCO_SAY_NOTED] = 0,
 	};
 	uint32_t i, sentence;
 	int wrong = 0;
 
 	(void)state;
 	for (i = 0; rco_language_at(i) != NULL; i++)
-		for (sentence = RCO_SAY_ANNOUNCEMENT; sentence <= RCO_SAY_TROUBLE; sentence++) {
+		for (sentence = RCO_SAY_ANNOUNCEMENT; sentence < RCO__SENTENCES; sentence++) {
 			const char *tag = rco_language_at(i), *text = rco__sentence_built_in(tag, sentence, 0);
 			uint32_t got;
 
@@ -129,6 +130,56 @@ static void test_examples(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+typedef struct tally {
+	unsigned claims, missed, everyday, flagged;
+} tally;
+
+/* The sentences of tests/claims, whose first letter says what they claim. */
+static tally count_file(const char *language)
+{
+	char path[64], line[512];
+	tally t = {0};
+	FILE *file;
+
+	(void)snprintf(path, sizeof path, "tests/claims/%s.txt", language);
+	file = fopen(path, "r");
+	if (file == NULL)
+		fail_msg("%s cannot be read: tests run from the top folder", path);
+	while (fgets(line, sizeof line, file) != NULL) {
+		const char *kind = strchr("-SEB", line[0]);
+		uint32_t wanted, got;
+
+		if (line[0] == '\0' || kind == NULL || line[1] != ' ' || line[strcspn(line, "\n")] != '\n')
+			fail_msg("%s: %s", path, line);
+		line[strcspn(line, "\n")] = '\0';
+		wanted = line[0] == '-' ? 0u : line[0] == 'S' ? STOPPED : line[0] == 'E' ? ERASED : BOTH;
+		got = claims(language, line + 2);
+		*(wanted == 0 ? &t.everyday : &t.claims) += 1;
+		if (got == wanted)
+			continue;
+		*(wanted == 0 ? &t.flagged : &t.missed) += 1;
+		print_message("%s: claims %u, not %u: %s\n", language, got, wanted, line + 2);
+	}
+	(void)fclose(file);
+	return t;
+}
+
+/* How much a list of words understands is measured, and may not become less. */
+static void test_sentences_of_agents(void **state)
+{
+	tally english = count_file("en"), german = count_file("de");
+
+	(void)state;
+	assert_int_equal(english.claims, 87);
+	assert_int_equal(english.everyday, 130);
+	assert_true(english.missed <= 2);
+	assert_true(english.flagged <= 2);
+	assert_int_equal(german.claims, 84);
+	assert_int_equal(german.everyday, 124);
+	assert_true(german.missed <= 3);
+	assert_int_equal(german.flagged, 0);
+}
+
 /* Whatever bytes come, nothing is read beyond them, and what is long is looked at to its end. */
 static void test_odd_texts(void **state)
 {
@@ -220,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_sentences),
 		cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_sentences_of_agents),
 		cmocka_unit_test(test_odd_texts),
 		cmocka_unit_test(test_turns),
 	};

@@ -284,12 +284,36 @@ static void test_an_hour_asleep(void **state)
 	t_world_destroy(&w);
 }
 
+/* A clock of the host's that runs backwards opens no window again. */
+static void test_window_and_a_clock_that_runs_backwards(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = t_call(&w, "over");
+	t_push(s, 0, 1, 0, 5);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "over", RCO_EVENT_STORED, 1);
+	atomic_fetch_sub(&w.clock.mono_us, (int64_t)3600 * 1000000);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_ENDED);
+	assert_int_equal(t_state(s), RCO_STATE_STORED);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_window),  cmocka_unit_test(test_erasure),
-		cmocka_unit_test(test_receipt), cmocka_unit_test(test_before_birth),
-		cmocka_unit_test(test_restart), cmocka_unit_test(test_an_hour_asleep),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_erasure),
+		cmocka_unit_test(test_receipt),
+		cmocka_unit_test(test_before_birth),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_an_hour_asleep),
+		cmocka_unit_test(test_window_and_a_clock_that_runs_backwards),
 	};
 
 	return cmocka_run_group_tests_name("clock jumps", tests, NULL, NULL);

@@ -134,12 +134,53 @@ static void test_policy_of_the_engine(void **state)
 	t_world_destroy(&w);
 }
 
+static void test_consent_twice_and_late(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	/* granted before the start, and again: told once */
+	s = create(&w, "twice", RCO_CONSENT_ASK_FIRST);
+	assert_int_equal(rco_session_set_consent(s, 1), RCO_OK);
+	assert_int_equal(rco_session_set_consent(s, 1), RCO_OK);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	assert_int_equal(rco_session_set_consent(s, 1), RCO_OK);
+	assert_int_equal(t_push_one(s, 0, 1), RCO_OK);
+	t_settle(&w);
+	assert_int_equal(t_events_count(&w.events, "twice", RCO_EVENT_CONSENT), 1);
+	assert_int_equal(t_events_count(&w.events, "twice", RCO_EVENT_STARTED), 1);
+	/* declined twice is declined; a grant then comes too late */
+	assert_int_equal(rco_session_set_consent(s, 0), RCO_OK);
+	assert_int_equal(rco_session_set_consent(s, 0), RCO_OK);
+	assert_int_equal(rco_session_set_consent(s, 1), RCO_E_OPTED_OUT);
+	rco_session_free(s);
+	/* after the end a grant starts nothing; a refusal still counts, within the window, and not after it */
+	s = create(&w, "late", RCO_CONSENT_ASK_FIRST);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	assert_int_equal(rco_session_set_consent(s, 1), RCO_E_ENDED);
+	assert_int_equal(rco_session_set_consent(s, 0), RCO_OK);
+	rco_session_free(s);
+	s = t_call(&w, "over");
+	t_push(s, 0, 1, 0, 5);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "over", RCO_EVENT_STORED, 1);
+	assert_int_equal(rco_session_set_consent(s, 0), RCO_E_ENDED);
+	assert_int_equal(rco_session_set_consent(s, 1), RCO_E_ENDED);
+	assert_int_equal(t_state(s), RCO_STATE_STORED);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ask_first_granted),    cmocka_unit_test(test_declined_is_an_opt_out),
 		cmocka_unit_test(test_never_answered),       cmocka_unit_test(test_off),
-		cmocka_unit_test(test_policy_of_the_engine),
+		cmocka_unit_test(test_policy_of_the_engine), cmocka_unit_test(test_consent_twice_and_late),
 	};
 
 	return cmocka_run_group_tests_name("consent", tests, NULL, NULL);

@@ -91,9 +91,8 @@ static void per_leg(size_t fmt, uint32_t export_format, size_t size, uint64_t pa
 {
 	const char *suffix = export_format == RCO_EXPORT_WAV_ZST ? ".only.wav.zst" : ".only.wav";
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call"};
-	const uint8_t *samples;
 	size_t file_size, bytes;
-	uint8_t *file;
+	uint8_t *file, *samples;
 	rco_session *s;
 	uint32_t leg;
 	t_world w;
@@ -110,9 +109,10 @@ static void per_leg(size_t fmt, uint32_t export_format, size_t size, uint64_t pa
 	t_await(&w, "call", RCO_EVENT_STORED, 1);
 	file = stored(&w, suffix, &file_size);
 	check_header(file, file_size, fmt, 1, size);
-	samples = t_wav_samples(file, file_size, &bytes);
+	samples = (uint8_t *)(uintptr_t)t_wav_samples(file, file_size, &bytes);
 	assert_non_null(samples);
 	assert_int_equal(bytes, size);
+	t_stored_order(samples, size, formats[fmt].sample);
 	assert_true(t_is_noise(7, samples, size));
 	free(file);
 	t_world_destroy(&w);
@@ -176,6 +176,8 @@ static void stereo(size_t fmt, uint32_t export_format, size_t left, size_t right
 	memset(b, formats[fmt].silence, longer);
 	t_noise(1, 0, a, left);
 	t_noise(2, 0, b, right);
+	t_stored_order(a, left, sample);
+	t_stored_order(b, right, sample);
 	for (i = 0; i < longer / sample; i++) {
 		assert_memory_equal(samples + 2 * i * sample, a + i * sample, sample);
 		assert_memory_equal(samples + (2 * i + 1) * sample, b + i * sample, sample);

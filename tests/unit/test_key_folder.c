@@ -372,7 +372,7 @@ static void test_failing_disk(void **state)
 	(void)state;
 	t_fs_init(&fs, "/keys/");
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b.epoch_s = 100;
 	open_keys(&b);
 	atomic_store(&fs.fail, RCO_E_NO_SPACE);
@@ -415,7 +415,7 @@ static void test_each_change_fails(void **state)
 		assert_true(n < 50);
 		t_fs_init(&fs, "/keys");
 		b_init(&b);
-		b.fs = &fs.table;
+		b.fs = &fs.disk.table;
 		b.epoch_s = 100;
 		open_keys(&b);
 		wrap(&b, 1, &w);
@@ -476,6 +476,33 @@ static void test_threads(void **state)
 	b_destroy(&b);
 }
 
+/* Two that number epochs in one folder would write, and destroy, each other's keys. */
+static void test_one_owner(void **state)
+{
+	rco_key_folder_options o = {.struct_size = (uint32_t)sizeof o};
+	rco_key_folder *second = NULL;
+	wrapped w;
+	bench b;
+
+	(void)state;
+	b_init(&b);
+	open_keys(&b);
+	o.path = b.keys_path;
+	assert_int_equal(rco_key_folder_create(&o, &second), RCO_E_BUSY);
+	assert_null(second);
+	assert_non_null(strstr(rco_error_detail(), b.keys_path));
+	assert_non_null(strstr(rco_error_detail(), "key_dir of its own"));
+	wrap(&b, 1, &w); /* the first works on */
+	assert_int_equal(unwrap(&b, &w), RCO_OK);
+	b_close(&b);
+	assert_int_equal(rco_key_folder_create(&o, &second), RCO_OK);
+	assert_int_equal(b_try_keys(&b), RCO_E_BUSY);
+	rco_key_folder_free(second);
+	reopen_keys(&b);
+	assert_int_equal(unwrap(&b, &w), RCO_OK);
+	b_destroy(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_failing_disk),
 		cmocka_unit_test(test_each_change_fails),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_one_owner),
 	};
 
 	return cmocka_run_group_tests_name("key folder", tests, NULL, NULL);

@@ -4,23 +4,6 @@
 
 #include <sched.h>
 
-static int setup(void **state)
-{
-	l_world *w = malloc(sizeof *w);
-
-	assert_non_null(w);
-	l_world_init(w);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	l_world_destroy(*state);
-	free(*state);
-	return 0;
-}
-
 /* What was synced is there after a new open: same order, same times, same payload. */
 static void reopen_replays(void **state)
 {
@@ -61,17 +44,30 @@ static void reopen_replays(void **state)
 	assert_true(w->report.damaged == 0 && w->report.torn_bytes == 0 && w->report.quarantined == 0);
 }
 
-static void bad_arguments(void **state)
+static void arguments_are_checked(void **state)
 {
 	l_world *w = *state;
+	rco__ledger_options options = w->options;
 	uint8_t id[16] = {1}, big[RCO__LEDGER_PAYLOAD_MAX + 1] = {0};
+	rco__ledger *none;
 	uint64_t lsn;
 
+	options.dir = NULL;
+	assert_int_equal(rco__ledger_open(&options, NULL, NULL, NULL, &none), RCO_E_INVALID);
+	options = w->options;
+	options.quarantine_dir = NULL;
+	assert_int_equal(rco__ledger_open(&options, NULL, NULL, NULL, &none), RCO_E_INVALID);
+	options = w->options;
+	options.file_bytes = (uint64_t)RCO__LEDGER_FILE_MAX + 1;
+	assert_int_equal(rco__ledger_open(&options, NULL, NULL, NULL, &none), RCO_E_INVALID);
+	assert_null(none);
 	l_world_open(w);
 	assert_int_equal(rco__ledger_append(w->ledger, 0, 0, id, NULL, 0, &lsn), RCO_E_INVALID);
-	assert_int_equal(rco__ledger_append(w->ledger, 0x8000, 0, id, NULL, 0, &lsn), RCO_E_INVALID);
+	assert_int_equal(rco__ledger_append(w->ledger, 0x8000, 0, id, NULL, 0, NULL), RCO_E_INVALID);
 	assert_int_equal(rco__ledger_append(w->ledger, 1, RCO__LEDGER_CARRIED, id, NULL, 0, &lsn), RCO_E_INVALID);
+	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, NULL, 1, NULL), RCO_E_INVALID);
 	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, big, sizeof big, &lsn), RCO_E_LIMIT);
+	assert_int_equal(rco__ledger_last(w->ledger), 0);
 	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, big, sizeof big - 1, &lsn), RCO_OK);
 	assert_int_equal(rco__ledger_sync(w->ledger, lsn + 1), RCO_E_INVALID);
 	assert_int_equal(rco__ledger_sync(w->ledger, lsn), RCO_OK);
@@ -118,7 +114,7 @@ static void write_then_sync(void **state)
 	assert_int_equal(w->fs.syncs, syncs);
 	assert_int_equal(rco__ledger_durable(w->ledger), 0);
 	l_file(w, 1, path);
-	bytes = l_slurp(path, &size);
+	bytes = t_read_file(path, &size);
 	for (i = 0; i + 4 <= size; i += 8)
 		found += rco__get32(bytes + i) == 0x454f4352;
 	free(bytes);
@@ -316,9 +312,9 @@ static void abandoned_file_may_be_lost(void **state)
 	assert_int_equal(rco__ledger_sync(w->ledger, l_append(w, 3, 3, 4, 0)), RCO_OK);
 	l_world_close(w);
 	l_file(w, 1, path);
-	bytes = l_slurp(path, &size);
+	bytes = t_read_file(path, &size);
 	memset(bytes + 128 + 88, 0xee, 2 * 88); /* all but the first entry */
-	l_spill(path, bytes, size);
+	t_write_file(path, bytes, size);
 	free(bytes);
 
 	l_world_open(w);
@@ -404,6 +400,71 @@ static void unusable_folder(void **state)
 	w->options.dir = w->dir;
 }
 
+/* A folder whose path has exactly this length, below the world's. */
+static void deep_folder(const l_world *w, size_t length, char out[4096])
+{
+	size_t at = strlen(w->root), step;
+
+	memcpy(out, w->root, at + 1);
+	while (at < length) {
+		step = length - at > 210 ? 200 : length - at;
+		out[at] = '/';
+		memset(out + at + 1, 'd', step - 1);
+		at += step;
+		out[at] = '\0';
+		assert_int_equal(mkdir(out, 0700), 0);
+	}
+}
+
+static void remove_deep_folder(const l_world *w, char path[4096])
+{
+	while (strlen(path) > strlen(w->root)) {
+		assert_int_equal(rmdir(path), 0);
+		*strrchr(path, '/') = '\0';
+	}
+}
+
+static void touch_in(const char *folder, const char *name, int there)
+{
+	int dir = open(folder, O_RDONLY | O_DIRECTORY), fd;
+
+	assert_true(dir >= 0);
+	if (there) {
+		fd = openat(dir, name, O_WRONLY | O_CREAT, 0600);
+		assert_true(fd >= 0);
+		assert_int_equal(close(fd), 0);
+	} else {
+		assert_int_equal(unlinkat(dir, name, 0), 0);
+	}
+	assert_int_equal(close(dir), 0);
+}
+
+/* Whichever name it is that does not fit behind the folder's, the answer says so, and nothing is left there. */
+static void a_folder_with_too_long_a_path(void **state)
+{
+	static const char old[] = "0000000000000001.rcol", tmp[] = "a-name-of-some-length-that-does-not-fit.tmp";
+	l_world *w = *state;
+	char path[4096];
+	size_t i;
+	static const size_t lengths[] = {4075, 4086}; /* room for a spare's name; for none */
+
+	w->options.dir = path;
+	for (i = 0; i < 2; i++) {
+		deep_folder(w, lengths[i], path);
+		assert_int_equal(l_try_open(w), RCO_E_LIMIT);
+		assert_int_equal(l_count(path, NULL), 0);
+		touch_in(path, old, 1);
+		touch_in(path, tmp, 1);
+		assert_int_equal(l_try_open(w), RCO_E_LIMIT);
+		assert_null(w->ledger);
+		assert_int_equal(l_count(path, NULL), 2);
+		touch_in(path, old, 0);
+		touch_in(path, tmp, 0);
+		remove_deep_folder(w, path);
+	}
+	w->options.dir = w->dir;
+}
+
 /* Every sync and write of a scenario fails once: nothing acknowledged is lost, nothing is touched after it failed.
  */
 static void every_call_fails_once(void **state)
@@ -457,7 +518,7 @@ static void out_of_memory(void **state)
 	int rc, n = 0;
 
 	l_world_open(w);
-	w->no_memory = 1;
+	t_memory.fail_all = 1;
 	while ((rc = rco__ledger_append(w->ledger, 1, 0, id, "tomb", 4, &lsn)) == RCO_OK && n < 100) {
 		last = lsn;
 		n++;
@@ -468,52 +529,125 @@ static void out_of_memory(void **state)
 	/* durable entries give their memory back */
 	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, "tomb", 4, &last), RCO_OK);
 	assert_int_equal(rco__ledger_sync(w->ledger, last), RCO_OK);
-	w->no_memory = 0;
+	t_memory_is_there();
 	l_world_close(w);
 	l_world_open(w);
 	assert_int_equal(w->seen_count, n + 1);
 	l_world_close(w);
-	w->no_memory = 1;
+	t_memory.fail_all = 1;
 	assert_int_equal(l_try_open(w), RCO_E_NO_MEMORY);
-	w->no_memory = 0;
+	t_memory_is_there();
 }
 
-static int stop_replay(const rco__ledger_entry *entry, void *user_data)
+/* The reserve is for the small entries of an opt-out. */
+static void a_long_entry_needs_memory(void **state)
+{
+	l_world *w = *state;
+	uint8_t id[16] = {1}, payload[RCO__LEDGER_RESERVE_BYTES] = {0};
+
+	l_world_open(w);
+	t_memory.fail_all = 1;
+	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, payload, sizeof payload, NULL), RCO_E_NO_MEMORY);
+	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, payload, 100, NULL), RCO_OK);
+	t_memory_is_there();
+	assert_int_equal(rco__ledger_sync(w->ledger, 1), RCO_OK);
+}
+
+/* Memory runs out in the middle of a replay: no start without all that is open. */
+static int hungry(const rco__ledger_entry *entry, void *user_data)
+{
+	(void)entry;
+	(void)user_data;
+	t_memory.fail_all = 1;
+	return 0;
+}
+
+static void a_replay_without_memory_is_no_start(void **state)
+{
+	l_world *w = *state;
+	uint32_t i;
+
+	l_world_open(w);
+	for (i = 0; i < 60; i++)
+		(void)l_append(w, 1000 + i, i, 4, 0);
+	l_world_close(w);
+	assert_int_equal(rco__ledger_open(&w->options, hungry, w, NULL, &w->ledger), RCO_E_NO_MEMORY);
+	assert_null(w->ledger);
+	t_memory_is_there();
+	l_world_open(w);
+	assert_int_equal(w->ledger->subjects.count, 60);
+}
+
+/* ---- replay ---- */
+
+/* An entry may say nothing but that it is there, and its writer need not want to know its number. */
+static void an_entry_without_a_payload(void **state)
+{
+	l_world *w = *state;
+	uint8_t id[16];
+
+	l_world_open(w);
+	l_subject(id, 5);
+	assert_int_equal(rco__ledger_append(w->ledger, 3, 0, id, NULL, 0, NULL), RCO_OK);
+	(void)l_append(w, 6, 66, 4, 0);
+	l_world_close(w);
+	l_world_open(w);
+	assert_int_equal(w->report.damaged, 0);
+	assert_int_equal(w->seen_count, 2);
+	assert_int_equal(w->seen[0].type, 3);
+	assert_true(l_is_open(w, 5) && l_is_open(w, 6));
+	l_world_close(w);
+	/* Who replays nothing loses nothing: what is open is carried on. */
+	assert_int_equal(rco__ledger_open(&w->options, NULL, NULL, NULL, &w->ledger), RCO_OK);
+	assert_int_equal(w->ledger->subjects.count, 2);
+}
+
+static int refuse(const rco__ledger_entry *entry, void *user_data)
 {
 	(void)entry;
 	return *(int *)user_data;
 }
 
-static void replay_can_stop(void **state)
+static void a_replay_that_is_stopped_says_so(void **state)
 {
 	l_world *w = *state;
-	int code = RCO_E_NO_MEMORY;
+	int answer = 1;
 
 	l_world_open(w);
 	(void)l_append(w, 1, 1, 4, 0);
 	l_world_close(w);
-	assert_int_equal(rco__ledger_open(&w->options, stop_replay, &code, NULL, &w->ledger), RCO_E_NO_MEMORY);
+	assert_int_equal(rco__ledger_open(&w->options, refuse, &answer, NULL, &w->ledger), RCO_E_CALLBACK);
 	assert_null(w->ledger);
+	answer = RCO_E_NO_MEMORY;
+	assert_int_equal(rco__ledger_open(&w->options, refuse, &answer, NULL, &w->ledger), RCO_E_NO_MEMORY);
+	assert_null(w->ledger);
+	l_world_open(w);
+	assert_int_equal(l_times_seen(w, 1), 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(reopen_replays, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_arguments, setup, teardown),
-		cmocka_unit_test_setup_teardown(files_are_written_ahead, setup, teardown),
-		cmocka_unit_test_setup_teardown(write_then_sync, setup, teardown),
-		cmocka_unit_test_setup_teardown(groups_share_a_sync, setup, teardown),
-		cmocka_unit_test_setup_teardown(threads_race, setup, teardown),
-		cmocka_unit_test_setup_teardown(followers_get_the_error, setup, teardown),
-		cmocka_unit_test_setup_teardown(failed_sync_takes_a_fresh_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(abandoned_file_may_be_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(failing_disk_then_recovery, setup, teardown),
-		cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
-		cmocka_unit_test_setup_teardown(unusable_folder, setup, teardown),
-		cmocka_unit_test_setup_teardown(every_call_fails_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(replay_can_stop, setup, teardown),
+		L_TEST_SYNCED(reopen_replays),
+		L_TEST_SYNCED(arguments_are_checked),
+		L_TEST_SYNCED(files_are_written_ahead),
+		L_TEST_SYNCED(write_then_sync),
+		L_TEST_SYNCED(groups_share_a_sync),
+		L_TEST_SYNCED(threads_race),
+		L_TEST_SYNCED(followers_get_the_error),
+		L_TEST_SYNCED(failed_sync_takes_a_fresh_file),
+		L_TEST_SYNCED(abandoned_file_may_be_lost),
+		L_TEST_SYNCED(failing_disk_then_recovery),
+		L_TEST_SYNCED(opens_on_a_full_disk),
+		L_TEST_SYNCED(unusable_folder),
+		L_TEST_SYNCED(every_call_fails_once),
+		L_TEST_SYNCED(out_of_memory),
+
+		L_TEST(a_folder_with_too_long_a_path),
+		L_TEST(a_long_entry_needs_memory),
+		L_TEST(a_replay_without_memory_is_no_start),
+		L_TEST(an_entry_without_a_payload),
+		L_TEST(a_replay_that_is_stopped_says_so),
 	};
 
 	return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);

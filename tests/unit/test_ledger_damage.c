@@ -27,7 +27,7 @@ static void take(golden *g, size_t files)
 	g->files = files;
 	for (i = 0; i < files; i++) {
 		l_file(&g->w, i + 1, path);
-		g->bytes[i] = l_slurp(path, &g->size[i]);
+		g->bytes[i] = t_read_file(path, &g->size[i]);
 		rco__ledger_scan_start(&scan, g->bytes[i], g->size[i], none);
 		while (rco__ledger_scan_next(&scan, &entry)) {
 			g->file_of[g->entries] = i;
@@ -79,7 +79,7 @@ static void put_back(golden *g)
 	l_empty(g->w.quarantine);
 	for (i = 0; i < g->files; i++) {
 		l_file(&g->w, i + 1, path);
-		l_spill(path, g->bytes[i], g->size[i]);
+		t_write_file(path, g->bytes[i], g->size[i]);
 	}
 }
 
@@ -339,15 +339,15 @@ static void foreign_files(void **state)
 
 	put_back(g);
 	l_path(path, g->w.dir, "notes.txt");
-	l_spill(path, (const uint8_t *)"hello", 5);
+	t_write_file(path, "hello", 5);
 	l_path(path, g->w.dir, "000000000000000A.rcol");
-	l_spill(path, (const uint8_t *)"hello", 5);
+	t_write_file(path, "hello", 5);
 	l_path(path, g->w.dir, "spare-7.tmp");
-	l_spill(path, (const uint8_t *)"hello", 5);
+	t_write_file(path, "hello", 5);
 	l_path(path, g->w.dir, "000000000000000a.rcol");
 	assert_int_equal(mkdir(path, 0700), 0);
 	l_path(path, g->w.dir, "000000000000000b.rcol");
-	l_spill(path, (const uint8_t *)"a text that is no ledger at all", 31);
+	t_write_file(path, "a text that is no ledger at all", 31);
 	l_world_open(&g->w);
 	assert_int_equal(g->w.report.entries, ENTRIES);
 	assert_int_equal(g->w.report.quarantined, 2);

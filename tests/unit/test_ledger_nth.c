@@ -4,7 +4,6 @@
  * allocation, for every n: what was said to be durable is there afterwards, what was open is open, and the damage
  * it began with is set aside in the end.
  */
-#include "../support.h"
 #include "../support_ledger.h"
 
 /* So far apart are the two failures of a pair, at most. */
@@ -17,172 +16,26 @@ enum { PLANTED = 3, OPEN_SUBJECT = 1, OPEN_TAG = 7000, FIRST = 10, LAST = 34, TA
 
 typedef struct story {
 	l_world w;
-	rco__fs under; /* the world's file system, which counts and does */
-	int began;     /* with what */
+	t_disk disk; /* in front of the world's */
+	int began;   /* with what */
 	int operations, fail_at, fail_again;
-	int allocations, fail_alloc;
 	uint8_t durable[TAGS];
 } story;
 
-static int fails(story *s)
+static int asked(t_demand *d, void *user_data)
 {
+	story *s = user_data;
 	int n = ++s->operations;
 
-	return n == s->fail_at || n == s->fail_again;
-}
-
-#define REFUSE(s)                                                                                                 \
-	do {                                                                                                      \
-		if (fails(s))                                                                                     \
-			return rco__fail(RCO_E_IO, "injected: operation %d", (s)->operations);                    \
-	} while (0)
-
-static int n_open(void *ctx, const char *path, int how, int *fd)
-{
-	story *s = ctx;
-
-	*fd = -1;
-	REFUSE(s);
-	return s->under.open(s->under.ctx, path, how, fd);
-}
-
-static int n_close(void *ctx, int fd)
-{
-	story *s = ctx;
-	int rc = s->under.close(s->under.ctx, fd);
-
-	return fails(s) ? rco__fail(RCO_E_IO, "injected: close") : rc;
-}
-
-static int n_read(void *ctx, int fd, void *buf, size_t size, uint64_t offset, size_t *got)
-{
-	story *s = ctx;
-
-	*got = 0;
-	REFUSE(s);
-	return s->under.read(s->under.ctx, fd, buf, size, offset, got);
-}
-
-static int n_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
-{
-	story *s = ctx;
-
-	if (fails(s)) {
-		(void)s->under.write(s->under.ctx, fd, buf, size / 2, offset); /* half of it arrives */
-		return rco__fail(RCO_E_IO, "injected: write");
-	}
-	return s->under.write(s->under.ctx, fd, buf, size, offset);
-}
-
-static int n_sync(void *ctx, int fd)
-{
-	story *s = ctx;
-
-	REFUSE(s);
-	return s->under.sync(s->under.ctx, fd);
-}
-
-static int n_sync_dir(void *ctx, const char *path)
-{
-	story *s = ctx;
-
-	REFUSE(s);
-	return s->under.sync_dir(s->under.ctx, path);
-}
-
-static int n_size(void *ctx, int fd, uint64_t *size)
-{
-	story *s = ctx;
-
-	*size = 0;
-	REFUSE(s);
-	return s->under.size(s->under.ctx, fd, size);
-}
-
-static int n_rename(void *ctx, const char *from, const char *to)
-{
-	story *s = ctx;
-
-	REFUSE(s);
-	return s->under.rename(s->under.ctx, from, to);
-}
-
-static int n_unlink(void *ctx, const char *path)
-{
-	story *s = ctx;
-
-	REFUSE(s);
-	return s->under.unlink(s->under.ctx, path);
-}
-
-static int n_exists(void *ctx, const char *path, int *yes, uint64_t *size)
-{
-	story *s = ctx;
-
-	*yes = 0;
-	REFUSE(s);
-	return s->under.exists(s->under.ctx, path, yes, size);
-}
-
-static int n_mkdir(void *ctx, const char *path)
-{
-	story *s = ctx;
-
-	REFUSE(s);
-	return s->under.mkdir(s->under.ctx, path);
-}
-
-static int n_list(void *ctx, const char *path, rco__fs_name_fn fn, void *user_data)
-{
-	story *s = ctx;
-
-	REFUSE(s);
-	return s->under.list(s->under.ctx, path, fn, user_data);
-}
-
-static void *n_alloc(size_t size, void *user_data)
-{
-	story *s = user_data;
-
-	return ++s->allocations == s->fail_alloc ? NULL : malloc(size);
-}
-
-static void *n_zalloc(size_t count, size_t size, void *user_data)
-{
-	story *s = user_data;
-
-	return ++s->allocations == s->fail_alloc ? NULL : calloc(count, size);
-}
-
-static void *n_resize(void *ptr, size_t size, void *user_data)
-{
-	story *s = user_data;
-
-	return ++s->allocations == s->fail_alloc ? NULL : realloc(ptr, size);
+	d->done = d->kind == T_DISK_WRITE ? T_DISK_HALF : T_DISK_NOTHING;
+	return n == s->fail_at || n == s->fail_again ? rco__fail(RCO_E_IO, "injected: operation %d", n) : RCO_OK;
 }
 
 static void set_up_faults(story *s)
 {
-	rco__fs *table = &s->w.fs.table;
-
-	s->under = *table;
-	*table = (rco__fs){.ctx = s,
-	                   .open = n_open,
-	                   .close = n_close,
-	                   .read = n_read,
-	                   .write = n_write,
-	                   .sync = n_sync,
-	                   .sync_dir = n_sync_dir,
-	                   .size = n_size,
-	                   .rename = n_rename,
-	                   .unlink = n_unlink,
-	                   .exists = n_exists,
-	                   .mkdir = n_mkdir,
-	                   .list = n_list};
-	s->w.options.env.alloc.alloc = n_alloc;
-	s->w.options.env.alloc.zalloc = n_zalloc;
-	s->w.options.env.alloc.resize = n_resize;
-	s->w.options.env.alloc.user_data = s;
+	t_disk_init(&s->disk, &s->w.fs.disk.table, asked, s);
+	s->disk.table.stamp = NULL; /* what `exists` says has to do */
+	s->w.options.env.fs = &s->disk.table;
 }
 
 /* Three entries of open subjects in the first file, and the second of them damaged if that is the story. */
@@ -202,9 +55,9 @@ static void plant(story *s)
 	if (s->began == WHOLE)
 		return;
 	l_file(&s->w, 1, path);
-	bytes = l_slurp(path, &size);
+	bytes = t_read_file(path, &size);
 	bytes[RCO__LEDGER_HEADER_BYTES + rco__ledger_entry_bytes(8) + 20] ^= 1;
-	l_spill(path, bytes, size);
+	t_write_file(path, bytes, size);
 	free(bytes);
 }
 
@@ -261,7 +114,8 @@ static void judge(story *s)
 	int noticed = s->began == DAMAGED && s->fail_again == 0;
 	uint32_t i;
 
-	s->fail_at = s->fail_again = s->fail_alloc = 0;
+	t_memory_is_there();
+	s->fail_at = s->fail_again = 0;
 	l_world_open(&s->w);
 	if (s->durable[OPEN_TAG]) {
 		assert_true(l_times_seen(&s->w, OPEN_TAG) >= 1);
@@ -298,13 +152,14 @@ static void once(int began, int fail_at, int fail_again, int fail_alloc, int *op
 	s->w.fs.skip_sync = 1;
 	set_up_faults(s);
 	plant(s);
-	s->operations = s->allocations = 0;
+	t_memory_is_there();
+	s->operations = 0;
 	s->fail_at = fail_at;
 	s->fail_again = fail_again;
-	s->fail_alloc = fail_alloc;
+	t_memory.fail_at = (uint64_t)fail_alloc;
 	live(s);
 	*operations = s->operations;
-	*allocations = s->allocations;
+	*allocations = (int)t_memory.count;
 	judge(s);
 	l_world_destroy(&s->w);
 	free(s);

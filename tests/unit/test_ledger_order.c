@@ -2,14 +2,18 @@
 /* What of a ledger's files is durable before the next step: a rename, the next file, an answer. */
 #include "../support_ledger.h"
 
+#include <dlfcn.h>
+#include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
+
+enum { FDS = 1024 };
 
 /* In front of the file system: which files were written to since they were last synced. */
 static struct watch {
 	rco__fs below;
-	char path[L_FDS][L_PATH];
-	int dirty[L_FDS], synced[L_FDS];
+	char path[FDS][L_PATH];
+	int dirty[FDS], synced[FDS];
 	int closed_dirty, renamed_dirty;
 	_Atomic int stall; /* the next write tells and waits */
 	sem_t inside, go;
@@ -20,7 +24,7 @@ static int w_open(void *ctx, const char *path, int how, int *fd)
 	int rc = watch.below.open(ctx, path, how, fd);
 
 	if (rc == RCO_OK) {
-		assert_true(*fd < L_FDS);
+		assert_true(*fd < FDS);
 		(void)snprintf(watch.path[*fd], L_PATH, "%s", path);
 		watch.dirty[*fd] = watch.synced[*fd] = 0;
 	}
@@ -61,7 +65,7 @@ static int w_rename(void *ctx, const char *from, const char *to)
 {
 	int fd;
 
-	for (fd = 0; fd < L_FDS; fd++)
+	for (fd = 0; fd < FDS; fd++)
 		if (strcmp(watch.path[fd], from) == 0)
 			watch.renamed_dirty += watch.dirty[fd];
 	return watch.below.rename(ctx, from, to);
@@ -74,12 +78,12 @@ static int setup(void **state)
 	l_world_init(&w);
 	w.fs.skip_sync = 1;
 	memset(&watch, 0, sizeof watch);
-	watch.below = w.fs.table;
-	w.fs.table.open = w_open;
-	w.fs.table.close = w_close;
-	w.fs.table.write = w_write;
-	w.fs.table.sync = w_sync;
-	w.fs.table.rename = w_rename;
+	watch.below = w.fs.disk.table;
+	w.fs.disk.table.open = w_open;
+	w.fs.disk.table.close = w_close;
+	w.fs.disk.table.write = w_write;
+	w.fs.disk.table.sync = w_sync;
+	w.fs.disk.table.rename = w_rename;
 	if (sem_init(&watch.inside, 0, 0) != 0 || sem_init(&watch.go, 0, 0) != 0)
 		return 1;
 	*state = &w;
@@ -187,6 +191,58 @@ static void written_is_no_answer(void **state)
 	assert_int_equal(watch.dirty[w->ledger->fd], 0);
 }
 
+static _Atomic int interruptions; /* of waiting for another thread's commit */
+
+int sem_wait(sem_t *sem)
+{
+	int (*real)(sem_t *);
+	void *found = dlsym(RTLD_NEXT, "sem_wait");
+
+	if (atomic_load(&interruptions) > 0) {
+		atomic_fetch_sub(&interruptions, 1);
+		errno = EINTR;
+		return -1;
+	}
+	memcpy(&real, &found, sizeof real);
+	return real(sem);
+}
+
+static void *sync_first(void *arg)
+{
+	return (void *)(intptr_t)rco__ledger_sync(((l_world *)arg)->ledger, 1);
+}
+
+static void *sync_second(void *arg)
+{
+	return (void *)(intptr_t)rco__ledger_sync(((l_world *)arg)->ledger, 2);
+}
+
+/* A signal handler of the host's that interrupts the wait does not end it: "durable" would be said too early. */
+static void a_signal_does_not_end_a_wait(void **state)
+{
+	l_world *w = *state;
+	pthread_t first, second;
+	void *rc;
+
+	l_world_open(w);
+	(void)l_append(w, 1, 1, 4, 0);
+	l_fs_hold(&w->fs, 1);
+	assert_int_equal(pthread_create(&first, NULL, sync_first, w), 0);
+	l_fs_wait_held(&w->fs);
+	(void)l_append(w, 2, 2, 4, 0);
+	atomic_store(&interruptions, 5);
+	assert_int_equal(pthread_create(&second, NULL, sync_second, w), 0);
+	while (!somebody_waits(w) || atomic_load(&interruptions) > 0)
+		(void)sched_yield();
+	assert_int_equal(rco__ledger_durable(w->ledger), 0);
+	l_fs_let_go(&w->fs);
+	pthread_join(second, &rc);
+	assert_int_equal((intptr_t)rc, RCO_OK);
+	assert_true(rco__ledger_durable(w->ledger) >= 2);
+	pthread_join(first, &rc);
+	assert_int_equal((intptr_t)rc, RCO_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_header_is_durable_before_the_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_found_is_made_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(written_is_no_answer, setup, teardown),
+		L_TEST(a_signal_does_not_end_a_wait),
 	};
 
 	return cmocka_run_group_tests_name("order of a ledger", tests, NULL, NULL);

@@ -2,24 +2,6 @@
 /* Retention: what may go goes, what is still open is carried over, evidence is never lost on the way. */
 #include "../support_ledger.h"
 
-static int setup(void **state)
-{
-	l_world *w = malloc(sizeof *w);
-
-	assert_non_null(w);
-	l_world_init(w);
-	w->fs.skip_sync = 1;
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	l_world_destroy(*state);
-	free(*state);
-	return 0;
-}
-
 static void later(l_world *w, int64_t seconds)
 {
 	w->now_us += seconds * 1000000;
@@ -265,9 +247,9 @@ static void damaged_meanwhile_is_kept(void **state)
 	(void)l_append(w, 1, 2, 40, 0);
 	fill(w, 10, 20);
 	l_file(w, 1, path);
-	bytes = l_slurp(path, &size);
+	bytes = t_read_file(path, &size);
 	bytes[128 + 90] ^= 1;
-	l_spill(path, bytes, size);
+	t_write_file(path, bytes, size);
 	free(bytes);
 	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
 	assert_int_equal(access(path, F_OK), 0);
@@ -404,22 +386,185 @@ static void subject_table(void **state)
 	rco__release(&w->options.env, set.slots);
 }
 
+/* Without room in the table of open subjects nothing is deleted any more: what the entry is about may be in any
+ * file. */
+static void without_memory_nothing_is_deleted(void **state)
+{
+	l_world *w = *state;
+	uint32_t i;
+	size_t files;
+
+	w->options.retention_s = 0;
+	l_world_open(w);
+	for (i = 0; i < 48; i++) /* as many as fit in the table without growing */
+		(void)l_append(w, 1000 + i, i, 4, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, 48), RCO_OK);
+	assert_int_equal(w->ledger->blind, 0);
+	t_memory.fail_all = 1;
+	(void)l_append(w, 2000, 2000, 4, 0); /* from the reserve */
+	assert_int_equal(rco__ledger_sync(w->ledger, 49), RCO_OK);
+	assert_int_equal(w->ledger->blind, 1);
+	t_memory_is_there();
+	for (i = 0; i < 48; i++)
+		(void)l_append(w, 1000 + i, i, 300, RCO__LEDGER_CLOSES);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	files = l_count(w->dir, ".rcol");
+	assert_true(files >= 2);
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".rcol"), files);
+	l_world_close(w);
+	l_world_open(w); /* the next start can count again */
+	assert_int_equal(l_times_seen(w, 2000), 1);
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	assert_true(l_count(w->dir, ".rcol") < files);
+}
+
+/* Two at once would delete a file under the other's feet. */
+static void only_one_maintains(void **state)
+{
+	l_world *w = *state;
+	pthread_t thread;
+	size_t tmp;
+	void *rc;
+
+	l_world_open(w);
+	while (w->ledger->used <= w->ledger->file_bytes / 4 * 3) {
+		(void)l_append(w, 1, 1, 300, RCO__LEDGER_CLOSES);
+		assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	}
+	l_fs_hold(&w->fs, 1);
+	assert_int_equal(pthread_create(&thread, NULL, maintain, w), 0);
+	l_fs_wait_held(&w->fs); /* making a spare */
+	tmp = l_count(w->dir, ".tmp");
+	assert_int_equal(tmp, 1);
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".tmp"), 1);
+	l_fs_let_go(&w->fs);
+	pthread_join(thread, &rc);
+	assert_int_equal((intptr_t)rc, RCO_OK);
+	assert_true(w->ledger->spare_fd >= 0);
+}
+
+/* Somebody removed an old file: deleting what is gone is done. */
+static void a_file_that_is_gone_is_deleted(void **state)
+{
+	l_world *w = *state;
+	char path[L_PATH];
+	uint32_t i;
+
+	w->options.retention_s = 0;
+	l_world_open(w);
+	for (i = 0; i < 60; i++)
+		(void)l_append(w, 100, 100, 300, RCO__LEDGER_CLOSES);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	assert_true(w->ledger->file_count > 2);
+	l_file(w, 1, path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	assert_int_equal(w->ledger->file_count, 1);
+	assert_int_equal(l_count(w->dir, ".rcol"), 1);
+}
+
+static int entries_to_fail;
+
+/* Blank files and headers are written, entries are not. */
+static int write_no_entries(t_demand *d, void *user_data)
+{
+	if (d->kind == T_DISK_WRITE && d->offset >= RCO__LEDGER_HEADER_BYTES && entries_to_fail > 0) {
+		entries_to_fail--;
+		return rco__fail(RCO_E_IO, "injected: write of entries");
+	}
+	return l_fs_asked(d, user_data);
+}
+
+/* A broken disk is not filled with abandoned files: of those without a durable entry the last one is kept. */
+static void abandoned_files_do_not_pile_up(void **state)
+{
+	l_world *w = *state;
+	int i;
+
+	w->fs.disk.ask = write_no_entries;
+	l_world_open(w);
+	(void)l_append(w, 1, 11, 4, 0);
+	for (i = 0; i < 5; i++) {
+		entries_to_fail = 2;
+		assert_int_equal(rco__ledger_sync(w->ledger, 1), RCO_E_NOT_DURABLE);
+		assert_int_equal(entries_to_fail, 0);
+		assert_int_equal(l_count(w->dir, ".rcol"), 1);
+	}
+	assert_int_equal(rco__ledger_sync(w->ledger, 1), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".rcol"), 2);
+	/* The last one goes with retention; the next abandoned one does not look for it. */
+	(void)l_append(w, 1, 12, 4, RCO__LEDGER_CLOSES);
+	assert_int_equal(rco__ledger_sync(w->ledger, 2), RCO_OK);
+	w->now_us += 7200ll * 1000000;
+	assert_int_equal(rco__ledger_maintain(w->ledger), RCO_OK);
+	assert_int_equal(l_count(w->dir, ".rcol"), 1);
+	while (w->ledger->offset + 400 <= w->ledger->file_bytes) {
+		(void)l_append(w, 3, 30, 300, 0);
+		assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	}
+	entries_to_fail = 2;
+	(void)l_append(w, 4, 40, 900, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_E_NOT_DURABLE);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	(void)l_append(w, 1, 11, 4, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, rco__ledger_last(w->ledger)), RCO_OK);
+	l_world_close(w);
+	l_world_open(w);
+	assert_true(l_times_seen(w, 11) >= 1 && l_times_seen(w, 40) >= 1);
+	assert_int_equal(w->report.damaged, 0);
+}
+
+static void many_files_are_read_again(void **state)
+{
+	l_world *w = *state;
+	uint32_t i;
+
+	w->options.keep_for_ever = 1;
+	l_world_open(w);
+	for (i = 0; i < 500; i++)
+		(void)l_append(w, 1000 + i, 1000 + i, 300, 0);
+	assert_int_equal(rco__ledger_sync(w->ledger, 500), RCO_OK);
+	assert_true(w->ledger->file_count > 16); /* the list has grown */
+	l_world_close(w);
+	l_world_open(w);
+	assert_int_equal(w->report.entries, 500);
+	assert_int_equal(w->report.damaged, 0);
+}
+
+static void the_table_of_subjects_has_room_made_first(void **state)
+{
+	rco__ledger_subjects none = {0};
+	uint8_t id[16] = {1};
+
+	(void)state;
+	assert_null(rco__ledger_subjects_add(&none, id, 1));
+	assert_null(rco__ledger_subjects_find(&none, id));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(closed_files_go_after_retention, setup, teardown),
-		cmocka_unit_test_setup_teardown(open_subjects_are_carried, setup, teardown),
-		cmocka_unit_test_setup_teardown(closing_while_carrying, setup, teardown),
-		cmocka_unit_test_setup_teardown(deleting_in_the_middle_of_a_commit, setup, teardown),
-		cmocka_unit_test_setup_teardown(reopened_subject_stays_open, setup, teardown),
-		cmocka_unit_test_setup_teardown(kept_for_ever, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_open_subjects_wait, setup, teardown),
-		cmocka_unit_test_setup_teardown(full_disk_deletes_nothing_open, setup, teardown),
-		cmocka_unit_test_setup_teardown(damaged_meanwhile_is_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_ahead, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_ahead_too_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(another_file_size, setup, teardown),
-		cmocka_unit_test_setup_teardown(subject_table, setup, teardown),
+		L_TEST(closed_files_go_after_retention),
+		L_TEST(open_subjects_are_carried),
+		L_TEST(closing_while_carrying),
+		L_TEST(deleting_in_the_middle_of_a_commit),
+		L_TEST(reopened_subject_stays_open),
+		L_TEST(kept_for_ever),
+		L_TEST(many_open_subjects_wait),
+		L_TEST(full_disk_deletes_nothing_open),
+		L_TEST(damaged_meanwhile_is_kept),
+		L_TEST(a_file_ahead),
+		L_TEST(a_file_ahead_too_late),
+		L_TEST(another_file_size),
+		L_TEST(subject_table),
+		L_TEST(without_memory_nothing_is_deleted),
+		L_TEST(only_one_maintains),
+		L_TEST(a_file_that_is_gone_is_deleted),
+		L_TEST(abandoned_files_do_not_pile_up),
+		L_TEST(many_files_are_read_again),
+		L_TEST(the_table_of_subjects_has_room_made_first),
 	};
 
 	return cmocka_run_group_tests_name("ledger_rotation", tests, NULL, NULL);

@@ -17,48 +17,6 @@ enum {
 
 static t_fs fs; /* large, so not on the stack */
 
-/* ---- an allocator that counts ---- */
-
-static _Atomic int64_t live;
-
-static void *count_alloc(size_t size, void *ud)
-{
-	(void)ud;
-	(void)atomic_fetch_add(&live, 1);
-	return malloc(size);
-}
-
-static void *count_zalloc(size_t count, size_t size, void *ud)
-{
-	(void)ud;
-	(void)atomic_fetch_add(&live, 1);
-	return calloc(count, size);
-}
-
-static void *count_resize(void *ptr, size_t size, void *ud)
-{
-	(void)ud;
-	if (ptr == NULL)
-		(void)atomic_fetch_add(&live, 1);
-	return realloc(ptr, size);
-}
-
-static void count_release(void *ptr, void *ud)
-{
-	(void)ud;
-	if (ptr != NULL)
-		(void)atomic_fetch_sub(&live, 1);
-	free(ptr);
-}
-
-static const rco_allocator counting = {.struct_size = (uint32_t)sizeof counting,
-                                       .alloc = count_alloc,
-                                       .zalloc = count_zalloc,
-                                       .resize = count_resize,
-                                       .release = count_release};
-
-/* ---- */
-
 static void add_size(const char *file, void *user_data)
 {
 	struct stat st;
@@ -195,12 +153,12 @@ static void a_call_like_any_other(t_world *w, const char *id)
 
 static void open_world(t_world *w)
 {
-	atomic_store(&live, 0);
+	atomic_store(&t_memory.live, 0);
 	t_world_init(w, T_SPOOL);
 	t_fs_init(&fs, "");
 	w->fs = &fs;
 	atomic_store(&fs.quick, 1); /* nothing here is about power cuts */
-	w->cfg.allocator = &counting;
+	w->cfg.allocator = &t_allocator;
 	t_world_open(w);
 }
 
@@ -211,7 +169,7 @@ static void close_world(t_world *w)
 
 	t_world_close(w);
 	assert_true(atomic_load(&fs.syncs) - syncs < 10);
-	assert_int_equal(atomic_load(&live), 0);
+	assert_int_equal(atomic_load(&t_memory.live), 0);
 	t_world_destroy(w);
 }
 
@@ -229,7 +187,7 @@ static void test_opened_and_dropped(void **state)
 	one_after_the_other(&w, "first", FEW);
 	all_at_once(&w, "first-again", FEW);
 	let_them_be_forgotten(&w);
-	base = atomic_load(&live);
+	base = atomic_load(&t_memory.live);
 	calls = folder_bytes(&w, "calls");
 	ledger = folder_bytes(&w, "ledger");
 	spool = folder_bytes(&w, "spool");
@@ -240,7 +198,7 @@ static void test_opened_and_dropped(void **state)
 	assert_int_equal(open_sessions(&w), 0);
 	assert_int_equal(ring_bytes_used(&w), 0);
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_BEGIN), 0);
-	assert_true(atomic_load(&live) <= base);
+	assert_true(atomic_load(&t_memory.live) <= base);
 	print_message("    %d calls: calls %llu -> %llu bytes, ledger %llu -> %llu, spool %llu -> %llu\n", MANY,
 	              (unsigned long long)calls, (unsigned long long)folder_bytes(&w, "calls"),
 	              (unsigned long long)ledger, (unsigned long long)folder_bytes(&w, "ledger"),
@@ -266,7 +224,7 @@ static void test_closing_with_a_crowd(void **state)
 		t_world_close(&w);
 		assert_true(atomic_load(&fs.syncs) - syncs < 10);
 	}
-	assert_int_equal(atomic_load(&live), 0);
+	assert_int_equal(atomic_load(&t_memory.live), 0);
 	t_world_open(&w);
 	let_them_be_forgotten(&w);
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_BEGIN), 0);

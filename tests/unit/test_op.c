@@ -2,7 +2,7 @@
 /* Operations of backends: an answer counts once, for what was asked, and for nothing that was asked since. */
 #include "../support.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/work.h"
 
 static uint64_t ask(t_world *w)
 {

@@ -5,7 +5,8 @@
  */
 #include "../support.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/calls.h"
+#include "../../lib/session/work.h"
 
 #include <semaphore.h>
 #include <signal.h>
@@ -267,12 +268,13 @@ static void test_wiped_before_stop(void **state)
 	audio = rco__pool_data(w.engine->pool, ring);
 	(void)pthread_mutex_lock(&s->lock); /* as in rco__opt_out_latch() */
 	atomic_store(&s->latch, RCO__LATCH_OPTED_OUT);
+	s->control.receipt.facts |= RCO_FACT_STOPPED;
 	rco__rings_wipe(s);
 	t_push(s, 0, 3, 0, 1);
 	rco__gates_set(s);
 	(void)pthread_mutex_unlock(&s->lock);
 	rco__rings_wipe(s);
-	for (i = 0; i < ring->capacity; i++)
+	for (i = 0; i < rco__pool_capacity(w.engine->pool, ring); i++)
 		assert_int_equal(audio[i], 0);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	rco_session_free(s);

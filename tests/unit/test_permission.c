@@ -7,7 +7,7 @@
 #include "../support.h"
 
 #include "../../lib/ledger/ledger_internal.h"
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

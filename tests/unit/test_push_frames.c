@@ -143,12 +143,42 @@ static void nobody_there(void **state)
 	t_world_destroy(&w);
 }
 
+static void push_in_a_child(void *arg)
+{
+	rco_frame frames[64];
+	uint8_t audio[T_FRAME] = {0};
+	size_t i;
+
+	for (i = 0; i < 64; i++)
+		frames[i] = (rco_frame){
+			.session = arg, .data = audio, .size_bytes = T_FRAME, .format = RCO_FORMAT_PCMU_8K};
+	assert_int_equal(rco_push_frames(frames, 64), 0);
+	for (i = 0; i < 64; i++)
+		assert_int_equal(frames[i].result, RCO_E_FORKED);
+}
+
+static void in_a_child_of_the_host(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_SHARED);
+	t_world_open(&w);
+	s = t_call(&w, "parent");
+	assert_int_equal(t_reap(t_spawn(push_in_a_child, s)), 0);
+	t_push(s, 0, 1, 0, 5);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_calls),
 		cmocka_unit_test(each_its_own_result),
 		cmocka_unit_test(nobody_there),
+		cmocka_unit_test(in_a_child_of_the_host),
 	};
 
 	return cmocka_run_group_tests_name("push_frames", tests, NULL, NULL);

@@ -111,7 +111,7 @@ static void null_and_small_buffers(void **state)
 	assert_int_equal(strlen(json), need);
 	rco_receipt_free(receipt);
 
-	r->w.no_memory = 1;
+	t_memory.fail_all = 1;
 	assert_int_equal(rco__receipt_new(&r->w.options.env, r->signer, &r->data, &receipt), RCO_E_NO_MEMORY);
 	assert_null(receipt);
 }
@@ -149,7 +149,7 @@ static void every_status_and_fact(void **state)
 	uint32_t status, got;
 	size_t len;
 
-	for (status = RCO_STATUS_UNKNOWN; status <= RCO_STATUS_HELD; status++) {
+	for (status = RCO_STATUS_UNKNOWN; status <= RCO_STATUS_NOTED; status++) {
 		r->data.status = status;
 		len = make(r, json);
 		got = 99;
@@ -163,8 +163,9 @@ static void every_status_and_fact(void **state)
 	assert_non_null(strstr(json, "\"recording\":null,"));
 	r->data.facts = 0xffffffff;
 	(void)make(r, json);
-	assert_non_null(strstr(json, "[\"stopped\",\"durable\",\"erased\",\"verified\",\"held\",\"recorded\","
-	                             "\"before_birth\",\"after_end\",\"swept\",\"recovered\",\"escalated\"]"));
+	assert_non_null(strstr(
+		json, "[\"stopped\",\"durable\",\"erased\",\"verified\",\"held\",\"recorded\","
+		      "\"before_birth\",\"after_end\",\"swept\",\"recovered\",\"escalated\",\"unregistered\"]"));
 }
 
 static void line_breaks(void **state)
@@ -391,6 +392,73 @@ static void outlives_signer(void **state)
 	rco_receipt_free(receipt);
 }
 
+static int verify_end(const char *end)
+{
+	static const char head[] = "{\"v\":1,\"receipt\":\"r\",\"call_id\":\"c\",\"source\":\"s\",\"status\":"
+				   "\"erased\",\"key\":\"k\",\"sig\":\"";
+	char json[512], zeros[89];
+	uint8_t key[32] = {0};
+
+	memset(zeros, 'A', sizeof zeros);
+	zeros[86] = zeros[87] = '=';
+	zeros[88 - (strlen(end) - 2)] = '\0'; /* as long as a receipt's end is, whatever is behind the text */
+	assert_true(snprintf(json, sizeof json, "%s%s%s", head, zeros, end) < (int)sizeof json);
+	return rco_receipt_verify(json, strlen(json), key, NULL);
+}
+
+static void a_receipt_ends_as_receipts_end(void **state)
+{
+	static const char array[] =
+		"[\"an array, long enough to hold a signature, which it does not: it is none at all; "
+		"and on it goes until it is long enough\"]";
+	char json[RCO_RECEIPT_JSON_MAX + 1], zeroed[512] = {0};
+	uint8_t key[32] = {0};
+
+	(void)state;
+	assert_int_equal(verify_end("\"}"), RCO_E_SIGNATURE); /* well formed, and signed by nobody */
+	assert_int_equal(verify_end("\" }"), RCO_E_CORRUPT);
+	assert_int_equal(rco_receipt_verify(array, sizeof array - 1, key, NULL), RCO_E_CORRUPT);
+	assert_non_null(strstr(rco_error_detail(), "no JSON object"));
+	memset(json, 'x', sizeof json);
+	assert_int_equal(rco_receipt_verify(json, RCO_RECEIPT_JSON_MAX, key, NULL), RCO_E_CORRUPT);
+	/* bytes that are no receipt */
+	assert_int_equal(rco_receipt_to_json((const rco_receipt *)(void *)zeroed, NULL, 0, NULL), RCO_E_HANDLE);
+}
+
+/* Signed by the very key that is asked about, but for a text that names another one. */
+static void a_receipt_names_its_key(void **state)
+{
+	static const char domain[] = "librecoptout-receipt-v1\n";
+	char hex[65], base64[89], body[512], message[600], json[700];
+	uint8_t seed[32] = {7}, key[32], secret[64], signature[64];
+	size_t length;
+	int n, rc, right;
+
+	(void)state;
+	assert_int_equal(crypto_sign_seed_keypair(key, secret, seed), 0);
+	for (right = 0; right < 2; right++) {
+		(void)sodium_bin2hex(hex, sizeof hex, key, sizeof key);
+		if (!right)
+			hex[0] = hex[0] == '0' ? '1' : '0';
+		n = snprintf(body, sizeof body,
+		             "{\"v\":1,\"receipt\":\"r\",\"call_id\":\"c\",\"source\":\"s\",\"status\":\"erased\","
+		             "\"key\":\"%s\"",
+		             hex);
+		assert_true(n > 0 && n < (int)sizeof body);
+		n = snprintf(message, sizeof message, "%s%s", domain, body);
+		assert_true(n > 0 && n < (int)sizeof message);
+		length = (size_t)n;
+		rc = crypto_sign_detached(signature, NULL, (const uint8_t *)message, length, secret);
+		assert_int_equal(rc, 0);
+		(void)sodium_bin2base64(base64, sizeof base64, signature, sizeof signature,
+		                        sodium_base64_VARIANT_ORIGINAL);
+		n = snprintf(json, sizeof json, "%s,\"sig\":\"%s\"}", body, base64);
+		assert_true(n > 0 && n < (int)sizeof json);
+		assert_int_equal(rco_receipt_verify(json, (size_t)n, key, NULL), right ? RCO_OK : RCO_E_SIGNATURE);
+	}
+	assert_int_equal(rco_receipt_verify(json, (size_t)n - 1, key, NULL), RCO_E_CORRUPT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nasty_call_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(longest, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_signer, setup, teardown),
+		cmocka_unit_test(a_receipt_ends_as_receipts_end),
+		cmocka_unit_test(a_receipt_names_its_key),
 	};
 
 	return cmocka_run_group_tests_name("receipt", tests, NULL, NULL);

@@ -6,71 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct host {
-	int rc[5];     /* by action: what it returns */
-	int unsure[5]; /* by action: 1 to confirm nothing */
-	int calls[5];
-	uint64_t op[5];
-	char order[64];
-	char call_id[64];
-	rco_session *session; /* asked to opt out from inside */
-	int inside_rc, inside_wait_rc;
-} host;
-
-static int act(int action, char letter, const char *call_id, uint64_t op, rco_result *result)
+static rco_session *create(t_world *w, const char *id)
 {
-	size_t n = strlen(host.order);
-
-	host.calls[action]++;
-	host.op[action] = op;
-	(void)snprintf(host.call_id, sizeof host.call_id, "%s", call_id);
-	if (n + 1 < sizeof host.order)
-		host.order[n] = letter;
-	assert_int_equal(result->struct_size, sizeof *result);
-	assert_int_equal(result->confirmed, RCO_CONFIRM_UNKNOWN);
-	if (!host.unsure[action])
-		result->confirmed = RCO_CONFIRM_DONE;
-	return host.rc[action];
-}
-
-static int do_start(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)ud;
-	return act(RCO_RECORDER_START, 's', call_id, op, result);
-}
-
-static int do_stop(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)ud;
-	return act(RCO_RECORDER_STOP, 'x', call_id, op, result);
-}
-
-static int do_pause(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)ud;
-	return act(RCO_RECORDER_PAUSE, 'p', call_id, op, result);
-}
-
-static int do_resume(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)ud;
-	return act(RCO_RECORDER_RESUME, 'r', call_id, op, result);
-}
-
-static const rco_recorder_ops full = {.struct_size = (uint32_t)sizeof full,
-                                      .start = do_start,
-                                      .stop = do_stop,
-                                      .pause = do_pause,
-                                      .resume = do_resume};
-
-static rco_session *create(t_world *w, const char *id, const rco_recorder_ops *ops)
-{
-	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .recorder = ops};
-	rco_session *s = NULL;
-
-	memset(&host, 0, sizeof host);
-	assert_int_equal(rco_session_create(w->engine, &o, &s), RCO_OK);
-	return s;
+	t_recorder_forget();
+	return t_hosted(w, id);
 }
 
 static void test_life(void **state)
@@ -81,9 +20,9 @@ static void test_life(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	s = create(&w, "hosted", &full);
+	s = create(&w, "hosted");
 	assert_int_equal(rco_session_start(s), RCO_OK);
-	assert_string_equal(host.call_id, "hosted");
+	assert_string_equal(t_recorder.call_id, "hosted");
 	assert_int_equal(t_state(s), RCO_STATE_RECORDING);
 	assert_int_equal(rco_session_start(s), RCO_E_STATE);
 	assert_int_equal(rco_session_pause(s), RCO_OK);
@@ -91,10 +30,10 @@ static void test_life(void **state)
 	assert_int_equal(rco_session_resume(s), RCO_OK);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	t_settle(&w);
-	assert_string_equal(host.order, "sprx");
+	assert_string_equal(t_recorder.order, "sprx");
 	rco_session_free(s);
 	t_advance(&w, 20000);
-	assert_string_equal(host.order, "sprx"); /* confirmed once, so not asked again */
+	assert_string_equal(t_recorder.order, "sprx"); /* confirmed once, so not asked again */
 	t_world_destroy(&w);
 }
 
@@ -112,16 +51,16 @@ static void test_file_of_the_recorder(void **state)
 	t_join(gone, sizeof gone, w.artifacts, "gone.wav");
 	t_write_file(kept, "audio", 5);
 	t_write_file(gone, "audio", 5);
-	s = create(&w, "kept", &full);
+	s = create(&w, "kept");
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, kept, NULL), RCO_OK);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	rco_session_free(s);
-	s = create(&w, "gone", &full);
+	s = create(&w, "gone");
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, gone, NULL), RCO_OK);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
-	assert_int_equal(host.calls[RCO_RECORDER_STOP], 1); /* before the return */
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1); /* before the return */
 	t_await(&w, "gone", RCO_EVENT_VERIFIED, 1);
 	assert_false(t_exists(gone));
 	rco_session_free(s);
@@ -138,36 +77,38 @@ static void test_start_refused(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	s = create(&w, "refused", &full);
-	host.rc[RCO_RECORDER_START] = RCO_E_IO;
+	s = create(&w, "refused");
+	t_recorder.rc[RCO_RECORDER_START] = RCO_E_IO;
 	assert_int_equal(rco_session_start(s), RCO_E_CALLBACK);
 	assert_int_equal(t_state(s), RCO_STATE_IDLE);
-	host.rc[RCO_RECORDER_START] = RCO_OK; /* it may be tried again */
+	t_recorder.rc[RCO_RECORDER_START] = RCO_OK; /* it may be tried again */
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	assert_int_equal(t_state(s), RCO_STATE_RECORDING);
 	rco_session_free(s);
 
 	/* not started for sure: the recorder may be recording, so an opt-out stops it all the same */
-	s = create(&w, "unsure", &full);
-	host.unsure[RCO_RECORDER_START] = 1;
+	s = create(&w, "unsure");
+	t_recorder.confirms[RCO_RECORDER_START] = RCO_CONFIRM_UNKNOWN;
 	assert_int_equal(rco_session_start(s), RCO_E_CALLBACK);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
-	assert_true(host.calls[RCO_RECORDER_STOP] >= 1);
+	assert_true(t_recorder.calls[RCO_RECORDER_STOP] >= 1);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }
 
 static void test_pause_without_a_callback(void **state)
 {
-	static const rco_recorder_ops ops = {
-		.struct_size = (uint32_t)sizeof ops, .start = do_start, .stop = do_stop};
-	rco_session *s;
+	rco_recorder_ops ops = t_recorder_ops;
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call", .recorder = &ops};
+	rco_session *s = NULL;
 	t_world w;
 
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	s = create(&w, "call", &ops);
+	t_recorder_forget();
+	ops.pause = ops.resume = NULL;
+	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	assert_int_equal(rco_session_pause(s), RCO_E_OPS);
 	assert_int_equal(t_state(s), RCO_STATE_RECORDING);
@@ -185,20 +126,20 @@ static void test_stop_is_repeated(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	s = create(&w, "call", &full);
+	s = create(&w, "call");
 	assert_int_equal(rco_session_start(s), RCO_OK);
-	host.rc[RCO_RECORDER_STOP] = RCO_E_IO;
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_E_IO;
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	for (i = 0; i < 5; i++)
 		t_advance(&w, 1000);
-	before = host.calls[RCO_RECORDER_STOP];
+	before = t_recorder.calls[RCO_RECORDER_STOP];
 	assert_true(before >= 2);
-	host.rc[RCO_RECORDER_STOP] = RCO_OK;
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_OK;
 	for (i = 0; i < 120; i++)
 		t_advance(&w, 1000);
-	before = host.calls[RCO_RECORDER_STOP];
+	before = t_recorder.calls[RCO_RECORDER_STOP];
 	t_advance(&w, 120000);
-	assert_int_equal(host.calls[RCO_RECORDER_STOP], before);
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], before);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }
@@ -213,54 +154,56 @@ static void test_pending_stop(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	s = create(&w, "call", &full);
+	s = create(&w, "call");
 	assert_int_equal(rco_session_start(s), RCO_OK);
-	host.rc[RCO_RECORDER_STOP] = RCO_PENDING;
-	host.unsure[RCO_RECORDER_STOP] = 1;
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_PENDING;
+	t_recorder.confirms[RCO_RECORDER_STOP] = RCO_CONFIRM_UNKNOWN;
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	t_settle(&w);
-	assert_int_equal(host.calls[RCO_RECORDER_STOP], 1);
-	assert_int_equal(rco_complete(w.engine, host.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
-	assert_int_equal(rco_complete(w.engine, host.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1);
+	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
+	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
 	t_advance(&w, 120000);
-	assert_int_equal(host.calls[RCO_RECORDER_STOP], 1);
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }
 
-static int opt_out_inside(const char *call_id, uint64_t op, rco_result *result, void *ud)
+static rco_session *asks_inside;
+static int inside_rc, inside_wait_rc;
+
+static void opt_out_inside(int action)
 {
 	rco_opt_out_options wait = {
 		.struct_size = (uint32_t)sizeof wait, .wait_status = RCO_STATUS_VERIFIED, .timeout_ms = 1000};
 
-	(void)call_id, (void)op, (void)ud;
-	host.inside_rc = rco_opt_out(host.session, NULL, NULL);
-	host.inside_wait_rc = rco_opt_out(host.session, &wait, NULL);
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
+	if (action != RCO_RECORDER_PAUSE)
+		return;
+	inside_rc = rco_opt_out(asks_inside, NULL, NULL);
+	inside_wait_rc = rco_opt_out(asks_inside, &wait, NULL);
 }
 
 /* The recorder's own callback opts out: from inside pause(), on the thread that paused. */
 static void test_callback_calls_back_in(void **state)
 {
-	rco_recorder_ops ops = full;
 	rco_session *s;
 	t_world w;
 
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	ops.pause = opt_out_inside;
-	s = create(&w, "call", &ops);
-	host.session = s;
+	s = asks_inside = create(&w, "call");
+	t_recorder.inside = opt_out_inside;
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	(void)rco_session_pause(s);
 	/* the recorder is busy with the pause, so its stop comes after */
-	assert_true(host.inside_rc >= 0);
-	assert_true(host.inside_wait_rc == RCO_E_REENTRANT || host.inside_wait_rc == RCO_PENDING);
+	assert_true(inside_rc >= 0);
+	assert_true(inside_wait_rc == RCO_E_REENTRANT || inside_wait_rc == RCO_PENDING);
 	assert_int_equal(t_push_one(s, 0, 1) < 0, 1);
-	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
-	assert_true(host.calls[RCO_RECORDER_STOP] >= 1);
+	t_await(&w, "call", RCO_EVENT_STOPPED, 1);
+	t_settle(&w);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_STOPPED); /* none of its files is registered */
+	assert_true(t_recorder.calls[RCO_RECORDER_STOP] >= 1);
 	assert_int_equal(rco_session_resume(s), RCO_E_OPTED_OUT);
 	rco_session_free(s);
 	t_world_destroy(&w);

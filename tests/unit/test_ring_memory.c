@@ -2,7 +2,7 @@
 /* A ring that no call has any more holds nothing of the one it was of, however that one ended. */
 #include "../support.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 
 #include <signal.h>
 #include <stdlib.h>

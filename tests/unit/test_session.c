@@ -92,9 +92,8 @@ static void test_formats(void **state)
 		size_t size = formats[i].rate / 50 * formats[i].bytes, total = 0, file_size = 0, n = 0;
 		rco_session_options o = {.struct_size = (uint32_t)sizeof o};
 		char id[32], name[256], key[300];
-		const uint8_t *samples;
 		rco_session *s;
-		uint8_t *file;
+		uint8_t *file, *samples;
 		uint32_t leg;
 
 		assert_int_equal(rco_format_rate_hz(formats[i].format), formats[i].rate);
@@ -116,9 +115,10 @@ static void test_formats(void **state)
 		file = t_store_get(&w, key, &file_size);
 		assert_non_null(file);
 		assert_int_equal(file[20], formats[i].tag);
-		samples = t_wav_samples(file, file_size, &n);
+		samples = (uint8_t *)(uintptr_t)t_wav_samples(file, file_size, &n);
 		assert_non_null(samples);
 		assert_int_equal(n, total);
+		t_stored_order(samples, n, formats[i].bytes);
 		assert_true(t_is_noise(i, samples, n));
 		free(file);
 	}
@@ -370,6 +370,75 @@ static void test_names(void **state)
 	assert_string_equal(rco_event_name(99), "unknown");
 }
 
+static void test_states_of_calls_that_were_never_recorded(void **state)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "empty"};
+	rco_session *s = NULL;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
+	assert_int_equal(rco_session_pause(s), RCO_E_NOT_STARTED);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_E_ENDED);
+	t_advance(&w, 20000);
+	assert_int_equal(t_state(s), RCO_STATE_CLOSED);
+	rco_session_free(s);
+	o.call_id = "silent";
+	s = t_call(&w, "silent");
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_advance(&w, 20000);
+	assert_int_equal(t_state(s), RCO_STATE_CLOSED);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A buffer that fails to erase, and then does: the state says what is so at each moment. */
+static void test_states_of_an_erasure(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = t_call(&w, "erased");
+	t_push(s, 0, 1, 0, 5);
+	t_advance(&w, 500);
+	t_fault_set(&w.fault, T_ERASE, T_FAIL, 2, RCO_E_IO);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_settle(&w);
+	assert_int_equal(t_state(s), RCO_STATE_ERASE_PENDING);
+	assert_int_equal(t_status(&w, "erased"), RCO_STATUS_PENDING);
+	t_await(&w, "erased", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_state(s), RCO_STATE_VERIFIED);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A handle that is given back after its engine, or twice in between, does no harm. */
+static void test_handles_outlive_their_engine(void **state)
+{
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL);
+	t_world_open(&w);
+	s = t_call(&w, "outlives");
+	t_push(s, 0, 1, 0, 5);
+	t_world_close(&w);
+	assert_int_equal(rco_session_end(s), RCO_E_HANDLE);
+	assert_int_equal(t_push_one(s, 0, 1), RCO_E_HANDLE);
+	assert_int_equal(rco_session_pause(s), RCO_E_HANDLE);
+	rco_session_free(s);
+	t_world_open(&w);
+	t_await(&w, "outlives", RCO_EVENT_STORED, 1);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +453,9 @@ int main(void)
 		cmocka_unit_test(test_engine_goes_first),
 		cmocka_unit_test(test_receipt_outlives_the_engine),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_states_of_calls_that_were_never_recorded),
+		cmocka_unit_test(test_states_of_an_erasure),
+		cmocka_unit_test(test_handles_outlive_their_engine),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

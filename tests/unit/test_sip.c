@@ -90,10 +90,8 @@ static void test_levels(void **state)
 	assert_int_equal(pref(V "a=recordpref:off\r\n" A "a=recordpref:on\r\n", RCO_SDP_AUDIO), RCO_RECORDPREF_ON);
 	/* the strictest of all audio */
 	assert_int_equal(pref(two, RCO_SDP_AUDIO), RCO_RECORDPREF_OFF);
-	/* refused media and video have no say about audio */
-	assert_int_equal(pref(V A "m=audio 0 RTP/AVP 0\r\na=recordpref:off\r\n", RCO_SDP_AUDIO),
-	                 RCO_RECORDPREF_ABSENT);
-	assert_int_equal(pref(V A "m=audio 00/2 RTP/AVP 0\r\na=recordpref:off\r\n", RCO_SDP_AUDIO),
+	/* video has no say about audio, however it is refused */
+	assert_int_equal(pref(V A "m=video 0 RTP/AVP 99\r\na=recordpref:off\r\n", RCO_SDP_AUDIO),
 	                 RCO_RECORDPREF_ABSENT);
 	assert_int_equal(
 		pref(V "a=recordpref:pause\r\nm=video 4 RTP/AVP 99\r\na=recordpref:off\r\n", RCO_SDP_AUDIO),
@@ -104,6 +102,59 @@ static void test_levels(void **state)
 	assert_int_equal(pref(V A "a=recordpref:off\r\na=recordpref:on\r\n", 0), RCO_RECORDPREF_OFF);
 	assert_int_equal(rec(V A "a=record:on\r\na=record:off\r\n", 0), RCO_RECORD_ON);
 	assert_int_equal(rec(V "a=record:off\r\n" A A "a=record:paused\r\n", RCO_SDP_AUDIO), RCO_RECORD_PAUSED);
+}
+
+/* Who is held by port 0 may still object; what stands there takes nothing back, and says nothing of recording. */
+static void test_refused_audio(void **state)
+{
+	static const char *const zero[] = {"m=audio 0 RTP/AVP 0\r\n", "m=audio 00/2 RTP/AVP 0\r\n",
+	                                   "M=AUDIO  0\r\n"};
+	static const struct {
+		const char *session, *audio, *below;
+		uint32_t want;
+	} cases[] = {
+		{"", "", "off", RCO_RECORDPREF_OFF},
+		{"", "", "pause", RCO_RECORDPREF_PAUSE},
+		{"", "", "on", RCO_RECORDPREF_ABSENT},
+		{"", "", "nopreference", RCO_RECORDPREF_ABSENT},
+		{"", A, "off", RCO_RECORDPREF_OFF},
+		{"", A, "on", RCO_RECORDPREF_ABSENT},
+		{"", A "a=recordpref:on\r\n", "off", RCO_RECORDPREF_OFF},
+		{"", A "a=recordpref:on\r\n", "nopreference", RCO_RECORDPREF_ON},
+		{"", A "a=recordpref:off\r\n", "on", RCO_RECORDPREF_OFF},
+		{"a=recordpref:off\r\n", "", "on", RCO_RECORDPREF_OFF},
+		{"a=recordpref:off\r\n", "", "nopreference", RCO_RECORDPREF_OFF},
+		{"a=recordpref:off\r\n", "", "pause", RCO_RECORDPREF_OFF},
+		{"a=recordpref:pause\r\n", A, "on", RCO_RECORDPREF_PAUSE},
+		{"a=recordpref:on\r\n", "", "off", RCO_RECORDPREF_OFF},
+	};
+	char sdp[512];
+	size_t i, z;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		for (z = 0; z < sizeof zero / sizeof zero[0]; z++) {
+			(void)snprintf(sdp, sizeof sdp, V "%s%s%sa=recordpref:%s\r\n", cases[i].session,
+			               cases[i].audio, zero[z], cases[i].below);
+			assert_int_equal(pref(sdp, RCO_SDP_AUDIO), cases[i].want);
+			(void)snprintf(sdp, sizeof sdp, V "%s%sa=recordpref:%s\r\n%s", cases[i].session, zero[z],
+			               cases[i].below, cases[i].audio);
+			assert_int_equal(pref(sdp, RCO_SDP_AUDIO), cases[i].want);
+		}
+	}
+	assert_int_equal(rec(V "m=audio 0 RTP/AVP 0\r\na=record:on\r\n", RCO_SDP_AUDIO), RCO_RECORD_ABSENT);
+	assert_int_equal(rec(V A "m=audio 0 RTP/AVP 0\r\na=record:on\r\n", RCO_SDP_AUDIO), RCO_RECORD_ABSENT);
+	/* bundle-only: port 0 refuses nothing, whatever stands first */
+	assert_int_equal(pref(V "m=audio 0 RTP/AVP 0\r\na=bundle-only\r\na=recordpref:off\r\n", RCO_SDP_AUDIO),
+	                 RCO_RECORDPREF_OFF);
+	assert_int_equal(pref(V "m=audio 0 RTP/AVP 0\r\na=recordpref:on\r\na=bundle-only\r\n", RCO_SDP_AUDIO),
+	                 RCO_RECORDPREF_ON);
+	assert_int_equal(rec(V "m=audio 0 RTP/AVP 0\r\na=bundle-only\r\na=record:on\r\n", RCO_SDP_AUDIO),
+	                 RCO_RECORD_ON);
+	assert_int_equal(pref(V "a=bundle-only\r\nm=audio 0 RTP/AVP 0\r\na=bundle-only-not\r\n"
+	                        "a=recordpref:on\r\n",
+	                      RCO_SDP_AUDIO),
+	                 RCO_RECORDPREF_ABSENT);
 }
 
 /* Nothing that a network can send does harm, and what it says of privacy is heard all the same. */
@@ -345,26 +396,10 @@ static void test_bad_arguments(void **state)
 
 /* ---- the host's recorder ---- */
 
-static _Atomic int confirms;
-
-static int told_to(const char *call_id, uint64_t op, rco_result *result, void *user_data)
-{
-	(void)call_id;
-	(void)op;
-	(void)user_data;
-	if (atomic_load(&confirms))
-		result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
-
 /* As long as it has not confirmed, it may be recording, and the peer is told nothing else. */
 static void test_recorder_that_does_not_confirm(void **state)
 {
-	rco_recorder_ops ops = {.struct_size = (uint32_t)sizeof ops,
-	                        .start = told_to,
-	                        .stop = told_to,
-	                        .pause = told_to,
-	                        .resume = told_to};
+	rco_recorder_ops ops = t_recorder_ops;
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "hosted", .recorder = &ops};
 	rco_session *s = NULL;
 	t_world w;
@@ -372,7 +407,6 @@ static void test_recorder_that_does_not_confirm(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	atomic_store(&confirms, 1);
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
 	told(s, "a=record:off\r\n");
 	assert_int_equal(rco_session_start(s), RCO_OK);
@@ -380,10 +414,10 @@ static void test_recorder_that_does_not_confirm(void **state)
 	assert_int_equal(applied(s, RCO_RECORDPREF_PAUSE, NULL), RCO_RECORDPREF_DID_PAUSE);
 	told(s, "a=record:paused\r\n");
 	assert_int_equal(applied(s, RCO_RECORDPREF_ON, NULL), RCO_RECORDPREF_DID_RESUME);
-	atomic_store(&confirms, 0);
+	t_recorder.confirms[RCO_RECORDER_STOP] = RCO_CONFIRM_UNKNOWN;
 	assert_int_equal(rco_recordpref_apply(s, RCO_RECORDPREF_OFF, NULL, NULL, NULL), RCO_E_CALLBACK);
 	told(s, "a=record:on\r\n");
-	atomic_store(&confirms, 1);
+	t_recorder_forget();
 	t_advance(&w, 120000);
 	told(s, "a=record:off\r\n");
 	rco_session_free(s);
@@ -401,17 +435,12 @@ static void test_recorder_that_does_not_confirm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_spellings),
-		cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_odd),
-		cmocka_unit_test(test_supported),
-		cmocka_unit_test(test_off_erases),
-		cmocka_unit_test(test_off_in_the_invite),
-		cmocka_unit_test(test_policies),
-		cmocka_unit_test(test_not_enabled),
-		cmocka_unit_test(test_bad_arguments),
-		cmocka_unit_test(test_recorder_that_does_not_confirm),
+		cmocka_unit_test(test_words),         cmocka_unit_test(test_spellings),
+		cmocka_unit_test(test_levels),        cmocka_unit_test(test_refused_audio),
+		cmocka_unit_test(test_odd),           cmocka_unit_test(test_supported),
+		cmocka_unit_test(test_off_erases),    cmocka_unit_test(test_off_in_the_invite),
+		cmocka_unit_test(test_policies),      cmocka_unit_test(test_not_enabled),
+		cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_recorder_that_does_not_confirm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,10 +53,10 @@ static void test_round_trip(void **state)
 	b_destroy(&b);
 }
 
-/* Silence and speech-like audio compress; that is another path through the codec than noise. */
-static void test_audio_that_compresses(void **state)
+/* Samples that no telephone line had, and some that it had: kept in another way, read back the same. */
+static void test_samples(void **state)
 {
-	int16_t out[4000], in[4000];
+	int16_t out[4000], in[2][4000];
 	size_t i, got;
 	bench b;
 
@@ -65,14 +65,15 @@ static void test_audio_that_compresses(void **state)
 	b_open(&b);
 	b_begin(&b, 1);
 	for (i = 0; i < 4000; i++)
-		in[i] = (int16_t)((i % 200) * 100 - 10000);
+		in[0][i] = (int16_t)((i % 200) * 100 - 10000), in[1][i] = (int16_t)(i % 16 * 8);
 	for (i = 0; i < 20; i++)
-		assert_int_equal(b_try_append(&b, 1, 0, RCO_FORMAT_S16_8K, i * sizeof in, in, sizeof in), RCO_OK);
+		assert_int_equal(b_try_append(&b, 1, 0, RCO_FORMAT_S16_8K, i * sizeof out, in[i % 2], sizeof out),
+		                 RCO_OK);
 	b_reopen(&b);
 	for (i = 0; i < 20; i++) {
-		assert_int_equal(b_try_read(&b, 1, 0, i * sizeof in, out, sizeof out, &got), RCO_OK);
+		assert_int_equal(b_try_read(&b, 1, 0, i * sizeof out, out, sizeof out, &got), RCO_OK);
 		assert_int_equal(got, sizeof out);
-		assert_memory_equal(out, in, sizeof in);
+		assert_memory_equal(out, in[i % 2], sizeof out);
 	}
 	b_destroy(&b);
 }
@@ -612,7 +613,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_audio_that_compresses),
+		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_repetition),
 		cmocka_unit_test(test_goes_on_after_crash),
 		cmocka_unit_test(test_bad_arguments),

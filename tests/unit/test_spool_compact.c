@@ -122,7 +122,7 @@ static void test_in_steps(void **state)
 
 		watch_init(&w);
 		b_init_under(&b, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : NULL);
-		b.fs = &w.table;
+		b.fs = &w.disk.table;
 		b.segment_bytes = SEGMENT;
 		b.clock_table.monotonic_us = ticking;
 		b_open(&b);

@@ -236,14 +236,20 @@ static void put_crc(uint8_t *data, size_t at)
 	rco__put32(data + at, rco__crc32c(0, data, at));
 }
 
-/* Each file of a newer version is refused with a clear error, and nothing is changed, so that the newer one can go
- * on. */
-static void test_newer_versions(void **state)
+/* Each file of another version is refused with a clear error, and nothing is changed, so that the other can go on.
+ */
+static void test_other_versions(void **state)
 {
 	static const struct {
 		const char *suffix;
+		uint16_t version;
 		size_t version_at, crc_at;
-	} files[] = {{".rcos", 8, RCO__SPOOL_SEG_CRC_AT}, {".rcok", 8, 32}, {".key", 8, 68}, {".rcoe", 8, 0}};
+		const char *says;
+	} files[] = {{".rcos", RCO__SPOOL_SEG_VERSION + 1, 8, RCO__SPOOL_SEG_CRC_AT, "a newer version"},
+	             {".rcos", 1, 8, RCO__SPOOL_SEG_CRC_AT, "an older version"},
+	             {".rcok", 2, 8, 32, "newer"},
+	             {".key", 2, 8, 68, "newer"},
+	             {".rcoe", 2, 8, 0, "newer"}};
 	size_t i, size = 0, left;
 	uint8_t *data, *after;
 	char path[256];
@@ -251,19 +257,19 @@ static void test_newer_versions(void **state)
 	int rc;
 
 	(void)state;
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < sizeof files / sizeof files[0]; i++) {
 		leave(&b);
 		assert_int_equal(b_files(b.root, files[i].suffix, path), 1);
 		data = t_read_file(path, &size);
 		assert_non_null(data);
-		rco__put16(data + files[i].version_at, 2);
+		rco__put16(data + files[i].version_at, files[i].version);
 		put_crc(data, files[i].crc_at != 0 ? files[i].crc_at : size - 4);
 		t_write_file(path, data, size);
 		rc = b_try_keys(&b);
 		if (rc == RCO_OK)
 			rc = b_try_spool(&b);
 		assert_int_equal(rc, RCO_E_VERSION);
-		assert_string_not_equal(rco_error_detail(), "");
+		assert_non_null(strstr(rco_error_detail(), files[i].says));
 		b_close(&b);
 		after = t_read_file(path, &left);
 		assert_non_null(after);
@@ -271,6 +277,157 @@ static void test_newer_versions(void **state)
 		assert_memory_equal(after, data, size);
 		free(after);
 		free(data);
+		b_destroy(&b);
+	}
+}
+
+/* ---- files whose checksum is right, and which no correct writer makes ---- */
+
+enum { SLOT = 1024, META_AT = 40 + RCO_WRAPPED_KEY_MAX };
+
+/* Overwrite `size` bytes of a file's piece from..from+bytes, and set the checksum of its first `sum` bytes at
+ * `at_sum`. */
+static void alter(const char *path, size_t from, size_t at, size_t size, uint64_t value, size_t sum, size_t at_sum)
+{
+	size_t length, i;
+	uint8_t *file = t_read_file(path, &length);
+
+	assert_non_null(file);
+	assert_true(from + at_sum + 4 <= length);
+	for (i = 0; i < size; i++)
+		file[from + at + i] = (uint8_t)(value >> 8 * i);
+	rco__put32(file + from + at_sum, rco__crc32c(0, file + from, sum));
+	t_write_file(path, file, length);
+	free(file);
+}
+
+static size_t size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (size_t)st.st_size;
+}
+
+static void leave_two(bench *b, char path[256])
+{
+	b_init(b);
+	b_open(b);
+	b_begin(b, 1);
+	b_begin(b, 2);
+	b_noise(b, 1, 0, 0, 300);
+	b_noise(b, 2, 0, 0, 300);
+	b_close(b);
+	assert_int_equal(b_files(b->spool_path, "slots.rcok", path), 1);
+}
+
+/* A slot that cannot be: its recording is lost and set aside without its key, its neighbour is not touched. */
+static void impossible_slots_cost_one_recording(void **state)
+{
+	static const struct {
+		size_t at, size;
+		uint64_t value;
+	} cases[] = {
+		{0, 4, 0x12345678},              /* not what a slot begins with */
+		{6, 2, RCO_WRAPPED_KEY_MAX + 1}, /* a key longer than there is room for */
+		{8, 2, RCO_META_MAX + 1},        /* the same of the meta data */
+		{8, 2, UINT16_MAX},
+	};
+	char path[256];
+	b_found found;
+	size_t i;
+	bench b;
+
+	(void)state;
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		leave_two(&b, path);
+		alter(path, SLOT, cases[i].at, cases[i].size, cases[i].value, META_AT, SLOT - 4);
+		b_open(&b);
+		assert_int_equal(rco__spool_quarantined(b.spool), 1);
+		b_scan(&b, &found);
+		assert_int_equal(found.n, 1);
+		assert_int_equal(b_where(&found, 2), 0);
+		b_holds(&b, 2, 0, 300);
+		b_begin(&b, 3); /* in the slot that is free now */
+		b_noise(&b, 3, 0, 0, 300);
+		b_reopen(&b);
+		assert_int_equal(rco__spool_quarantined(b.spool), 0);
+		b_holds(&b, 2, 0, 300);
+		b_holds(&b, 3, 0, 300);
+		b_destroy(&b);
+	}
+}
+
+static void refuse_newer(bench *b, const char *path)
+{
+	size_t before_size, size;
+	uint8_t *before = t_read_file(path, &before_size), *now;
+
+	assert_int_equal(b_try_keys(b), RCO_OK);
+	assert_int_equal(b_try_spool(b), RCO_E_VERSION);
+	assert_null(b->spool);
+	assert_non_null(strstr(rco_error_detail(), "newer"));
+	now = t_read_file(path, &size);
+	assert_true(before != NULL && now != NULL && size == before_size);
+	assert_memory_equal(before, now, size);
+	free(before);
+	free(now);
+	b_destroy(b);
+}
+
+/* Refused as a whole, with no byte of it changed: a newer library can still open it. */
+static void newer_files_are_refused_untouched(void **state)
+{
+	char path[256];
+	size_t size;
+	bench b;
+
+	(void)state;
+	leave_two(&b, path);
+	alter(path, SLOT, 4, 2, 2, META_AT, SLOT - 4); /* a slot's version */
+	refuse_newer(&b, path);
+	leave_two(&b, path);
+	alter(path, 0, 8, 2, 2, 32, 32); /* the file's */
+	refuse_newer(&b, path);
+	leave_two(&b, path);
+	alter(path, 0, 12, 4, 2 * SLOT, 32, 32); /* longer slots */
+	refuse_newer(&b, path);
+	leave_two(&b, path);
+	assert_int_equal(b_files(b.spool_path, "epochs.rcoe", path), 1);
+	size = size_of(path);
+	alter(path, 0, 8, 2, 2, size - 4, size - 4);
+	refuse_newer(&b, path);
+}
+
+/* The list of epochs only serves to destroy old keys: without it all recordings are there. */
+static void impossible_lists_of_epochs_cost_nothing(void **state)
+{
+	uint8_t big[9000];
+	size_t size, i;
+	char path[256];
+	bench b;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		leave_two(&b, path);
+		assert_int_equal(b_files(b.spool_path, "epochs.rcoe", path), 1);
+		size = size_of(path);
+		if (i == 0)
+			alter(path, 0, 12, 4, 1001, size - 4, size - 4); /* more than there can be */
+		else if (i == 1)
+			alter(path, 0, 12, 4, 0, size - 4, size - 4); /* fewer than there are */
+		else if (i == 2)
+			alter(path, 0, 12, 4, 2, size - 4, size - 4); /* more than there are */
+		memset(big, 0, sizeof big);
+		if (i == 3)
+			t_write_file(path, big, sizeof big);
+		b_open(&b);
+		assert_int_equal(rco__spool_quarantined(b.spool), 1);
+		b_holds(&b, 1, 0, 300);
+		b_holds(&b, 2, 0, 300);
+		b_reopen(&b);
+		assert_int_equal(rco__spool_quarantined(b.spool), 0);
+		b_holds(&b, 1, 0, 300);
 		b_destroy(&b);
 	}
 }
@@ -285,7 +442,10 @@ int main(void)
 		cmocka_unit_test(test_erase_after_slot_damage),
 		cmocka_unit_test(test_key_flips),
 		cmocka_unit_test(test_epoch_list),
-		cmocka_unit_test(test_newer_versions),
+		cmocka_unit_test(test_other_versions),
+		cmocka_unit_test(impossible_slots_cost_one_recording),
+		cmocka_unit_test(newer_files_are_refused_untouched),
+		cmocka_unit_test(impossible_lists_of_epochs_cost_nothing),
 	};
 
 	return cmocka_run_group_tests_name("spool damage: slots and keys", tests, NULL, NULL);

@@ -53,6 +53,8 @@ struct provider {
 	uint64_t epoch, destroyed[16];
 	size_t n_destroyed;
 	int wrap_rc, unwrap_rc, destroy_rc;
+	int lies; /* of the size of a wrapped key */
+	size_t size;
 	_Atomic int inside, hold;
 };
 
@@ -69,7 +71,7 @@ static int p_wrap(const uint8_t key[32], const uint8_t recording_id[16], uint8_t
 		;
 	memcpy(wrapped, key, 32);
 	memcpy(wrapped + 32, recording_id, 16);
-	*wrapped_bytes = 48;
+	*wrapped_bytes = p->lies ? p->size : 48;
 	return RCO_OK;
 }
 
@@ -203,12 +205,54 @@ static void test_failing_provider(void **state)
 	b_destroy(&b);
 }
 
+/* An answer that is no error of ours and no success is one of the provider's; the recording is not begun, and is
+ * not there after a restart. */
+static void a_provider_that_answers_nonsense(void **state)
+{
+	static const struct {
+		int rc;
+		size_t size;
+	} cases[] = {
+		{1, 32}, {RCO_PENDING, 32}, {RCO_OK, 0}, {RCO_OK, RCO_WRAPPED_KEY_MAX + 1}, {RCO_OK, SIZE_MAX}};
+	struct provider p = {.epoch = 1, .lies = 1};
+	uint8_t data[8];
+	b_found found;
+	size_t i, got;
+	bench b;
+
+	(void)state;
+	b_init(&b);
+	b.key_ops = &p_ops;
+	b.key_ud = &p;
+	b_open(&b);
+	for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		p.wrap_rc = cases[i].rc;
+		p.size = cases[i].size;
+		assert_int_equal(b_try_begin(&b, 1, "m"), RCO_E_KEY);
+		assert_int_equal(b_try_noise(&b, 1, 0, 0, 100), RCO_E_NOT_FOUND);
+	}
+	b_scan(&b, &found);
+	assert_int_equal(found.n, 0);
+	p = (struct provider){.epoch = 1};
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, 100);
+	b_reopen(&b);
+	p.unwrap_rc = 1;
+	assert_int_equal(b_try_read(&b, 1, 0, 0, data, sizeof data, &got), RCO_E_KEY);
+	p.unwrap_rc = RCO_E_NOT_FOUND; /* which would say of the recording that it is not there */
+	assert_int_equal(b_try_read(&b, 1, 0, 0, data, sizeof data, &got), RCO_E_KEY);
+	p.unwrap_rc = RCO_OK;
+	b_holds(&b, 1, 0, 100);
+	b_destroy(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_epochs_are_destroyed),
 		cmocka_unit_test(test_epoch_of_a_slow_wrap),
 		cmocka_unit_test(test_failing_provider),
+		cmocka_unit_test(a_provider_that_answers_nonsense),
 	};
 
 	return cmocka_run_group_tests_name("spool epochs", tests, NULL, NULL);

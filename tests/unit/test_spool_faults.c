@@ -4,141 +4,37 @@
  * recording as it was, a flush that answered "done" was one, an erasure that answered "gone" was one, and all of
  * it works again when the disk does.
  */
-#include "../support_base.h"
-#include "../support_spool.h"
+#include "../support_compact.h"
 
-#include "../../lib/storage/spool_internal.h"
-
-/* A file system whose n-th change fails: before, after, or half-way through the doing. */
-enum { BEFORE, AFTER, HALF };
-
-typedef struct bad_fs {
-	rco__fs table;
-	const rco__fs *real;
-	_Atomic uint32_t changes; /* so far */
-	_Atomic uint32_t fail_at; /* counted from 1; 0: never */
-	_Atomic int lasting;      /* and all after it */
-	_Atomic int how, code;
-	_Atomic int sync_fails, unlink_fails, sync_holds, sync_inside;
-	_Atomic uint32_t syncs, writes;
-} bad_fs;
-
-static int hit(bad_fs *fs)
+/* The n-th change from now fails (0: none), and all after it if that lasts. */
+static void break_disk(watch *fs, uint32_t in, int how, int lasting)
 {
-	uint32_t n = atomic_fetch_add(&fs->changes, 1) + 1, at = atomic_load(&fs->fail_at);
-
-	return at != 0 && (n == at || (n > at && atomic_load(&fs->lasting)));
-}
-
-static int refuse(const bad_fs *fs)
-{
-	return atomic_load(&fs->code);
-}
-
-static int x_open(void *ctx, const char *path, int how, int *fd)
-{
-	bad_fs *fs = ctx;
-
-	if (how >= RCO__FS_CREATE && hit(fs) && atomic_load(&fs->how) != AFTER)
-		return refuse(fs);
-	return fs->real->open(fs->real->ctx, path, how, fd);
-}
-
-static int x_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
-{
-	bad_fs *fs = ctx;
-	int bad = hit(fs), how = atomic_load(&fs->how);
-
-	atomic_fetch_add(&fs->writes, 1);
-	if (bad && how == BEFORE)
-		return refuse(fs);
-	if (bad && how == HALF)
-		size /= 2;
-	if (fs->real->write(fs->real->ctx, fd, buf, size, offset) != RCO_OK)
-		return RCO_E_IO;
-	return bad ? refuse(fs) : RCO_OK;
-}
-
-static int x_sync(void *ctx, int fd)
-{
-	bad_fs *fs = ctx;
-
-	(void)fd;
-	atomic_fetch_add(&fs->syncs, 1);
-	if (atomic_load(&fs->sync_holds)) {
-		atomic_store(&fs->sync_inside, 1);
-		while (atomic_load(&fs->sync_holds))
-			;
-	}
-	return hit(fs) || atomic_load(&fs->sync_fails) ? refuse(fs) : RCO_OK;
-}
-
-static int x_sync_dir(void *ctx, const char *path)
-{
-	(void)path;
-	return hit(ctx) ? refuse(ctx) : RCO_OK;
-}
-
-static int x_rename(void *ctx, const char *from, const char *to)
-{
-	bad_fs *fs = ctx;
-
-	return hit(fs) ? refuse(fs) : fs->real->rename(fs->real->ctx, from, to);
-}
-
-static int x_unlink(void *ctx, const char *path)
-{
-	bad_fs *fs = ctx;
-
-	if (hit(fs) || atomic_load(&fs->unlink_fails))
-		return refuse(fs);
-	return fs->real->unlink(fs->real->ctx, path);
-}
-
-static void bad_init(bad_fs *fs)
-{
-	memset(fs, 0, sizeof *fs);
-	fs->real = rco__fs_posix();
-	fs->table = *fs->real;
-	fs->table.ctx = fs;
-	fs->table.open = x_open;
-	fs->table.write = x_write;
-	fs->table.sync = x_sync;
-	fs->table.sync_dir = x_sync_dir;
-	fs->table.rename = x_rename;
-	fs->table.unlink = x_unlink;
-	atomic_store(&fs->code, RCO_E_NO_SPACE);
-}
-
-static void arm(bad_fs *fs, uint32_t in, int how, int lasting)
-{
-	atomic_store(&fs->how, how);
 	atomic_store(&fs->lasting, lasting);
-	atomic_store(&fs->fail_at, in == 0 ? 0 : atomic_load(&fs->changes) + in);
+	arm(fs, in, how);
 }
 
 /* Full disk: told, the recording as it was, and all is well when there is room again. */
 static void test_full_disk(void **state)
 {
 	size_t files;
-	bad_fs fs;
+	watch fs;
 	bench b;
 	int i;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	b_noise(&b, 1, 0, 0, 1000);
-	arm(&fs, 1, BEFORE, 1);
+	break_disk(&fs, 1, BEFORE, 1);
 	for (i = 0; i < 5; i++) {
 		assert_int_equal(b_try_noise(&b, 1, 0, 1000, 500), RCO_E_NO_SPACE);
 		b_holds(&b, 1, 0, 1000);
 	}
 	assert_int_equal(b_try_begin(&b, 2, "m"), RCO_E_NO_SPACE);
-	arm(&fs, 0, BEFORE, 0);
+	break_disk(&fs, 0, BEFORE, 0);
 	b_noise(&b, 1, 0, 1000, 700);
 	b_begin(&b, 2);
 	b_noise(&b, 2, 0, 0, 100);
@@ -146,10 +42,10 @@ static void test_full_disk(void **state)
 	/* half a record on the disk each time, and no file more for each attempt */
 	files = b_files(b.spool_path, ".rcos", NULL);
 	for (i = 0; i < 20; i++) {
-		arm(&fs, i % 2 == 0 ? 1 : 2, HALF, 0);
+		break_disk(&fs, i % 2 == 0 ? 1 : 2, HALF, 0);
 		(void)b_try_noise(&b, 1, 0, 1700, 300);
 	}
-	arm(&fs, 0, BEFORE, 0);
+	break_disk(&fs, 0, BEFORE, 0);
 	assert_true(b_files(b.spool_path, ".rcos", NULL) <= files + 2);
 	b_noise(&b, 1, 0, 1700, 300);
 	b_holds(&b, 1, 0, 2000);
@@ -164,19 +60,19 @@ static void test_full_disk(void **state)
 static void test_written_though_it_failed(void **state)
 {
 	static const size_t again[] = {100, 300, 500, 900};
-	bad_fs fs;
+	watch fs;
 	bench b, crashed;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < 4; i++) {
-		bad_init(&fs);
+		watch_init(&fs);
 		b_init(&b);
-		b.fs = &fs.table;
+		b.fs = &fs.disk.table;
 		b_open(&b);
 		b_begin(&b, 1);
 		b_noise(&b, 1, 0, 0, 1000);
-		arm(&fs, 1, AFTER, 0);
+		break_disk(&fs, 1, AFTER, 0);
 		assert_int_equal(b_try_noise(&b, 1, 0, 1000, 500), RCO_E_NO_SPACE);
 		b_noise(&b, 1, 0, 1000, again[i]);
 		b_noise(&b, 1, 0, 1000 + again[i], 1000);
@@ -241,21 +137,21 @@ static void test_each_change_fails(void **state)
 {
 	uint32_t n, total = 0;
 	int how;
-	bad_fs fs;
+	watch fs;
 	bench b;
 
 	(void)state;
 	for (how = BEFORE; how <= HALF; how++)
 		for (n = 1; n == 1 || n <= total; n++) {
-			bad_init(&fs);
+			watch_init(&fs);
 			b_init(&b);
-			b.fs = &fs.table;
+			b.fs = &fs.disk.table;
 			b.segment_bytes = 5000;
 			b.epoch_s = 60;
-			arm(&fs, n, how, 0);
+			break_disk(&fs, n, how, 0);
 			assert_true(live(&b, 4));
 			total = atomic_load(&fs.changes);
-			arm(&fs, 0, how, 0);
+			break_disk(&fs, 0, how, 0);
 			assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
 			check_life(&b);
 			b_reopen(&b);
@@ -274,15 +170,15 @@ static void test_each_change_fails(void **state)
 /* A sync that failed is told, once; the segment is never trusted again, later flushes are about a new one. */
 static void test_failed_sync(void **state)
 {
-	bad_fs fs;
+	watch fs;
 	bench b;
 	uint32_t syncs;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	atomic_store(&fs.code, RCO_E_IO);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	b_noise(&b, 1, 0, 0, 1000);
@@ -309,14 +205,14 @@ static void test_failed_sync(void **state)
 static void test_failed_sync_of_slots(void **state)
 {
 	uint32_t writes;
-	bad_fs fs;
+	watch fs;
 	bench b;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	atomic_store(&fs.code, RCO_E_IO);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	atomic_store(&fs.sync_fails, 1);
@@ -367,15 +263,15 @@ static void test_flush_waits_for_the_other(void **state)
 {
 	struct flusher first = {.rc = 1}, second = {.rc = 1};
 	pthread_t one, two;
-	bad_fs fs;
+	watch fs;
 	bench b;
 	uint64_t before;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	atomic_store(&fs.code, RCO_E_IO);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	assert_int_equal(b_try_flush(&b), RCO_OK); /* the slot */
@@ -408,13 +304,13 @@ static void test_slow_sync_stops_nobody(void **state)
 	pthread_t thread;
 	uint8_t buf[10];
 	size_t got;
-	bad_fs fs;
+	watch fs;
 	bench b;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	b_noise(&b, 1, 0, 0, 1000);
@@ -450,13 +346,13 @@ static void test_revoke_never_waits(void **state)
 {
 	struct flusher stuck = {.rc = 1};
 	pthread_t thread;
-	bad_fs fs;
+	watch fs;
 	bench b;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	b_noise(&b, 1, 0, 0, 1000);
@@ -493,13 +389,13 @@ static void test_erased_twice_at_once(void **state)
 	struct flusher first = {.rc = 1}, second = {.rc = 1};
 	pthread_t one, two;
 	uint32_t writes;
-	bad_fs fs;
+	watch fs;
 	bench b;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	b_noise(&b, 1, 0, 0, 1000);
@@ -527,15 +423,15 @@ static void test_erase_that_cannot(void **state)
 {
 	uint8_t buf[10];
 	size_t got;
-	bad_fs fs;
+	watch fs;
 	bench b;
 	b_found f;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	atomic_store(&fs.code, RCO_E_IO);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b_open(&b);
 	b_begin(&b, 1);
 	b_begin(&b, 2);
@@ -559,14 +455,14 @@ static void test_erase_that_cannot(void **state)
 /* A segment that cannot be removed is removed later. */
 static void test_unlink_that_cannot(void **state)
 {
-	bad_fs fs;
+	watch fs;
 	bench b;
 
 	(void)state;
-	bad_init(&fs);
+	watch_init(&fs);
 	atomic_store(&fs.code, RCO_E_PERMISSION);
 	b_init(&b);
-	b.fs = &fs.table;
+	b.fs = &fs.disk.table;
 	b.segment_bytes = 1000;
 	b_open(&b);
 	b_begin(&b, 1);

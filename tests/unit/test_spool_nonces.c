@@ -73,7 +73,7 @@ static void test_no_nonce_twice(void **state)
 			w[i] = (struct writer){&b, (uint32_t)i, life * EACH};
 			assert_int_equal(pthread_create(&threads[i], NULL, writes, &w[i]), 0);
 		}
-		b_begin(&b, 2); /* erasing makes all codecs anew */
+		b_begin(&b, 2);
 		b_noise(&b, 2, 0, 0, 100);
 		b_erase(&b, 2);
 		for (i = 0; i < THREADS; i++)
@@ -84,8 +84,10 @@ static void test_no_nonce_twice(void **state)
 	t_tree_each(b.spool_path, collect, &n);
 	assert_int_equal(n.count, ALL);
 	qsort(n.list, ALL, 24, compare);
+	/* Nor its beginning: what counts up from a number in memory does so on both sides of a machine copied
+	 * alive. */
 	for (i = 1; i < ALL; i++)
-		assert_memory_not_equal(n.list[i - 1], n.list[i], 24);
+		assert_memory_not_equal(n.list[i - 1], n.list[i], 8);
 	b_destroy(&b);
 }
 

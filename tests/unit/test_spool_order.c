@@ -5,44 +5,42 @@
 
 #include "../../lib/storage/spool_internal.h"
 
-/* In front of the file system: syncs that fail, and how many segments were synced. */
+/* Syncs that fail, how many segments were synced, and whether the name of a new one is still to be. */
 static struct watch {
-	rco__fs table;
-	const rco__fs *below;
+	t_disk disk; /* its marks: a segment */
 	int fail;
-	int segment[1024];
 	unsigned segment_syncs;
+	int made, nameless; /* segments; of those the ones whose folder was not synced since */
 	bench *flush_after; /* the next write to a segment is followed by a flush that fails */
 } watch;
 
-static int w_open(void *ctx, const char *path, int how, int *fd)
+static int asked(t_demand *d, void *user_data)
 {
-	int rc = watch.below->open(watch.below->ctx, path, how, fd);
-
-	(void)ctx;
-	if (rc == RCO_OK) {
-		assert_true(*fd < 1024);
-		watch.segment[*fd] = strstr(path, ".rcos") != NULL;
+	(void)user_data;
+	if (d->kind == T_DISK_OPEN)
+		d->mark = strstr(d->path, ".rcos") != NULL;
+	if (d->kind == T_DISK_OPEN && d->how == RCO__FS_CREATE_NEW && d->mark) {
+		watch.made++;
+		watch.nameless++;
 	}
-	return rc;
-}
-
-static int w_sync(void *ctx, int fd)
-{
-	(void)ctx;
+	if (d->kind == T_DISK_SYNC_DIR)
+		watch.nameless = 0;
+	if (d->kind != T_DISK_SYNC)
+		return RCO_OK;
 	if (watch.fail)
 		return rco__fail(RCO_E_IO, "injected: sync");
-	watch.segment_syncs += (unsigned)watch.segment[fd];
-	return watch.below->sync(watch.below->ctx, fd);
+	watch.segment_syncs += d->mark;
+	return RCO_OK;
 }
 
+/* The flush comes after the write, and asked() is called before it. */
 static int w_write(void *ctx, int fd, const void *buf, size_t size, uint64_t offset)
 {
-	int rc = watch.below->write(watch.below->ctx, fd, buf, size, offset);
+	int rc = watch.disk.below->write(watch.disk.below->ctx, fd, buf, size, offset);
 	bench *b = watch.flush_after;
 
 	(void)ctx;
-	if (b != NULL && watch.segment[fd]) {
+	if (b != NULL && atomic_load(&watch.disk.marks[fd])) {
 		watch.flush_after = NULL;
 		watch.fail = 1;
 		assert_int_equal(b_try_flush(b), RCO_E_IO);
@@ -54,14 +52,26 @@ static int w_write(void *ctx, int fd, const void *buf, size_t size, uint64_t off
 static void begin(bench *b)
 {
 	memset(&watch, 0, sizeof watch);
-	watch.below = rco__fs_posix();
-	watch.table = *watch.below;
-	watch.table.open = w_open;
-	watch.table.sync = w_sync;
-	watch.table.write = w_write;
+	t_disk_init(&watch.disk, NULL, asked, NULL);
+	watch.disk.table.write = w_write;
 	b_init(b);
-	b->fs = &watch.table;
+	b->fs = &watch.disk.table;
 	b_open(b);
+}
+
+/* What is said to be durable is in a file whose name is. */
+static void test_a_name_is_durable_before_the_flush(void **state)
+{
+	bench b;
+
+	(void)state;
+	begin(&b);
+	b_begin(&b, 1);
+	b_noise(&b, 1, 0, 0, 500);
+	assert_int_equal(b_try_flush(&b), RCO_OK);
+	assert_int_equal(watch.made, 1);
+	assert_int_equal(watch.nameless, 0);
+	b_destroy(&b);
 }
 
 /* An erasure that failed keeps its slot: it is wiped once more, and must not be another's by then. */
@@ -215,6 +225,7 @@ static void test_a_segment_that_is_there_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_name_is_durable_before_the_flush),
 		cmocka_unit_test(test_a_slot_is_kept_until_it_is_empty),
 		cmocka_unit_test(test_two_slots_of_one_recording),
 		cmocka_unit_test(test_found_segments_are_synced),

@@ -6,6 +6,11 @@
 static struct lies {
 	_Atomic int present; /* so often "present" is the answer to verify, whatever is there */
 	uint64_t head_bytes; /* not 0: head says that a file of this size is there */
+	int keeps;           /* remove says "gone", and the file stays */
+	int buffer_keeps;    /* and so does the buffer */
+	int says_nothing;    /* the buffer's read succeeds, and confirms nothing */
+	int no_code;         /* not 0: what put returns */
+	uint64_t puts;
 } lies;
 
 static int lying_head(const rco_object *object, uint64_t op, rco_result *result, void *ud)
@@ -30,17 +35,56 @@ static int lying_verify(const rco_object *object, uint64_t op, rco_result *resul
 	return rc;
 }
 
+static int lying_remove(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	if (!lies.keeps)
+		return t_fault_deletion_ops.remove(object, op, result, ud);
+	result->confirmed = RCO_CONFIRM_GONE;
+	return RCO_OK;
+}
+
+static int lying_erase(const uint8_t id[16], uint64_t op, rco_result *result, void *ud)
+{
+	if (!lies.buffer_keeps)
+		return t_fault_buffer_ops.erase(id, op, result, ud);
+	result->confirmed = RCO_CONFIRM_GONE;
+	return RCO_OK;
+}
+
+static int lying_read(const uint8_t id[16], uint32_t leg, uint64_t position, void *data, size_t cap, uint64_t op,
+                      rco_result *result, void *ud)
+{
+	if (lies.says_nothing)
+		return RCO_OK;
+	return t_fault_buffer_ops.read(id, leg, position, data, cap, op, result, ud);
+}
+
+static int lying_put(const rco_object *object, uint32_t part, const void *data, size_t size, uint64_t op,
+                     rco_result *result, void *ud)
+{
+	lies.puts++;
+	return lies.no_code != 0 ? lies.no_code : t_fault_upload_ops.put(object, part, data, size, op, result, ud);
+}
+
 static void open_world(t_world *w)
 {
+	static rco_buffer_ops buffer;
 	static rco_upload_ops upload;
 	static rco_deletion_ops deletion;
 
 	memset(&lies, 0, sizeof lies);
 	upload = t_fault_upload_ops;
 	upload.head = lying_head;
+	upload.put = lying_put;
 	deletion = t_fault_deletion_ops;
 	deletion.verify = lying_verify;
+	deletion.remove = lying_remove;
+	buffer = t_fault_buffer_ops;
+	buffer.erase = lying_erase;
+	buffer.read = lying_read;
+	buffer.revoke = NULL; /* what was not erased can be read */
 	t_world_init(w, 0);
+	w->cfg.buffer = &buffer;
 	w->cfg.upload = &upload;
 	w->cfg.deletion = &deletion;
 	t_world_open(w);
@@ -112,7 +156,8 @@ static void test_one_failure_among_two(void **state)
 	t_fault_set(&w.fault, T_ABORT, T_FAIL, 1, RCO_E_IO);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_settle(&w);
-	assert_int_equal(t_fault_audio_calls(&w.fault, T_ABORT), 2);
+	/* The first file once, and the other: the upload that is known, and then any. */
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_ABORT), 3);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASED), 0);
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	rco_session_free(s);
@@ -186,6 +231,93 @@ static void test_a_copy_turns_up(void **state)
 	t_world_destroy(&w);
 }
 
+/* A store that calls a file gone and keeps it, as one with versions does, or one whose copies agree later. The
+ * first word is taken; after a second look not another one, until a second look has not found it. */
+static void test_gone_is_not_believed_twice(void **state)
+{
+	uint32_t status;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	s = t_call(&w, "call");
+	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_OK);
+	t_push(s, 0, 1, 0, 30);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	lies.keeps = 1;
+	assert_int_equal(rco_engine_lift_legal_hold(w.engine, "call"), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_ERASE_RETRY, 4);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASED), 1);
+	status = t_status(&w, "call");
+	assert_true(status == RCO_STATUS_PENDING || status == RCO_STATUS_FAILED);
+	t_advance(&w, 600000); /* and it is asked less and less often */
+	assert_true(t_events_count(&w.events, "call", RCO_EVENT_ERASE_RETRY) < 40);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASED), 1);
+	lies.keeps = 0;
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASED), 2);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_VERIFIED);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* The same of a buffer, whose every leg is looked at, and which has to confirm what it says. */
+static void buffer_keeps(int leg, int says_nothing)
+{
+	uint32_t status;
+	rco_session *s;
+	t_world w;
+
+	open_world(&w);
+	s = t_call(&w, "call");
+	t_push(s, (uint32_t)leg, 1, 0, 30);
+	t_settle(&w);
+	lies.buffer_keeps = 1;
+	lies.says_nothing = says_nothing;
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_ERASE_RETRY, 3);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_VERIFIED), 0);
+	status = t_status(&w, "call");
+	assert_true(says_nothing || status == RCO_STATUS_PENDING || status == RCO_STATUS_FAILED);
+	lies.buffer_keeps = lies.says_nothing = 0;
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+static void test_a_buffer_that_keeps(void **state)
+{
+	(void)state;
+	buffer_keeps(0, 0);
+	buffer_keeps(1, 0); /* the first leg was silent */
+	buffer_keeps(0, 1);
+}
+
+/* A number that is no code has failed as others have, with a pause before the next try. */
+static void test_an_answer_that_is_no_code(void **state)
+{
+	rco_result nothing = {.struct_size = (uint32_t)sizeof nothing};
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	open_world(&w);
+	lies.no_code = 77;
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 30);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_UPLOAD_RETRY, 3);
+	assert_true(lies.puts < 10);
+	lies.no_code = 0;
+	t_await(&w, "call", RCO_EVENT_STORED, 1);
+	assert_int_equal(rco_complete(w.engine, 1, 77, &nothing), RCO_E_INVALID);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +327,9 @@ int main(void)
 		cmocka_unit_test(test_verified_by_the_list_too),
 		cmocka_unit_test(test_present_at_the_second_look),
 		cmocka_unit_test(test_a_copy_turns_up),
+		cmocka_unit_test(test_gone_is_not_believed_twice),
+		cmocka_unit_test(test_a_buffer_that_keeps),
+		cmocka_unit_test(test_an_answer_that_is_no_code),
 	};
 
 	return cmocka_run_group_tests_name("answers of the store", tests, NULL, NULL);

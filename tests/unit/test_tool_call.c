@@ -271,69 +271,6 @@ static void opts_out(const char *json, size_t size, uint32_t dialect)
 	t_world_destroy(&w);
 }
 
-static void test_hostile(void **state)
-{
-	static const char *const texts[] = {
-		"",
-		" ",
-		"{",
-		"null",
-		"[]",
-		"{}",
-		"42",
-		"\"" NAME "\"",
-		"\xff\xfe{}",
-		"{\"call_id\":\"victim\"}",
-		"{\"call\":\"victim\",\"session\":\"victim\"}",
-		"{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"" NAME
-		"\",\"arguments\":\"{\\\"call_id\\\":\\\"victim\\\"}\"}}],\"call_id\":\"victim\"}",
-		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"" NAME "\",\"input\":{\"call_id\":\"victim\"}}",
-		"{\"name\":\"" NAME "\",\"args\":{\"call_id\":\"victim\"},\"call\":{\"call_id\":\"victim\"}}",
-		"{\"message\":{\"type\":\"tool-calls\",\"call\":{\"id\":\"victim\"},\"toolCallList\":[{\"id\":"
-		"\"c\","
-		"\"name\":\"" NAME "\"}]}}",
-		/* the same key twice */
-		"{\"name\":\"other\",\"name\":\"" NAME "\",\"type\":\"tool_use\",\"id\":\"x\",\"id\":\"y\"}",
-		/* without a name, or with one that is no text */
-		"{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"arguments\":\"{}\"}}]}",
-		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":7,\"input\":{}}",
-		"{\"type\":\"tool_use\",\"id\":{\"deep\":[1]},\"name\":\"" NAME "\"}",
-		/* as gateways and models write it */
-		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"functions." NAME "\",\"input\":{}}",
-		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"mcp__calls__" NAME "\",\"input\":{}}",
-		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"Recording_Opt_Out\",\"input\":{}}",
-		/* cut off */
-		"{\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"rec",
-		"{\"a\":\"\\u0000\"}",
-	};
-	uint32_t dialect;
-	size_t i, size;
-	char *big;
-
-	(void)state;
-	for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
-		opts_out(texts[i], strlen(texts[i]), RCO_DIALECT_AUTO);
-	for (dialect = RCO_DIALECT_AUTO; dialect <= RCO_DIALECT_RETELL; dialect++) {
-		opts_out("", 0, dialect);
-		opts_out("{\"broken", 8, dialect);
-		opts_out("{\"call_id\":\"victim\"}", 20, dialect);
-	}
-	/* huge, and nested deeper than any stack */
-	size = 3u << 20;
-	big = malloc(size);
-	assert_non_null(big);
-	memset(big, '[', size);
-	opts_out(big, size, RCO_DIALECT_AUTO);
-	opts_out(big, 100000, RCO_DIALECT_OPENAI_CHAT);
-	memset(big, ' ', size);
-	opts_out(big, size, RCO_DIALECT_ANTHROPIC);
-	memset(big, 'a', size);
-	big[0] = '"';
-	big[size - 1] = '"';
-	opts_out(big, size, RCO_DIALECT_MCP);
-	free(big);
-}
-
 static void does_nothing(const char *json, uint32_t dialect, uint32_t others, const char *answer)
 {
 	rco_tool_answer *a = NULL;
@@ -353,6 +290,71 @@ static void does_nothing(const char *json, uint32_t dialect, uint32_t others, co
 	rco_tool_answer_free(a);
 	rco_session_free(s);
 	t_world_destroy(&w);
+}
+
+/* Ours by its name, whatever else is there; and what comes to an address of this tool alone. */
+static void test_hostile(void **state)
+{
+	static const char *const texts[] = {
+		"{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"" NAME
+		"\",\"arguments\":\"{\\\"call_id\\\":\\\"victim\\\"}\"}}],\"call_id\":\"victim\"}",
+		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"" NAME "\",\"input\":{\"call_id\":\"victim\"}}",
+		"{\"name\":\"" NAME "\",\"args\":{\"call_id\":\"victim\"},\"call\":{\"call_id\":\"victim\"}}",
+		"{\"message\":{\"type\":\"tool-calls\",\"call\":{\"id\":\"victim\"},\"toolCallList\":[{\"id\":"
+		"\"c\","
+		"\"name\":\"" NAME "\"}]}}",
+		/* the same key twice */
+		"{\"name\":\"other\",\"name\":\"" NAME "\",\"type\":\"tool_use\",\"id\":\"x\",\"id\":\"y\"}",
+		"{\"type\":\"tool_use\",\"id\":{\"deep\":[1]},\"name\":\"" NAME "\"}",
+	};
+	static const char *const to_this_tool[] = {"",
+	                                           " ",
+	                                           "{",
+	                                           "null",
+	                                           "[]",
+	                                           "{}",
+	                                           "42",
+	                                           "{\"broken",
+	                                           "\xff\xfe{}",
+	                                           "{\"call_id\":\"victim\"}",
+	                                           "{\"call\":\"victim\",\"session\":\"victim\"}"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		opts_out(texts[i], strlen(texts[i]), RCO_DIALECT_AUTO);
+	for (i = 0; i < sizeof to_this_tool / sizeof to_this_tool[0]; i++) {
+		opts_out(to_this_tool[i], strlen(to_this_tool[i]), RCO_DIALECT_ELEVENLABS_WEBHOOK);
+		opts_out(to_this_tool[i], strlen(to_this_tool[i]), RCO_DIALECT_RETELL);
+	}
+}
+
+/* Without our name nothing of it is a call. */
+static void test_nothing(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		" ",
+		"{",
+		"null",
+		"[]",
+		"{}",
+		"42",
+		"\xff\xfe{}",
+		"{\"call_id\":\"victim\"}",
+		"{\"call\":\"victim\",\"session\":\"victim\"}",
+		"{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"arguments\":\"{}\"}}]}",
+		"{\"type\":\"tool_use\",\"id\":\"t\",\"name\":7,\"input\":{}}",
+		"{\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"rec",
+		"{\"a\":\"\\u0000\"}"};
+	size_t i, d;
+
+	(void)state;
+	for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		for (d = RCO_DIALECT_AUTO; d <= RCO_DIALECT_RETELL; d++)
+			if (d != RCO_DIALECT_ELEVENLABS_WEBHOOK && d != RCO_DIALECT_RETELL)
+				does_nothing(texts[i], (uint32_t)d, 0,
+				             d == RCO_DIALECT_VAPI ? "{\"results\":[]}" : "");
 }
 
 /* Other tools' calls, text and cancellations are not ours. */
@@ -392,6 +394,284 @@ static void test_others(void **state)
 		"{\"message\":{\"type\":\"tool-calls\",\"toolCallList\":[{\"id\":\"c\",\"name\":\"other\"}]}}",
 		RCO_DIALECT_VAPI, 1, "{\"results\":[]}");
 	does_nothing("{\"name\":\"other\",\"args\":{},\"call\":{\"call_id\":\"r\"}}", RCO_DIALECT_RETELL, 1, "");
+}
+
+/* A platform tells one call in several events, in any order and more than once: one output, one response. */
+static void test_one_answer(void **state)
+{
+	static const char *const events[] = {
+		"{\"type\":\"response.function_call_arguments.done\",\"call_id\":\"c1\",\"name\":\"" NAME "\"}",
+		"{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\","
+		"\"name\":\"" NAME "\"}}",
+		"{\"type\":\"response.done\",\"response\":{\"output\":[{\"type\":\"function_call\",\"call_id\":"
+		"\"c1\","
+		"\"name\":\"" NAME "\"}]}}",
+	};
+	static const char two[] =
+		"{\"type\":\"response.done\",\"response\":{\"output\":[{\"type\":\"function_call\","
+		"\"call_id\":\"c1\",\"name\":\"" NAME
+		"\"},{\"type\":\"function_call\",\"call_id\":\"c2\",\"name\":\"" NAME "\"}]}}";
+	rco_tool_answer *a = NULL;
+	char first[64];
+	size_t order, i;
+	rco_session *s, *other;
+	t_world w;
+
+	(void)state;
+	for (order = 0; order < 3; order++) {
+		world(&w);
+		s = t_call(&w, "one");
+		other = t_call(&w, "another");
+		t_push(s, 0, 1, 0, 2);
+		for (i = 0; i < 6; i++) {
+			const char *event = events[(order + i) % 3];
+
+			assert_int_equal(ask(&w, s, i % 2 ? RCO_DIALECT_OPENAI_REALTIME : RCO_DIALECT_AUTO, event,
+			                     strlen(event), &a),
+			                 RCO_OK);
+			assert_int_equal(rco_tool_answer_calls(a), 1);
+			assert_true(rco_tool_answer_sentence(a)[0] != '\0');
+			if (i == 0)
+				(void)snprintf(first, sizeof first, "%s",
+				               rco_receipt_id(rco_tool_answer_receipt(a)));
+			assert_string_equal(rco_receipt_id(rco_tool_answer_receipt(a)), first);
+			/* the first; and that one again, whose answer may have been lost */
+			assert_int_equal(rco_tool_answer_json(a, NULL)[0], i % 3 == 0 ? '[' : '\0');
+			rco_tool_answer_free(a);
+		}
+		/* of two calls, the one that this kind of event has not been told */
+		assert_int_equal(ask(&w, s, RCO_DIALECT_AUTO, two, sizeof two - 1, &a), RCO_OK);
+		assert_int_equal(strstr(rco_tool_answer_json(a, NULL), "\"c1\"") != NULL, order == 2);
+		assert_non_null(strstr(rco_tool_answer_json(a, NULL), "\"c2\""));
+		rco_tool_answer_free(a);
+		/* the same id in another call is another call */
+		assert_int_equal(ask(&w, other, RCO_DIALECT_AUTO, events[0], strlen(events[0]), &a), RCO_OK);
+		assert_int_equal(rco_tool_answer_json(a, NULL)[0], '[');
+		rco_tool_answer_free(a);
+		rco_session_free(s);
+		rco_session_free(other);
+		t_world_destroy(&w);
+	}
+}
+
+/* What could not be addressed when it was acted on is answered by the event that has the id. */
+static void test_answered_later(void **state)
+{
+	static const char first[] = "{\"type\":\"response.function_call_arguments.done\",\"sequence_number\":1,"
+				    "\"item_id\":\"i\",\"name\":\"" NAME "\"}";
+	static const char then[] =
+		"{\"type\":\"response.output_item.done\",\"sequence_number\":2,\"item\":{\"type\":"
+		"\"function_call\",\"call_id\":\"c1\",\"name\":\"" NAME "\"}}";
+	rco_tool_answer *a = NULL;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	world(&w);
+	s = t_call(&w, "later");
+	assert_int_equal(ask(&w, s, RCO_DIALECT_AUTO, first, sizeof first - 1, &a), RCO_OK);
+	assert_int_equal(t_push_one(s, 0, 1), RCO_E_OPTED_OUT);
+	assert_string_equal(rco_tool_answer_json(a, NULL), "");
+	rco_tool_answer_free(a);
+	assert_int_equal(ask(&w, s, RCO_DIALECT_AUTO, then, sizeof then - 1, &a), RCO_OK);
+	assert_non_null(strstr(rco_tool_answer_json(a, NULL), "\"c1\""));
+	rco_tool_answer_free(a);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* Where the platform says that nobody waits, there is nothing to be sent. */
+static void test_silent(void **state)
+{
+	static const char *const messages[] = {
+		"{\"type\":\"tool_call\",\"name\":\"" NAME
+		"\",\"tool_call_id\":\"h\",\"response_required\":false}",
+		"{\"type\":\"client_tool_call\",\"tool_call_id\":\"k\",\"tool_name\":\"" NAME
+		"\",\"expects_response\":false}",
+		"{\"type\":\"client_tool_call\",\"client_tool_call\":{\"expects_response\":false,\"tool_call_id\":"
+		"\"k\","
+		"\"tool_name\":\"" NAME "\"}}"};
+	rco_tool_answer *a = NULL;
+	rco_session *s;
+	size_t i;
+	t_world w;
+
+	(void)state;
+	for (i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+		world(&w);
+		s = t_call(&w, "silent");
+		t_push(s, 0, 1, 0, 2);
+		assert_int_equal(ask(&w, s, RCO_DIALECT_AUTO, messages[i], strlen(messages[i]), &a), RCO_OK);
+		assert_int_equal(rco_tool_answer_calls(a), 1);
+		assert_string_equal(rco_tool_answer_json(a, NULL), "");
+		assert_true(rco_tool_answer_sentence(a)[0] != '\0');
+		assert_int_equal(t_push_one(s, 0, 1), RCO_E_OPTED_OUT);
+		rco_tool_answer_free(a);
+		rco_session_free(s);
+		t_world_destroy(&w);
+	}
+}
+
+/* One call by its id in Vapi's lists that repeat each other, and so with others' calls. */
+static void test_lists_that_repeat(void **state)
+{
+	static const char message[] =
+		"{\"message\":{\"type\":\"tool-calls\",\"toolCalls\":[{\"id\":\"a\",\"function\":{\"name\":\"" NAME
+		"\"}},{\"id\":\"o\",\"name\":\"book\"}],\"toolWithToolCallList\":[{\"function\":{\"name\":\"" NAME
+		"\"},\"toolCall\":{\"id\":\"a\",\"function\":{\"name\":\"" NAME
+		"\"}}},{\"toolCall\":{\"id\":\"o\",\"name\":\"book\"}},{\"toolCall\":{\"id\":\"b\",\"name\":"
+		"\"" NAME "\"}}],\"toolCallList\":[{\"id\":\"a\",\"name\":\"" NAME
+		"\"},{\"id\":\"o\",\"name\":\"book\"}]}}";
+	rco_tool_answer *a = NULL;
+	rco_session *s;
+	json_t *got;
+	t_world w;
+
+	(void)state;
+	world(&w);
+	s = t_call(&w, "lists");
+	assert_int_equal(ask(&w, s, RCO_DIALECT_VAPI, message, sizeof message - 1, &a), RCO_OK);
+	assert_int_equal(rco_tool_answer_calls(a), 2);
+	assert_int_equal(rco_tool_answer_others(a), 1);
+	got = json_loads(rco_tool_answer_json(a, NULL), 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(got, "results")), 2);
+	json_decref(got);
+	rco_tool_answer_free(a);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* Asked first without waiting for the disk, and then for the answer; and an item, then the event that has it. */
+static void test_asked_again(void **state)
+{
+	static const char *const items[] = {
+		"{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\","
+		"\"name\":\"" NAME "\"}}",
+		"{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"" NAME "\"}"};
+	static const char completed[] = "{\"type\":\"response.completed\",\"response\":{\"output\":[{\"type\":"
+					"\"function_call\",\"call_id\":"
+					"\"c1\",\"name\":\"" NAME "\"}]}}";
+	rco_tool_request r = {.struct_size = (uint32_t)sizeof r};
+	rco_tool_answer *a = NULL;
+	t_world w;
+	size_t i, times;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		world(&w);
+		r.session = t_call(&w, "again");
+		r.json = items[i];
+		r.json_bytes = strlen(items[i]);
+		t_push(r.session, 0, 1, 0, 2);
+		for (times = 0; times < 3; times++) {
+			r.flags = times == 0 ? RCO_TOOL_NONBLOCK : 0;
+			assert_true(rco_tool_call(w.engine, &r, &a) >= 0);
+			assert_non_null(strstr(rco_tool_answer_json(a, NULL), "\"c1\""));
+			rco_tool_answer_free(a);
+		}
+		if (i == 1) {
+			r.dialect = RCO_DIALECT_OPENAI_RESPONSES;
+			r.json = completed;
+			r.json_bytes = sizeof completed - 1;
+			assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_OK);
+			assert_int_equal(rco_tool_answer_calls(a), 1);
+			assert_string_equal(rco_tool_answer_json(a, NULL), "");
+			rco_tool_answer_free(a);
+		}
+		rco_session_free(r.session);
+		t_world_destroy(&w);
+	}
+}
+
+/* One call, told in three ways: one answer, whichever comes first, and again to that one. */
+static void told_in(const char *const events[3], uint32_t dialect, const char *answer)
+{
+	rco_tool_answer *a = NULL;
+	rco_session *s;
+	size_t first, i;
+	t_world w;
+
+	for (first = 0; first < 3; first++) {
+		world(&w);
+		s = t_call(&w, "told");
+		for (i = 0; i < 4; i++) { /* at last the first one again: its answer may have been lost */
+			const char *event = events[(first + i) % 3];
+
+			assert_true(ask(&w, s, first % 2 ? RCO_DIALECT_AUTO : dialect, event, strlen(event), &a) >=
+			            0);
+			assert_int_equal(rco_tool_answer_calls(a), 1);
+			assert_int_equal(strstr(rco_tool_answer_json(a, NULL), answer) != NULL, i == 0 || i == 3);
+			rco_tool_answer_free(a);
+		}
+		rco_session_free(s);
+		t_world_destroy(&w);
+	}
+}
+
+/* Anthropic's SDK tells a call in two of its events, and in the message. */
+static void test_sdk_events(void **state)
+{
+#define BLOCK "{\"type\":\"tool_use\",\"id\":\"tu1\",\"name\":\"" NAME "\",\"input\":{}}"
+	static const char *const events[] = {
+		"{\"type\":\"content_block_stop\",\"index\":0,\"content_block\":" BLOCK "}",
+		"{\"type\":\"message_stop\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\","
+		"\"content\":[" BLOCK "]}}",
+		"{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[" BLOCK "]}"};
+#undef BLOCK
+	static const char empty[] =
+		"{\"type\":\"message_stop\",\"message\":{\"type\":\"message\",\"content\":[]}}";
+	rco_tool_answer *a = NULL;
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	told_in(events, RCO_DIALECT_ANTHROPIC, "\"tool_use_id\":\"tu1\"");
+	world(&w);
+	s = t_call(&w, "sdk");
+	assert_true(ask(&w, s, RCO_DIALECT_AUTO, empty, sizeof empty - 1, &a) >= 0);
+	assert_string_equal(rco_tool_answer_json(a, NULL), "");
+	rco_tool_answer_free(a);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A chunk that has all of a call, the text of its stream, and what the host sums up. */
+static void test_chunk_and_message(void **state)
+{
+#define CALLS                                                                                                     \
+	"[{\"index\":0,\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"" NAME                        \
+	"\",\"arguments\":\"{}\"}}]"
+	static const char *const events[] = {"{\"choices\":[{\"delta\":{\"tool_calls\":" CALLS
+	                                     "},\"finish_reason\":\"tool_calls\"}]}",
+	                                     "{\"choices\":[{\"delta\":{\"tool_calls\":" CALLS "}}]}\n"
+	                                     "{\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n",
+	                                     "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":" CALLS "}"};
+#undef CALLS
+
+	(void)state;
+	told_in(events, RCO_DIALECT_OPENAI_CHAT, "\"tool_call_id\":\"c1\"");
+}
+
+/* A webhook that is tried again gets its answer again. */
+static void test_retried(void **state)
+{
+	static const char vapi[] =
+		"{\"message\":{\"type\":\"tool-calls\",\"toolCallList\":[{\"id\":\"c1\",\"name\":\"" NAME "\"}]}}";
+	rco_tool_answer *a = NULL;
+	rco_session *s;
+	t_world w;
+	int i;
+
+	(void)state;
+	world(&w);
+	s = t_call(&w, "retried");
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(ask(&w, s, RCO_DIALECT_VAPI, vapi, sizeof vapi - 1, &a), RCO_OK);
+		assert_non_null(strstr(rco_tool_answer_json(a, NULL), "\"toolCallId\":\"c1\",\"result\""));
+		rco_tool_answer_free(a);
+	}
+	rco_session_free(s);
+	t_world_destroy(&w);
 }
 
 /* Several calls in one message: one answer for each id, none for the others. */
@@ -445,9 +725,22 @@ static void test_envelope(void **state)
 	assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_E_INVALID);
 	assert_null(a);
 	r.flags = RCO_TOOL_ENVELOPE;
-	r.json = "{\"call_id\":\"env\"}";
+	r.json = "{\"type\":\"tool_use\",\"name\":\"" NAME "\",\"call_id\":\"env\"}";
 	r.json_bytes = strlen(r.json);
 	assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_E_INVALID);
+	assert_non_null(strstr(rco_tool_answer_json(a, NULL), "trouble"));
+	assert_null(rco_tool_answer_receipt(a));
+	rco_tool_answer_free(a);
+	/* Vapi takes nothing but results, also where nobody knows whose call it is */
+	r.json = "{\"message\":{\"type\":\"tool-calls\",\"call\":{\"id\":7},\"toolCallList\":[{\"id\":\"t\","
+		 "\"name\":"
+		 "\"" NAME "\"}]}}";
+	r.json_bytes = strlen(r.json);
+	assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_E_INVALID);
+	assert_int_equal(rco_tool_answer_calls(a), 1);
+	assert_non_null(strstr(rco_tool_answer_json(a, NULL), "\"toolCallId\":\"t\",\"error\":"));
+	assert_true(rco_tool_answer_sentence(a)[0] != '\0');
+	rco_tool_answer_free(a);
 	assert_int_equal(t_push_one(s, 0, 1), RCO_OK);
 	r.json = vapi;
 	r.json_bytes = sizeof vapi - 1;
@@ -467,6 +760,50 @@ static void test_envelope(void **state)
 	assert_int_equal(t_push_one(s, 0, 1), RCO_E_OPTED_OUT);
 	assert_int_equal(t_push_one(victim, 0, 1), RCO_OK);
 	rco_session_free(s);
+	rco_session_free(victim);
+	t_world_destroy(&w);
+}
+
+/* A model may write whatever an envelope has: without one around the call nobody is named. */
+static void test_no_envelope(void **state)
+{
+	static const struct {
+		uint32_t dialect;
+		const char *json;
+	} none[] = {
+		{RCO_DIALECT_RETELL, "{\"reason\":\"x\",\"call\":{\"call_id\":\"victim\"}}"},
+		{RCO_DIALECT_RETELL, "{\"name\":\"" NAME "\",\"call\":{\"call_id\":\"victim\"}}"},
+		{RCO_DIALECT_RETELL, "{\"args\":{},\"call\":{\"call_id\":\"victim\"}}"},
+		{RCO_DIALECT_RETELL,
+	         "{\"call\":{\"call_id\":\"victim\"},\"functionCall\":{\"name\":\"" NAME "\"}}"},
+		{RCO_DIALECT_RETELL, "{\"call\":{\"call_id\":\"victim\"}} " NAME "()"},
+		{RCO_DIALECT_VAPI, "{\"message\":{\"call\":{\"id\":\"victim\"}}} " NAME "()"},
+		{RCO_DIALECT_VAPI, "{\"message\":{\"call\":{\"id\":\"victim\"}},\"type\":\"tool-calls\","
+	                           "\"toolCallList\":[{\"id\":\"t\",\"name\":\"" NAME "\"}]}"},
+	};
+	rco_tool_request r = {.struct_size = (uint32_t)sizeof r, .flags = RCO_TOOL_ENVELOPE};
+	rco_tool_answer *a = NULL;
+	rco_session *victim;
+	t_world w;
+	size_t i;
+
+	(void)state;
+	world(&w);
+	victim = t_call(&w, "victim");
+	for (i = 0; i < sizeof none / sizeof none[0]; i++) {
+		r.dialect = none[i].dialect;
+		r.json = none[i].json;
+		r.json_bytes = strlen(r.json);
+		r.call_id = NULL;
+		assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_E_INVALID);
+		assert_int_equal(rco_tool_answer_calls(a), 1);
+		rco_tool_answer_free(a);
+		r.call_id = "bound";
+		assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_OK);
+		assert_string_equal(rco_receipt_call_id(rco_tool_answer_receipt(a)), "bound");
+		rco_tool_answer_free(a);
+	}
+	assert_int_equal(t_push_one(victim, 0, 1), RCO_OK);
 	rco_session_free(victim);
 	t_world_destroy(&w);
 }
@@ -563,7 +900,7 @@ static void test_options(void **state)
 	(void)state;
 	world(&w);
 	assert_int_equal(rco_tool_call(w.engine, &r, &a), RCO_OK);
-	assert_string_equal(inner_text(a, "status", text), "not_recording");
+	assert_string_equal(inner_text(a, "status", text), "noted");
 	assert_string_equal(rco_receipt_source(rco_tool_answer_receipt(a)), "my-agent");
 	rco_tool_answer_free(a);
 	assert_int_equal(rco_session_create(w.engine, &so, &s), RCO_OK);
@@ -731,9 +1068,15 @@ int main(void)
 		cmocka_unit_test(test_round_trips), cmocka_unit_test(test_again),
 		cmocka_unit_test(test_hostile),     cmocka_unit_test(test_others),
 		cmocka_unit_test(test_batch),       cmocka_unit_test(test_envelope),
-		cmocka_unit_test(test_truth),       cmocka_unit_test(test_options),
+		cmocka_unit_test(test_no_envelope), cmocka_unit_test(test_truth),
+		cmocka_unit_test(test_options),     cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_one_answer),  cmocka_unit_test(test_answered_later),
+		cmocka_unit_test(test_sdk_events),  cmocka_unit_test(test_chunk_and_message),
+		cmocka_unit_test(test_retried),     cmocka_unit_test(test_asked_again),
+		cmocka_unit_test(test_silent),      cmocka_unit_test(test_lists_that_repeat),
 		cmocka_unit_test(test_definitions), cmocka_unit_test(test_no_tool),
 	};
 
+	(void)setenv("TMPDIR", t_shm(), 0); /* many engines, and nothing in here is about a disk */
 	return cmocka_run_group_tests_name("tool calls", tests, NULL, NULL);
 }

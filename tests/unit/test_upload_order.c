@@ -5,6 +5,8 @@
  */
 #include "../support.h"
 
+#include <stdio.h>
+
 static rco_session *ended_call(t_world *w, const char *id)
 {
 	rco_session *s = t_call(w, id);
@@ -146,11 +148,111 @@ static void test_no_part_after_an_objection(void **state)
 	t_world_destroy(&w);
 }
 
+enum { LATE_COPIES = 200 };
+
+/* Until the call is over and done with, or there are enough. The first error that is none. */
+static void *copies_come(void *arg)
+{
+	t_world *w = arg;
+	char name[32], path[256];
+	int i, rc = RCO_OK;
+
+	for (i = 0; i < LATE_COPIES && rc == RCO_OK; i++) {
+		(void)snprintf(name, sizeof name, "late-%d.wav", i);
+		t_join(path, sizeof path, w->artifacts, name);
+		t_write_file(path, "late", 4);
+		rc = rco_engine_register_artifact(w->engine, "call", RCO_KIND_AUDIO, path, NULL);
+	}
+	return rc == RCO_OK || rc == RCO_E_ENDED ? NULL : w;
+}
+
+/* The host names its own files while the library's are on their way, or are being erased. */
+static void test_artifacts_beside_an_upload(void **state)
+{
+	void *wrong = NULL;
+	pthread_t thread;
+	rco_session *s;
+	int objected;
+	t_world w;
+
+	(void)state;
+	for (objected = 0; objected <= 1; objected++) {
+		t_world_init(&w, T_SPOOL | T_DISK);
+		t_world_open(&w);
+		s = ended_call(&w, "call");
+		if (objected)
+			assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+		t_thread(&thread, copies_come, &w);
+		t_advance(&w, 20000);
+		assert_int_equal(pthread_join(thread, &wrong), 0);
+		assert_null(wrong);
+		t_advance(&w, 20000);
+		if (objected)
+			assert_int_equal(t_status(&w, "call"), RCO_STATUS_VERIFIED);
+		else
+			t_await(&w, "call", RCO_EVENT_STORED, 1);
+		assert_int_equal(t_tree_holds(w.artifacts, "late", 4) == 0, objected);
+		rco_session_free(s);
+		t_world_destroy(&w);
+	}
+}
+
+/* ---- sentences ---- */
+
+static char said[400];
+
+static void keep_sentence(const rco_event *event, void *user_data)
+{
+	if (event->type == RCO_EVENT_UPLOAD_RETRY && strcmp(event->call_id, user_data) == 0)
+		(void)snprintf(said, sizeof said, "%s", event->message);
+}
+
+/* A backend that says no sentence gets one, and not that of another call. */
+static void test_a_sentence_is_about_its_call(void **state)
+{
+	static const struct {
+		int mode, code;
+		const char *has;
+	} of[] = {{T_FAIL, RCO_E_IO, "RCO_E_IO"}, {T_HOLD, 0, "not answered in time"}};
+	rco_session *s;
+	size_t i;
+	t_world w;
+
+	(void)state;
+	for (i = 0; i < sizeof of / sizeof of[0]; i++) {
+		t_world_init(&w, T_WORKERS);
+		w.cfg.workers = 1;
+		w.cfg.retry_min_ms = 5;
+		w.cfg.backend_timeout_ms = 50;
+		w.cfg.window_ms = 0;
+		t_world_open(&w);
+		w.events.hook = keep_sentence;
+		w.events.hook_user_data = (void *)(uintptr_t) "second";
+		t_fault_set(&w.fault, T_PUT, T_UNCONFIRMED, 1, 0);
+		s = t_call(&w, "first");
+		t_push(s, 0, 1, 0, 10);
+		assert_int_equal(rco_session_end(s), RCO_OK);
+		rco_session_free(s);
+		t_await(&w, "first", RCO_EVENT_UPLOAD_RETRY, 1);
+		t_fault_set(&w.fault, T_PUT, of[i].mode, 1, of[i].code);
+		s = t_call(&w, "second");
+		t_push(s, 0, 1, 0, 10);
+		assert_int_equal(rco_session_end(s), RCO_OK);
+		rco_session_free(s);
+		t_await(&w, "second", RCO_EVENT_UPLOAD_RETRY, 1);
+		if (strstr(said, of[i].has) == NULL || strstr(said, "call second") == NULL)
+			fail_msg("%s", said);
+		t_world_destroy(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_sentence_is_about_its_call),
 		cmocka_unit_test(test_no_begin_without_intents),
 		cmocka_unit_test(test_no_part_without_upload_ids),
+		cmocka_unit_test(test_artifacts_beside_an_upload),
 		cmocka_unit_test(test_no_part_after_an_objection),
 		cmocka_unit_test(test_answers_to_the_upload),
 	};

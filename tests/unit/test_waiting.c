@@ -143,13 +143,58 @@ static void test_a_turn_ends(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- what a hold puts off ---- */
+
+/* Waiting for an erasure that a hold puts off ends at once, with what is so. */
+static void test_waiting_for_what_is_held(void **state)
+{
+	rco_session_options so = {.struct_size = (uint32_t)sizeof so, .call_id = "held", .legal_hold = 1};
+	rco_opt_out_options o = {
+		.struct_size = (uint32_t)sizeof o, .wait_status = RCO_STATUS_ERASED, .timeout_ms = 999};
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS);
+	t_world_open(&w);
+	s = t_call_with(&w, &so);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, 0, 1, 0, 10);
+	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_E_TIMEOUT);
+	assert_non_null(strstr(rco_error_detail(), "held"));
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	o.timeout_ms = 20000;
+	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_OK);
+	o.wait_status = RCO_STATUS_VERIFIED;
+	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_OK);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A hold keeps nothing of a call that has nothing recorded, and nothing is said to be kept. */
+static void test_held_and_nothing_recorded(void **state)
+{
+	rco_session_options so = {.struct_size = (uint32_t)sizeof so, .call_id = "held", .legal_hold = 1};
+	rco_opt_out_options o = {
+		.struct_size = (uint32_t)sizeof o, .wait_status = RCO_STATUS_VERIFIED, .timeout_ms = 20000};
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS);
+	t_world_open(&w);
+	s = t_call_with(&w, &so);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_OK);
+	assert_int_equal(t_status(&w, "held"), RCO_STATUS_NOT_RECORDING);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_idle_comes_too_late),
-		cmocka_unit_test(test_not_durable_is_not_idle),
-		cmocka_unit_test(test_erased_is_enough),
-		cmocka_unit_test(test_a_turn_ends),
+		cmocka_unit_test(test_idle_comes_too_late),      cmocka_unit_test(test_not_durable_is_not_idle),
+		cmocka_unit_test(test_erased_is_enough),         cmocka_unit_test(test_a_turn_ends),
+		cmocka_unit_test(test_waiting_for_what_is_held), cmocka_unit_test(test_held_and_nothing_recorded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 /* A backend ends the thread it was called on: another one goes on, kept calls are whole, opted-out ones go. */
 #include "../support.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/state.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -136,54 +136,35 @@ static void others_go_on(void **state)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
-static int stops, inside, go_on;
+static int inside, go_on;
 
-static int rec_start(const char *call_id, uint64_t op, rco_result *result, void *ud)
+/* First it cannot stop, then it takes the thread with it, then it does. */
+static void in_there(int action)
 {
-	(void)call_id, (void)op, (void)ud;
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
-}
+	int stops = atomic_load(&t_recorder.calls[RCO_RECORDER_STOP]);
 
-/* First it cannot, then it takes the thread with it, then it does. */
-static int rec_stop(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
-	switch (++stops) {
-	case 1:
-		return RCO_E_IO;
-	case 2:
+	if (action == RCO_RECORDER_STOP && stops == 2)
 		pthread_exit(NULL);
-	default:
-		result->confirmed = RCO_CONFIRM_DONE;
-		return RCO_OK;
-	}
-}
-
-static int rec_pause(const char *call_id, uint64_t op, rco_result *result, void *ud)
-{
-	(void)call_id, (void)op, (void)ud;
+	t_recorder.rc[RCO_RECORDER_STOP] = stops == 1 ? RCO_E_IO : RCO_OK;
+	t_recorder.confirms[RCO_RECORDER_STOP] = stops == 1 ? RCO_CONFIRM_UNKNOWN : RCO_CONFIRM_DONE;
+	if (action != RCO_RECORDER_PAUSE)
+		return;
 	(void)pthread_mutex_lock(&lock);
 	inside = 1;
 	(void)pthread_cond_broadcast(&moved);
 	while (!go_on)
 		(void)pthread_cond_wait(&moved, &lock);
 	(void)pthread_mutex_unlock(&lock);
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
 }
-
-static const rco_recorder_ops recorder = {.struct_size = (uint32_t)sizeof recorder,
-                                          .start = rec_start,
-                                          .stop = rec_stop,
-                                          .pause = rec_pause,
-                                          .resume = rec_start};
 
 static rco_session *recorded(t_world *w, const char *call_id)
 {
-	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = call_id, .recorder = &recorder};
+	rco_session_options o = {
+		.struct_size = (uint32_t)sizeof o, .call_id = call_id, .recorder = &t_recorder_ops};
 	rco_session *s = t_call_with(w, &o);
 
+	t_recorder_forget();
+	t_recorder.inside = in_there;
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	return s;
 }
@@ -193,11 +174,11 @@ static void in_a_recorder(void **state)
 	t_world *w = *state;
 	rco_session *s = recorded(w, "call");
 
-	stops = 0;
+	t_push(s, 0, 1, 0, 20);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_CALLBACK);
 	t_await(w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_true(t_events_wait(&w->events, NULL, RCO_EVENT_WORKER_ENDED, 1, 20000));
-	assert_int_equal(stops, 3);
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 3);
 	end(s);
 }
 
@@ -214,7 +195,7 @@ static void while_the_host_is_in_its_recorder(void **state)
 	rco_session *s = recorded(w, "call");
 	pthread_t thread;
 
-	stops = 2;
+	atomic_store(&t_recorder.calls[RCO_RECORDER_STOP], 2);
 	inside = go_on = 0;
 	t_push(s, 0, 1, 0, 20);
 	t_wait_buffered(s);
@@ -235,7 +216,7 @@ static void while_the_host_is_in_its_recorder(void **state)
 	end(s);
 	t_await(w, "call", RCO_EVENT_STORED, 1);
 	assert_true(t_store_has_noise(w, "call", "agent", 1, 20));
-	assert_int_equal(stops, 3);
+	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 3);
 }
 
 /* ---- the thread that makes opt-outs durable ---- */

@@ -18,11 +18,23 @@ enum { CALL_PLAIN = 0, CALL_SPACE = 1u << 0, CALL_WRITE = 1u << 1, CALL_SYNC = 1
 
 /* One for all disks: where a store is a disk of its own, each of the two looks at the other while it is changed,
  * and two locks would be taken in both orders. Recursive, for `before` may ask the disk. */
-static pthread_mutex_t all_disks = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_mutex_t all_disks;
+static pthread_once_t all_disks_made = PTHREAD_ONCE_INIT;
+
+static void make_all_disks(void)
+{
+	pthread_mutexattr_t attr;
+
+	(void)pthread_mutexattr_init(&attr);
+	(void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&all_disks, &attr);
+	(void)pthread_mutexattr_destroy(&attr);
+}
 
 void w_disk_enter(const w_disk *disk)
 {
 	(void)disk;
+	(void)pthread_once(&all_disks_made, make_all_disks);
 	(void)pthread_mutex_lock(&all_disks);
 }
 
@@ -134,8 +146,7 @@ void w_disk_before(w_disk *disk, void (*fn)(void *user_data), void *user_data)
 void w_disk_fault(w_disk *disk, int which, uint64_t nth, int fault)
 {
 	w_disk_enter(disk);
-	disk->fault[which != 0] =
-		(w_pending_fault){.at = nth > 0 ? disk->calls + nth : 0, .fault = fault, .struck = 0};
+	disk->fault[which] = (w_pending_fault){.at = nth > 0 ? disk->calls + nth : 0, .fault = fault, .struck = 0};
 	w_disk_leave(disk);
 }
 
@@ -154,7 +165,7 @@ int w_disk_struck(const w_disk *disk, int which)
 	int struck;
 
 	w_disk_enter(disk);
-	struck = disk->fault[which != 0].struck;
+	struck = disk->fault[which].struck;
 	w_disk_leave(disk);
 	return struck;
 }
@@ -194,7 +205,7 @@ static int strike(w_disk *disk, unsigned sort)
 {
 	int i, fault = W_FAULT_NONE;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < W_FAULTS; i++) {
 		if (disk->fault[i].at != disk->calls || !concerns(disk->fault[i].fault, sort))
 			continue;
 		disk->fault[i].struck = 1;
@@ -812,6 +823,15 @@ static int disk_reserve(void *ctx, int fd, uint64_t offset, uint64_t size)
 	return resize(ctx, fd, W_RESERVE, size > 0 ? to : 0, CALL_SPACE, "reserve space for");
 }
 
+/* There are no links here, and no other users. */
+static int disk_resolve(void *ctx, const char *path, int kind, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s", path);
+
+	(void)ctx, (void)kind;
+	return n >= 0 && (size_t)n < size ? RCO_OK : rco__fail(RCO_E_LIMIT, "the path %s is too long", path);
+}
+
 /* ---- the disk ---- */
 
 w_disk *w_disk_around(w_tree *tree)
@@ -836,6 +856,7 @@ w_disk *w_disk_around(w_tree *tree)
 		.mkdir = disk_mkdir,
 		.list = disk_list,
 		.lock = disk_lock,
+		.resolve = disk_resolve,
 	};
 	return disk;
 }

@@ -76,8 +76,10 @@ enum {
 	W_FAULT_SYNC_LOST /* a sync fails with RCO_E_IO, and the pages are marked clean; concerns syncs */
 };
 
-/* Up to two at a time: which is 0 or 1. nth 0: none. A fault that does not concern its call does not strike. A
- * close that fails has closed. */
+/* Faults that wait at the same time, of each kind: `which` is below it, everywhere. */
+enum { W_FAULTS = 4 };
+
+/* nth 0: none. A fault that does not concern its call does not strike. A close that fails has closed. */
 void w_disk_fault(w_disk *disk, int which, uint64_t nth, int fault);
 /* Calls of the table so far, in the same count. */
 uint64_t w_disk_calls(const w_disk *disk);

@@ -74,7 +74,7 @@ struct w_disk {
 	size_t n_open, cap_open;
 	uint64_t calls;
 	size_t began; /* entries when the call now running began */
-	w_pending_fault fault[2];
+	w_pending_fault fault[W_FAULTS];
 	int full;
 	void (*before)(void *user_data);
 	void *before_user_data;

@@ -32,7 +32,7 @@ struct w_keys {
 	w_disk *disk;
 	uint32_t wraps_each;
 	uint64_t calls;
-	fault faults[2];
+	fault faults[W_FAULTS];
 	epoch *epochs; /* number 1 is the first */
 	size_t n_epochs;
 	wrapping *wraps;
@@ -131,7 +131,7 @@ static int next_call(w_keys *keys)
 	size_t i;
 
 	keys->calls++;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < W_FAULTS; i++)
 		if (keys->faults[i].at == keys->calls) {
 			keys->faults[i].struck = 1;
 			return keys->faults[i].kind;

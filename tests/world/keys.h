@@ -26,7 +26,7 @@ enum {
 	W_KEYS_DONE   /* it is done, and RCO_E_IO all the same */
 };
 
-/* The n-th call from now on, from 1; `which` is 0 or 1; nth 0: none. */
+/* The n-th call from now on, from 1; nth 0: none. */
 void w_keys_fault(w_keys *keys, int which, uint64_t nth, int fault);
 int w_keys_struck(const w_keys *keys, int which);
 uint64_t w_keys_calls(const w_keys *keys);

@@ -269,9 +269,9 @@ static void open_engine(w_world *w)
 {
 	int tries = 0;
 
-	/* A start that fails is a clear error, and the next one succeeds: at most two faults strike. */
+	/* A start that fails is a clear error, and the next one succeeds: each fault strikes once. */
 	while (w->engine == NULL && w_open(w) != RCO_OK)
-		if (++tries == 3) {
+		if (++tries > W_FAULTS) {
 			w_complain(w, "the engine cannot be created: %s", rco_error_detail());
 			return;
 		}

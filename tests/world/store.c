@@ -99,7 +99,7 @@ static int next_way(w_store *store)
 	size_t i;
 
 	store->calls++;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < W_FAULTS; i++)
 		if (store->faults[i].at == store->calls) {
 			store->faults[i].struck = 1;
 			return store->faults[i].kind;

@@ -92,7 +92,7 @@ struct w_store {
 	struct {
 		uint64_t at;
 		int kind, struck;
-	} faults[2];
+	} faults[W_FAULTS];
 	void (*watch)(const char *slot, const rco_object *object, void *user_data);
 	void *watch_user_data;
 };

@@ -95,10 +95,15 @@ static void check_receipt(w_world *world, w_verdict *v, uint32_t call)
 	uint32_t status;
 
 	(void)snprintf(id, sizeof id, "call-%u", (unsigned)call);
-	if (rco_engine_receipt(world->engine, id, &r) != RCO_OK)
-		return; /* done with, and forgotten */
+	if (rco_engine_receipt(world->engine, id, &r) != RCO_OK) {
+		if (n->opt == W_OPT_DURABLE)
+			w_fault_found(v, "P6: nothing is known of the opt-out of call-%u any more", call);
+		return;
+	}
 	status = rco_receipt_status(r);
-	if (status != RCO_STATUS_VERIFIED && status != RCO_STATUS_NOT_RECORDING)
+	/* Asked before it was known, and a crash took what was known of it since: the wish waits again. */
+	if (status != RCO_STATUS_VERIFIED && status != RCO_STATUS_NOT_RECORDING &&
+	    !(status == RCO_STATUS_NOTED && n->before))
 		w_fault_found(v, "P7: call-%u is at rest, and its status is %s", call, rco_status_name(status));
 	if (n->receipt_id[0] != '\0' && strcmp(n->receipt_id, rco_receipt_id(r)) != 0)
 		w_fault_found(v, "P6: call-%u had the receipt %s, and has %s now", call, n->receipt_id,

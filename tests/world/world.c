@@ -2,7 +2,7 @@
 #include "store_items.h"
 #include "world_internal.h"
 
-#include "../../lib/session/internal.h"
+#include "../../lib/session/calls.h"
 
 #include <limits.h>
 #include <sodium.h>

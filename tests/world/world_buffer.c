@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-int w_strikes(w_fault faults[2], uint64_t call)
+int w_strikes(w_fault faults[W_FAULTS], uint64_t call)
 {
 	size_t i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < W_FAULTS; i++)
 		if (faults[i].at == call) {
 			faults[i].struck = 1;
 			return faults[i].kind;

@@ -16,13 +16,14 @@ typedef struct w_page {
 
 typedef struct w_ring_state {
 	size_t at;      /* before the entry with this number */
+	char name[80];  /* of the file: a new one after each clean stop */
 	w_page **pages; /* NULL: there was no file */
 	size_t n_pages;
 } w_ring_state;
 
 typedef struct w_rings {
 	char dir[64];
-	char name[80]; /* of the file, "" if there was none yet */
+	char name[80]; /* of the file, "" if there is none */
 	uint8_t *mapped;
 	size_t mapped_size;
 	int fd;
@@ -75,7 +76,7 @@ struct w_world {
 	rco_clock clock;
 	rco_allocator allocator;
 	uint64_t allocations, buffer_calls;
-	w_fault alloc_fault[2], buffer_fault[2];
+	w_fault alloc_fault[W_FAULTS], buffer_fault[W_FAULTS];
 	w_notes notes;
 	w_past_notes *past;
 	size_t n_past, cap_past;
@@ -91,7 +92,7 @@ struct w_world {
 void w_note(w_world *world);
 w_world *w_world_bare(const w_setup *setup);
 /* The n-th strikes? */
-int w_strikes(w_fault faults[2], uint64_t call);
+int w_strikes(w_fault faults[W_FAULTS], uint64_t call);
 /* world_kill.c */
 void w_table_make(w_world *world);
 void w_forgettable(w_notes *notes);

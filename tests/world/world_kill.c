@@ -92,6 +92,11 @@ static int f_lock(void *ctx, const char *path, int *fd)
 	CALL(lock, path, fd);
 }
 
+static int f_resolve(void *ctx, const char *path, int kind, char *out, size_t size)
+{
+	CALL(resolve, path, kind, out, size);
+}
+
 void w_table_make(w_world *world)
 {
 	world->inner = w_disk_table(world->disk);
@@ -110,7 +115,8 @@ void w_table_make(w_world *world)
 	                         .exists = f_exists,
 	                         .mkdir = f_mkdir,
 	                         .list = f_list,
-	                         .lock = f_lock};
+	                         .lock = f_lock,
+	                         .resolve = f_resolve};
 }
 
 /* What was asked for and not yet durable may be forgotten now. */

@@ -125,8 +125,8 @@ static void map(w_rings *rings)
 	if (rings->fd >= 0 && fstat(rings->fd, &st) == 0 && st.st_nlink > 0)
 		return;
 	unmap(rings);
-	if (rings->name[0] == '\0')
-		find_name(rings);
+	rings->name[0] = '\0'; /* it has another one after each clean stop */
+	find_name(rings);
 	if (rings->name[0] == '\0')
 		return;
 	path_of(rings, path, sizeof path);
@@ -187,6 +187,7 @@ void w_rings_look(w_rings *rings, size_t position)
 	last = rings->n_states > 0 ? &rings->states[rings->n_states - 1] : NULL;
 	state = &rings->states[rings->n_states];
 	state->at = position;
+	memcpy(state->name, rings->name, sizeof state->name);
 	state->n_pages = rings->mapped_size / W_RING_PAGE;
 	state->pages = malloc((state->n_pages + 1) * sizeof(w_page *));
 	if (state->pages == NULL)
@@ -218,9 +219,9 @@ void w_rings_restore(w_rings *to, const w_rings *from, size_t position)
 	size_t k;
 	FILE *f;
 
-	memmove(to->name, from->name, sizeof to->name);
 	if (state == NULL || state->n_pages == 0)
 		return;
+	memcpy(to->name, state->name, sizeof to->name);
 	path_of(to, path, sizeof path);
 	f = fopen(path, "wbe"); /* a new file: removed before, if it was there */
 	if (f == NULL)

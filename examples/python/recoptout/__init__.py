@@ -12,7 +12,10 @@
             print(receipt.status, receipt.sentence("de"))
 
 The package is a binding to ``librecoptout.so.1`` and needs nothing but that library and ctypes. It looks for the library in
-``RECOPTOUT_LIBRARY``, then where the system's loader looks. :mod:`recoptout.control` needs no library at all.
+``RECOPTOUT_LIBRARY``, then where the system's loader looks. Sentences, tools, claims and ``Engine.serve()`` are those of
+``librecoptout-agent.so.1``, looked for in ``RECOPTOUT_AGENT_LIBRARY``, beside ``RECOPTOUT_LIBRARY``, then where the loader
+looks; without it they raise :class:`AgentLibraryMissing`, and all else works. :func:`has_feature` tells what is there.
+:mod:`recoptout.control` needs no library at all.
 """
 
 from ._version import VERSION as __version__
@@ -30,6 +33,7 @@ if missing is None:
         RecoptoutError,
         WaitTimeout,
     )
+    from ._abi import AgentLibraryMissing, has_feature
     from .agent import Phrasebook, ToolAnswer, claims, languages, sentence
     from .engine import Engine, Pending
     from .events import Event, EventStream
@@ -46,6 +50,7 @@ else:
 
 
 __all__ = [
+    "AgentLibraryMissing",
     "BackendError",
     "BufferBackend",
     "CallEnded",
@@ -72,6 +77,7 @@ __all__ = [
     "WaitTimeout",
     "__version__",
     "claims",
+    "has_feature",
     "languages",
     "sentence",
     "verify_receipt",

@@ -21,12 +21,17 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from typing import Any, Dict, List, Tuple
 
 ABI = 1
+AGENT_ABI = 1
 PENDING = 1
 OK = 0
+E_INVALID = -1
 E_NO_MEMORY = -5
 E_LIMIT = -9
+E_NOT_DURABLE = -19
+E_FORKED = -22
 E_CALLBACK = -30
 E_NOT_FOUND = -33
 
@@ -45,6 +50,14 @@ class LibraryMissing(ImportError):
     """librecoptout is not installed. :mod:`recoptout.control` works without it."""
 
 
+class AgentLibraryMissing(LibraryMissing):
+    """librecoptout-agent is not installed: the tool, the sentences, the claims and the socket's server are not there. Calls are
+    recorded and opted out without it."""
+
+
+AGENT_FILE = f"librecoptout-agent.so.{AGENT_ABI}"
+
+
 def _load() -> ctypes.CDLL:
     name = os.environ.get("RECOPTOUT_LIBRARY") or ctypes.util.find_library("recoptout") or f"librecoptout.so.{ABI}"
     try:
@@ -56,7 +69,46 @@ def _load() -> ctypes.CDLL:
         ) from why
 
 
+def _agent_name() -> str:
+    """Said by the environment; else beside a library of which it is said where it is; else where the loader looks."""
+    said = os.environ.get("RECOPTOUT_AGENT_LIBRARY")
+    if said:
+        return said
+    core = os.environ.get("RECOPTOUT_LIBRARY")
+    if core and os.path.dirname(core):
+        return os.path.join(os.path.dirname(core), AGENT_FILE)
+    return ctypes.util.find_library("recoptout-agent") or AGENT_FILE
+
+
+class _NoAgent:
+    """In place of the library: whoever calls a function of it is told that, and where it was looked for."""
+
+    def __init__(self, missing: AgentLibraryMissing) -> None:
+        self._missing = missing
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("rco_"):
+            raise AgentLibraryMissing(*self._missing.args) from self._missing.__cause__
+        raise AttributeError(name)
+
+
+def _load_agent() -> Any:
+    name = _agent_name()
+    try:
+        return ctypes.CDLL(name)
+    except OSError as why:
+        missing = AgentLibraryMissing(
+            f"{name} cannot be loaded ({why}): it has what voice agents and other processes need. Install librecoptout-agent "
+            f"(make install), or say where it is with RECOPTOUT_AGENT_LIBRARY=/path/to/{AGENT_FILE}"
+        )
+        missing.__cause__ = why
+        return _NoAgent(missing)
+
+
 lib = _load()
+#: librecoptout-agent, which uses the library loaded before it
+agent = _load_agent()
+has_agent = not isinstance(agent, _NoAgent)
 
 
 class Head(Structure):
@@ -127,6 +179,8 @@ class EngineConfig(Head):
         ("log_user_data", c_void_p),
         ("event", EventFn),
         ("event_user_data", c_void_p),
+        ("early_opt_outs_max", c_uint32),
+        ("remember_opt_outs", c_uint32),
     ]
 
 
@@ -235,6 +289,8 @@ class ControlOptions(Head):
         ("n_allowed_uids", c_size_t),
         ("book", c_void_p),
         ("reserved", c_void_p),
+        ("gid", c_uint32),
+        ("early_per_user", c_uint32),
     ]
 
 
@@ -377,31 +433,31 @@ _STRUCTS = {
     16: UploadOps,
     17: DeletionOps,
     24: PendingStruct,
-    25: ToolOptions,
-    26: ToolRequest,
-    27: ControlOptions,
 }
+_AGENT_STRUCTS = {25: ToolOptions, 26: ToolRequest, 27: ControlOptions}
 
 
-def _check() -> None:
-    lib.rco_abi_version.restype = c_uint32
-    lib.rco_abi_sizeof.restype = c_uint32
-    lib.rco_abi_sizeof.argtypes = [c_uint32]
-    if lib.rco_abi_version() != ABI:
-        raise ImportError(f"librecoptout has binary interface {lib.rco_abi_version()}; this package knows {ABI}")
-    for number, struct in _STRUCTS.items():
-        size = lib.rco_abi_sizeof(number)
+def _check(library: Any, name: str, prefix: str, abi: int, structs: Dict[int, Any]) -> None:
+    version, sizeof = getattr(library, prefix + "abi_version"), getattr(library, prefix + "abi_sizeof")
+    version.restype = sizeof.restype = c_uint32
+    sizeof.argtypes = [c_uint32]
+    if version() != abi:
+        raise ImportError(f"{name} has binary interface {version()}; this package knows {abi}")
+    for number, struct in structs.items():
+        size = sizeof(number)
         if size < ctypes.sizeof(struct):  # a newer library may have appended members
             raise ImportError(
-                f"{struct.__name__} has {size} bytes in the library and {ctypes.sizeof(struct)} here: "
+                f"{struct.__name__} has {size} bytes in {name} and {ctypes.sizeof(struct)} here: "
                 "the library is older than this package"
             )
 
 
-_check()
+_check(lib, "librecoptout", "rco_", ABI, _STRUCTS)
+if has_agent:
+    _check(agent, "librecoptout-agent", "rco_agent_", AGENT_ABI, _AGENT_STRUCTS)
 
 _OUT = POINTER(c_void_p)
-_PROTOTYPES = {
+_PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_version_string": (c_char_p, []),
     "rco_has_feature": (c_int, [c_char_p]),
     "rco_error_name": (c_char_p, [c_int]),
@@ -419,6 +475,7 @@ _PROTOTYPES = {
     "rco_engine_get_stats": (c_int, [c_void_p, POINTER(EngineStats)]),
     "rco_engine_pending": (c_int, [c_void_p, PendingFn, c_void_p]),
     "rco_engine_public_key": (c_int, [c_void_p, c_char_p]),
+    "rco_engine_recorder_stopped": (c_int, [c_void_p, c_char_p]),
     "rco_engine_receipt": (c_int, [c_void_p, c_char_p, _OUT]),
     "rco_engine_lift_legal_hold": (c_int, [c_void_p, c_char_p]),
     "rco_engine_register_artifact": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p, c_char_p]),
@@ -449,6 +506,9 @@ _PROTOTYPES = {
     "rco_receipt_verify": (c_int, [c_char_p, c_size_t, c_char_p, POINTER(c_uint32)]),
     "rco_receipt_free": (None, [c_void_p]),
     "rco_complete": (c_int, [c_void_p, c_uint64, c_int, POINTER(Result)]),
+}
+_AGENT_PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
+    "rco_agent_has_feature": (c_int, [c_char_p]),
     "rco_phrasebook_create": (c_int, [c_void_p, _OUT]),
     "rco_phrasebook_set": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p]),
     "rco_phrasebook_free": (None, [c_void_p]),
@@ -471,17 +531,25 @@ _PROTOTYPES = {
     "rco_control_close": (None, [c_void_p]),
 }
 
-for _name, (_result, _arguments) in _PROTOTYPES.items():
-    _function = getattr(lib, _name)
-    _function.restype = _result
-    _function.argtypes = _arguments
+
+def _declare(library: Any, name: str, prototypes: Dict[str, Tuple[Any, List[Any]]]) -> None:
+    for function_name, (result, arguments) in prototypes.items():
+        try:
+            function = getattr(library, function_name)
+        except AttributeError:
+            raise ImportError(f"{name} has no {function_name}(): it is older than this package") from None
+        function.restype = result
+        function.argtypes = arguments
 
 
-def text(value: str | None) -> bytes | None:
-    """A string for C: UTF-8, without a NUL inside, which would end it early."""
-    if value is None:
-        return None
-    data = value.encode("utf-8")
-    if b"\0" in data:
-        raise ValueError("a string with a NUL in it")
-    return data
+_declare(lib, "librecoptout", _PROTOTYPES)
+if has_agent:
+    _declare(agent, "librecoptout-agent", _AGENT_PROTOTYPES)
+
+
+def has_feature(name: str) -> bool:
+    """Whether the libraries that are loaded have a feature: "spool", "wav.zst", "agent", "control", ... (recoptout.h)"""
+    if not isinstance(name, str):
+        raise TypeError(f"name is a str, not {type(name).__name__}")
+    text = name.encode("utf-8")
+    return (agent.rco_agent_has_feature(text) if has_agent else lib.rco_has_feature(text)) == 1

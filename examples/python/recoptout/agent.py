@@ -8,8 +8,9 @@ import json as _json
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Union
 
-from . import _abi
-from ._abi import lib
+from . import _abi, _arguments
+from ._handle import AnswerOwner, BookOwner, Handle
+from ._message import message_bytes, unreadable
 from .errors import check
 from .receipt import Receipt
 
@@ -31,6 +32,7 @@ SENTENCES = {
             "not_available",
             "ended",
             "trouble",
+            "noted",
         )
     )
 }
@@ -38,27 +40,27 @@ SENTENCES = {
 
 def _dialects() -> Dict[str, int]:
     found: Dict[str, int] = {}
-    while lib.rco_dialect_name(len(found)) is not None:
-        found[lib.rco_dialect_name(len(found)).decode()] = len(found)
+    while _abi.agent.rco_dialect_name(len(found)) is not None:
+        found[_abi.agent.rco_dialect_name(len(found)).decode()] = len(found)
     return found
 
 
-#: whose tool calls are understood, by name: "openai-chat", "anthropic", "gemini", "mcp", "vapi", ...
-DIALECTS = _dialects()
+#: whose tool calls are understood, by name: "openai-chat", "anthropic", "gemini", "mcp", "vapi", ...; none without
+#: librecoptout-agent
+DIALECTS = _dialects() if _abi.has_agent else {}
 
 
 def dialect_number(name: str) -> int:
-    """The number of a dialect; ValueError names those there are."""
-    if name not in DIALECTS:
-        raise ValueError(f"unknown dialect {name!r}; there are {', '.join(DIALECTS)}")
-    return DIALECTS[name]
+    """The number of a dialect; ValueError names those there are, AgentLibraryMissing that there is no library for them."""
+    _abi.agent.rco_dialect_name  # noqa: B018
+    return _arguments.choice("dialect", name, DIALECTS)
 
 
 def languages() -> List[str]:
     """Tags of the built-in languages, "en" first."""
     found: List[str] = []
-    while lib.rco_language_at(len(found)) is not None:
-        found.append(lib.rco_language_at(len(found)).decode())
+    while _abi.agent.rco_language_at(len(found)) is not None:
+        found.append(_abi.agent.rco_language_at(len(found)).decode())
     return found
 
 
@@ -72,39 +74,61 @@ class Phrasebook:
     """
 
     def __init__(self) -> None:
-        handle = ctypes.c_void_p()
-        check(lib.rco_phrasebook_create(None, ctypes.byref(handle)))
-        self._handle = handle
+        book = BookOwner()
+        check(_abi.agent.rco_phrasebook_create(None, ctypes.byref(book)))
+        self._handle = Handle(book, "the phrasebook is gone")
+        self._names: Dict[str, None] = {}  # for repr()
+
+    def __repr__(self) -> str:
+        return f"<recoptout.Phrasebook: {', '.join(self._names) or 'empty'}>"
 
     def set(self, language: str, name: str, text: Optional[str]) -> None:
         """Put a sentence in; None takes it out. Not while another thread uses the book."""
-        check(lib.rco_phrasebook_set(self._handle, _abi.text(language), SENTENCES[name], _abi.text(text)))
+        number = _arguments.choice("name", name, SENTENCES)
+        tag = _arguments.string("language", language)
+        check(self._handle.call(_abi.agent.rco_phrasebook_set, tag, number, _arguments.text("text", text)))
+        if text is None:
+            self._names.pop(f"{language}/{name}", None)
+        else:
+            self._names[f"{language}/{name}"] = None
 
-    def __del__(self) -> None:
-        handle, self._handle = getattr(self, "_handle", None), None
-        if handle:
-            lib.rco_phrasebook_free(handle)
+
+def book_handle(book: Optional[Phrasebook]) -> Optional[ctypes.c_void_p]:
+    """For a struct; whoever asks keeps the book as long as C uses it."""
+    if book is None:
+        return None
+    if not isinstance(book, Phrasebook):
+        raise TypeError(f"book is a Phrasebook, not {type(book).__name__}")
+    return book._handle.entered()
 
 
 def sentence(
     name: Union[str, int], language: str = "en", company: Optional[str] = None, book: Optional[Phrasebook] = None
 ) -> str:
     """A sentence: "announcement", "guidance" (for the agent's prompt), "ask_consent", "erased", "erasing", ..."""
-    number = SENTENCES[name] if isinstance(name, str) else name
+    number = _arguments.choice("name", name, SENTENCES) if isinstance(name, str) else _arguments.whole("name", name)
     size = ctypes.c_size_t()
-    arguments = (book._handle if book else None, _abi.text(language), number, _abi.text(company))
-    code = lib.rco_sentence_get(*arguments, None, 0, ctypes.byref(size))
+    tag, firm = _arguments.string("language", language), _arguments.text("company", company)
+    arguments = (book_handle(book), tag, number, firm)
+    code = _abi.agent.rco_sentence_get(*arguments, None, 0, ctypes.byref(size))
     if code != _abi.E_LIMIT:
         check(code)
     buffer = ctypes.create_string_buffer(size.value + 1)
-    check(lib.rco_sentence_get(*arguments, buffer, len(buffer), ctypes.byref(size)))
+    check(_abi.agent.rco_sentence_get(*arguments, buffer, len(buffer), ctypes.byref(size)))
     return buffer.value.decode("utf-8")
 
 
 def claims(text: str, language: Optional[str] = None) -> frozenset:
     """What a text claims about the recording: a set of "stopped" and "erased"."""
-    data = text.encode("utf-8", "replace")
-    return claim_names(lib.rco_claims(_abi.text(language), data, len(data)))
+    data = said(text)
+    return claim_names(_abi.agent.rco_claims(_arguments.text("language", language), data, len(data)))
+
+
+def said(text: str) -> bytes:
+    """What an agent says, for C: whatever is in it is looked at."""
+    if not isinstance(text, str):
+        raise TypeError(f"text is a str, not {type(text).__name__}")
+    return text.encode("utf-8", "replace")
 
 
 def claim_names(bits: int) -> frozenset:
@@ -135,28 +159,22 @@ class ToolAnswer:
         return _json.loads(self.json) if self.json else None
 
 
-def message_bytes(message: Any) -> bytes:
-    """A message as it came: text, bytes, or an object of JSON."""
-    if isinstance(message, str):
-        return message.encode("utf-8", "surrogatepass")
-    if isinstance(message, (bytes, bytearray, memoryview)):
-        return bytes(message)
-    if hasattr(message, "model_dump"):  # objects of the OpenAI and Anthropic packages
-        message = message.model_dump()
-    return _json.dumps(message, default=str).encode()
+def checked_answer(answer: ToolAnswer, data: bytes) -> ToolAnswer:
+    """Raises if no call was found in a message of which not all could be read."""
+    if answer.calls == 0 and unreadable(data):
+        raise TypeError(unreadable(data))
+    return answer
 
 
-def read_answer(code: int, handle: ctypes.c_void_p) -> ToolAnswer:
-    """A C answer, which is freed."""
-    try:
-        return ToolAnswer(
-            lib.rco_tool_answer_json(handle, None).decode("ascii"),
-            lib.rco_tool_answer_calls(handle),
-            lib.rco_tool_answer_others(handle),
-            lib.rco_dialect_name(lib.rco_tool_answer_dialect(handle)).decode(),
-            lib.rco_tool_answer_sentence(handle).decode("utf-8"),
-            Receipt._take(ctypes.c_void_p(lib.rco_tool_answer_receipt(handle)), free=False),
-            code,
-        )
-    finally:
-        lib.rco_tool_answer_free(handle)
+def read_answer(code: int, handle: AnswerOwner) -> ToolAnswer:
+    """A C answer."""
+    receipt = _abi.agent.rco_tool_answer_receipt(handle)
+    return ToolAnswer(
+        _abi.agent.rco_tool_answer_json(handle, None).decode("utf-8"),
+        _abi.agent.rco_tool_answer_calls(handle),
+        _abi.agent.rco_tool_answer_others(handle),
+        _abi.agent.rco_dialect_name(_abi.agent.rco_tool_answer_dialect(handle)).decode(),
+        _abi.agent.rco_tool_answer_sentence(handle).decode("utf-8"),
+        Receipt._read(ctypes.c_void_p(receipt)) if receipt else None,
+        code,
+    )

@@ -1,176 +1,130 @@
 # SPDX-License-Identifier: MIT
-"""The client for an engine in another process. Needs no library: a socket and JSON.
+"""The clients for an engine in another process. They need no library: a socket and JSON.
 
     with Client("/run/pbx/recoptout.sock") as engine:
         print(engine.opt_out("a84b4c76e66710", language="de")["sentence"])
+
+    async with AsyncClient("/run/pbx/recoptout.sock") as engine:
+        print((await engine.opt_out("a84b4c76e66710", language="de"))["sentence"])
 """
 
 from __future__ import annotations
 
-import collections
 import json
 import os
-import socket
-import struct
+import pwd
 import sys
-from typing import Any, Deque, Dict, Iterator, List, Optional, Union
+from typing import List, Optional
 
-LINE_MAX = 65536
+from ._async_client import AsyncClient
+from ._client import Client
+from ._wire import LINE_MAX, Answer, ControlError
 
-
-class ControlError(Exception):
-    """The engine answered an error: ``code`` and ``name`` ("RCO_E_ENDED") are the library's."""
-
-    def __init__(self, answer: Dict[str, Any]) -> None:
-        self.code: int = answer.get("code", 0)
-        self.name: str = answer.get("error", "")
-        self.answer = answer
-        super().__init__(f"{self.name}: {answer.get('detail', '')}")
+__all__ = ["LINE_MAX", "AsyncClient", "Client", "ControlError"]
 
 
-class Client:
-    """A connection. One thread at a time. ``timeout``: seconds, for connecting and for each answer.
+# ---- for whoever has to look at night ----
 
-    After a time-out or a lost connection (:class:`OSError`) it is not known whether something was done: connect again and ask
-    again, for an opt-out is the same however often it is asked for.
-    """
+_USAGE = """usage: python3 -m recoptout.control [--user NAME] SOCKET
+           hello | pending | events [CALL_ID] | status CALL_ID | opt-out CALL_ID
 
-    def __init__(self, path: "Union[str, os.PathLike[str]]", timeout: float = 5.0) -> None:
-        self._events: Deque[Dict[str, Any]] = collections.deque(maxlen=10000)
-        self._rest = b""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.settimeout(timeout)
-            self._socket.connect(os.fspath(path))
-            _, uid, _ = struct.unpack("3i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            if uid not in (os.geteuid(), 0):
-                raise PermissionError(f"{os.fspath(path)} is served by user {uid}, not by you or root")
-        except BaseException:
-            self._socket.close()
-            raise
+--user: whom the engine runs as, if not as you or as root.
 
-    def _line(self) -> Dict[str, Any]:
-        while b"\n" not in self._rest:
-            if len(self._rest) > LINE_MAX:
-                self.close()
-                raise ConnectionError("a line from the engine is too long")
-            data = self._socket.recv(65536)
-            if not data:
-                self.close()
-                raise ConnectionError("the connection to the engine is lost")
-            self._rest += data
-        line, self._rest = self._rest.split(b"\n", 1)
-        return json.loads(line)
+Prints what the engine answers, a line of JSON each; on stderr, what that means where it is no plain yes.
 
-    def request(self, do: str, **members: Any) -> Dict[str, Any]:
-        """Ask, and return the answer; :class:`ControlError` if it is an error without a receipt."""
-        asked = {"do": do, **{name: value for name, value in members.items() if value is not None}}
-        try:
-            self._socket.sendall(json.dumps(asked).encode() + b"\n")
-            while True:
-                answer = self._line()
-                if "event" not in answer:
-                    break
-                self._events.append(answer)
-        except OSError:
-            self.close()  # an answer may still come that nobody expects any more
-            raise
-        if not answer.get("ok") and "receipt" not in answer:
-            raise ControlError(answer)
-        return answer
+Exit code
+  0  it was answered; also an opt-out of an id that this engine does not know, whose status is "noted", and nothing was stopped
+  1  an error was answered: RCO_E_NOT_FOUND, a status where no opt-out is known; RCO_E_ENDED, an opt-out that came too late
+  2  it could not be asked: wrong arguments, or nobody there"""
 
-    def hello(self) -> Dict[str, Any]:
-        """Version, process id, and whether opt-out is enabled."""
-        return self.request("hello")
 
-    def opt_out(
-        self,
-        call_id: str,
-        source: str = "control",
-        language: str = "en",
-        company: Optional[str] = None,
-        wait: Optional[str] = None,
-        timeout: Optional[float] = None,
-    ) -> Dict[str, Any]:
-        """Opt a call out, durably. The answer has ``status``, ``sentence`` and ``receipt`` (its signed line)."""
-        ms = None if timeout is None else int(timeout * 1000)
-        return self.request(
-            "opt_out", call_id=call_id, source=source, language=language, company=company, wait=wait, timeout_ms=ms
+def _meaning(answer: Answer, call_id: Optional[str]) -> Optional[str]:
+    """What is easily overlooked in an answer: a mistyped id, an objection that came too late."""
+    if answer.get("status") == "noted":
+        return (
+            f"No call {call_id!r} is known to this engine. The wish is noted, and applies if a call of that id begins; "
+            "nothing was stopped or erased. Is the id right?"
         )
-
-    def status(self, call_id: str, language: str = "en") -> Dict[str, Any]:
-        """What is known of a call's opt-out now."""
-        return self.request("status", call_id=call_id, language=language)
-
-    def pending(self) -> List[Dict[str, Any]]:
-        """Opt-outs whose erasure is not verified yet, at most 100."""
-        return self.request("pending")["pending"]
-
-    def tool_definition(self, dialect: str, **options: Any) -> Dict[str, Any]:
-        """The tool for an agent; ControlError "RCO_E_NOT_AVAILABLE" while there is none."""
-        return self.request("tool", dialect=dialect, **options)["definition"]
-
-    def tool_call(self, call_id: str, message: Any, dialect: str = "auto", **options: Any) -> Dict[str, Any]:
-        """A language model called a tool in the call that you name: ``answer`` is for the platform."""
-        return self.request("tool_call", call_id=call_id, message=message, dialect=dialect, **options)
-
-    def events(self, call_id: Optional[str] = None) -> Iterator[Dict[str, Any]]:
-        """Events from now on, as long as the connection lasts."""
-        self.request("events", call_id=call_id)
-        self._socket.settimeout(None)
-        return self._each_event()
-
-    def _each_event(self) -> Iterator[Dict[str, Any]]:
-        while True:
-            if self._events:
-                yield self._events.popleft()
-                continue
-            line = self._line()
-            if "event" in line:
-                yield line
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    if answer.get("error") == "RCO_E_NOT_FOUND":  # of a call that goes on, too
+        return f"{answer.get('detail', 'not found')}. No objection has come in under this id."
+    if answer.get("error") == "RCO_E_ENDED":
+        return (
+            f"{answer.get('detail', 'the call has ended')}. NOTHING WAS ERASED: its recording is stored, or will be soon, and has to be "
+            'deleted where it is. In output_dir, the file NAME.json with this "call_id" lists the "files" to remove; if it is not there '
+            'yet, wait for it. ("An objection that comes too late" in docs/operations.md.)'
+        )
+    return None
 
 
-_USAGE = """usage: python3 -m recoptout.control SOCKET hello | pending | events [CALL_ID] | status CALL_ID | opt-out CALL_ID
+def _say(line: Answer) -> bool:
+    """False if nobody reads any more."""
+    try:
+        print(json.dumps(line), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not to fail at exit
+        return False
+    return True
 
-Prints what the engine answers, a line of JSON each. Exit code 1 if it answered an error, 2 if it could not be asked."""
+
+def _report(answer: Answer, call_id: Optional[str]) -> int:
+    _say(answer)
+    meaning = _meaning(answer, call_id)
+    if meaning is not None:
+        print(meaning, file=sys.stderr)
+    return 0 if answer.get("ok") else 1
+
+
+def _run(client: Client, command: str, call_id: Optional[str]) -> int:
+    try:
+        if command != "events":
+            return _report(client.request(command.replace("-", "_"), call_id=call_id), call_id)
+        for event in client.events(call_id):
+            if not _say(event):
+                break
+        return 0
+    except ControlError as why:
+        return _report(why.answer, call_id)
+
+
+def _why_not(path: str, why: OSError) -> str:
+    """Why it could not be asked, and what to do."""
+    if isinstance(why, (FileNotFoundError, ConnectionRefusedError)):
+        return f"nobody serves {path}: is the engine running, and is this its socket?"
+    if isinstance(why, PermissionError) and why.errno is not None:
+        return f"{path} may not be opened by this user: ask as the engine's user, or as root with --user NAME"
+    if isinstance(why, PermissionError):
+        return f"{why}; if that is the engine's user, give --user NAME"
+    if isinstance(why, ConnectionError):
+        return f"{path}: {why}: it has ended, or does not let this user in (allowed_uids, gid)"
+    return f"{path}: {why}"
 
 
 def main(arguments: List[str]) -> int:
-    """The command line, for whoever has to look at night."""
-    commands = {"hello": 0, "pending": 0, "events": (0, 1), "status": 1, "opt-out": 1}
-    if len(arguments) < 2 or arguments[1] not in commands:
+    """The command line."""
+    commands = {"hello": (0,), "pending": (0,), "events": (0, 1), "status": (1,), "opt-out": (1,)}
+    uid = None
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(_USAGE)
+        return 0
+    if len(arguments) > 1 and arguments[0] == "--user":
+        try:
+            uid = pwd.getpwnam(arguments[1]).pw_uid
+        except KeyError:
+            print(f"there is no user {arguments[1]}", file=sys.stderr)
+            return 2
+        arguments = arguments[2:]
+    if len(arguments) < 2 or len(arguments) - 2 not in commands.get(arguments[1], ()):
         print(_USAGE, file=sys.stderr)
         return 2
-    path, command, rest = arguments[0], arguments[1], arguments[2:]
-    if len(rest) not in (commands[command] if isinstance(commands[command], tuple) else (commands[command],)):
-        print(_USAGE, file=sys.stderr)
-        return 2
+    path, command, call_id = arguments[0], arguments[1], arguments[2] if len(arguments) > 2 else None
     try:
-        with Client(path) as client:
-            if command == "events":
-                for event in client.events(*rest):
-                    print(json.dumps(event), flush=True)
-            else:
-                print(json.dumps(client.request(command.replace("-", "_"), call_id=rest[0] if rest else None)))
-    except ControlError as why:
-        print(json.dumps(why.answer))
-        return 1
+        with Client(path, server_uid=uid) as client:
+            return _run(client, command, call_id)
     except OSError as why:
-        print(f"{path}: {why}", file=sys.stderr)
+        print(_why_not(path, why), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        pass
-    return 0
+        return 0
 
 
 if __name__ == "__main__":

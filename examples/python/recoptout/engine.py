@@ -8,31 +8,38 @@ import ctypes
 import json as _json
 import os
 import threading
+import warnings
 import weakref
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
-from . import _abi, agent, storage
+from . import _abi, _arguments, agent, storage
 from ._abi import lib
+from ._handle import AnswerOwner, ControlOwner, EngineOwner, Entry, Handle, ReceiptOwner, SessionOwner, callback, in_callback
 from .errors import check, error
 from .events import Event, EventStream
 from .receipt import Receipt
-from .session import Session, opt_out_options, opt_out_result
+from .session import Session, artifact, opt_out_options, opt_out_result
 
 _CONSENT = {"implied": 1, "ask_first": 2, "off": 3}
-_SWITCH = {None: 0, True: 1, False: 2}
 _EXPORT = {"wav": 1, "wav.zst": 2}
 _LAYOUT = {"per_leg": 1, "stereo": 2}
 _LEVELS = {1: "error", 2: "warn", 3: "info", 4: "debug"}
 
-_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+_engines: "Dict[int, weakref.ref[Engine]]" = {}
+_owners: Dict[int, Any] = {}  # of engines that are open: what is collected with an engine may not be what frees it
 
 
 @atexit.register
 def _close_all() -> None:
     """Before the interpreter goes: afterwards a worker that calls back would find nothing to call."""
-    for engine in list(_engines):
-        engine.close()
+    for engine in _living(_engines):
+        engine._close(limit=5.0)
+
+
+def _living(references: "Dict[int, weakref.ref[Any]]") -> List[Any]:
+    """What is still there of the objects in a table by id(). One step of C each time: nothing has to be locked."""
+    return [found for found in [reference() for reference in list(references.values())] if found is not None]
 
 
 @dataclass(frozen=True)
@@ -47,19 +54,15 @@ class Pending:
     deadline_us: int
 
 
-def _ms(seconds: Optional[float]) -> int:
-    """None is the library's default, 0 is "none at all"."""
-    if seconds is None:
-        return 0
-    return int(seconds * 1000) or _abi.NONE_MS
-
-
 class Engine:
     """Records calls, and stops and erases where a caller objects.
 
     ``state_dir``: folder for ledger, spool and keys. ``output_dir``: where finished recordings go, unless ``upload`` and
     ``deletion`` are given. ``opt_out_enabled`` is off unless you say so. Times are in seconds; None leaves the default of the
-    library. ``log(level, message)`` gets lines for your log: "error", "warn", "info", "debug".
+    library. ``window``: how long after its end a call can still be opted out; ``prebirth_ttl``: how long an opt-out for a call not
+    known waits for it, and ``early_opt_outs_max``, how many of these may; ``remember_ended``: how long an ended call is known;
+    ``remember_opt_outs``: of how many calls whose opt-out is done with the receipt is known; ``evidence_retention``: when the evidence of
+    closed opt-outs is deleted, which without it is never. ``log(level, message)`` gets lines for your log: "error", "warn", "info", "debug".
 
     Use it as a context manager, or close() it; an engine that is left open is closed when the interpreter exits. Fork before
     you make one, not after.
@@ -84,6 +87,11 @@ class Engine:
         retry_max: Optional[float] = None,
         backend_timeout: Optional[float] = None,
         flush_interval: Optional[float] = None,
+        prebirth_ttl: Optional[float] = None,
+        remember_ended: Optional[float] = None,
+        evidence_retention: Optional[float] = None,
+        early_opt_outs_max: int = 0,
+        remember_opt_outs: int = 0,
         erase_transcripts: bool = False,
         erase_analytics: bool = False,
         export: str = "wav",
@@ -93,34 +101,41 @@ class Engine:
         deletion: Optional[storage.DeletionBackend] = None,
         log: Optional[Callable[[str, str], None]] = None,
     ) -> None:
-        self._handle: Optional[ctypes.c_void_p] = None
-        self._lock = threading.Lock()
-        self._streams: List[EventStream] = []
-        self._sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
-        self._controls: List[ctypes.c_void_p] = []
-        self._books: List[agent.Phrasebook] = []
+        self._streams: "Dict[int, weakref.ref[EventStream]]" = {}
+        self._handles: "Dict[int, weakref.ref[Handle]]" = {}  # of sessions
+        self._controls: List[ControlOwner] = []
+        if log is not None and not callable(log):
+            raise TypeError(f"log is a function of level and message, not {type(log).__name__}")
         self._log_to = log
-        config = _abi.EngineConfig(
-            ring_pool_bytes=ring_pool_bytes,
-            opt_out_enabled=int(opt_out_enabled),
-            consent=_CONSENT[consent],
-            erase_kinds=(2 if erase_transcripts else 0) | (4 if erase_analytics else 0),
-            export_format=_EXPORT[export],
-            export_layout=_LAYOUT[layout],
-            workers=workers,
-            window_ms=_ms(window),
-            sweep_delay_ms=_ms(sweep_delay),
-            erase_deadline_ms=_ms(erase_deadline),
-            retry_min_ms=_ms(retry_min),
-            retry_max_ms=_ms(retry_max),
-            backend_timeout_ms=_ms(backend_timeout),
-            flush_interval_ms=_ms(flush_interval),
-            state_dir=os.fsencode(state_dir),
-            output_dir=os.fsencode(output_dir) if output_dir is not None else None,
-            key_dir=os.fsencode(key_dir) if key_dir is not None else None,
-            ring_dir=os.fsencode(ring_dir) if ring_dir is not None else None,
+        kinds = (2 if _arguments.switch("erase_transcripts", erase_transcripts) else 0) | (
+            4 if _arguments.switch("erase_analytics", erase_analytics) else 0
         )
-        config.flags = _abi.ENGINE_PRIVATE_RINGS if private_rings else 0
+        config = _abi.EngineConfig(
+            ring_pool_bytes=_arguments.whole("ring_pool_bytes", ring_pool_bytes, 0, 2**63 - 1),
+            opt_out_enabled=_arguments.switch("opt_out_enabled", opt_out_enabled),
+            consent=_arguments.choice("consent", consent, _CONSENT),
+            erase_kinds=kinds,
+            export_format=_arguments.choice("export", export, _EXPORT),
+            export_layout=_arguments.choice("layout", layout, _LAYOUT),
+            workers=_arguments.whole("workers", workers),
+            window_ms=_arguments.period("window", window, none=True),
+            sweep_delay_ms=_arguments.period("sweep_delay", sweep_delay, none=True),
+            erase_deadline_ms=_arguments.period("erase_deadline", erase_deadline),
+            retry_min_ms=_arguments.period("retry_min", retry_min),
+            retry_max_ms=_arguments.period("retry_max", retry_max),
+            backend_timeout_ms=_arguments.period("backend_timeout", backend_timeout),
+            flush_interval_ms=_arguments.period("flush_interval", flush_interval),
+            prebirth_ttl_s=_arguments.whole_seconds("prebirth_ttl", prebirth_ttl),
+            remember_ended_s=_arguments.whole_seconds("remember_ended", 1 if remember_ended == 0 else remember_ended),
+            evidence_retention_s=_arguments.whole_seconds("evidence_retention", evidence_retention, 2**53),
+            early_opt_outs_max=_arguments.whole("early_opt_outs_max", early_opt_outs_max),
+            remember_opt_outs=_arguments.whole("remember_opt_outs", remember_opt_outs),
+            state_dir=_arguments.path("state_dir", state_dir),
+            output_dir=_arguments.path("output_dir", output_dir) if output_dir is not None else None,
+            key_dir=_arguments.path("key_dir", key_dir) if key_dir is not None else None,
+            ring_dir=_arguments.path("ring_dir", ring_dir) if ring_dir is not None else None,
+        )
+        config.flags = _abi.ENGINE_PRIVATE_RINGS if _arguments.switch("private_rings", private_rings) else 0
         # What C calls has to live as long as the engine does.
         self._event_fn = _abi.EventFn(self._hear)
         config.event = self._event_fn
@@ -128,37 +143,42 @@ class Engine:
             self._log_fn = _abi.LogFn(self._log)
             config.log = self._log_fn
         self._tables = self._give_tables(config, buffer, upload, deletion)
-        handle = ctypes.c_void_p()
-        check(lib.rco_engine_create(ctypes.byref(config), ctypes.byref(handle)))
-        self._handle = handle
-        _engines.add(self)
+        self._name = os.fsdecode(state_dir)
+        self._left = threading.Lock()  # held while somebody may be inside
+        self._left.acquire()
+        self._owner: Optional[EngineOwner] = EngineOwner()
+        check(lib.rco_engine_create(ctypes.byref(config), ctypes.byref(self._owner)))
+        self._handle = Handle(Entry(self._owner, self._left), "the engine is closed")
+        _engines[id(self)] = weakref.ref(self)
+        _owners[id(self)] = self._owner
+
+    def __repr__(self) -> str:
+        state = f"open, {len(_living(self._handles))} sessions" if self._handle.is_open else "closed"
+        return f"<recoptout.Engine {self._name!r}: {state}>"
 
     @staticmethod
     def _give_tables(config: _abi.EngineConfig, buffer: Any, upload: Any, deletion: Any) -> List[Any]:
         kept: List[Any] = []
-        for member, backend, make in (
-            ("buffer", buffer, storage.buffer_table),
-            ("upload", upload, storage.upload_table),
-            ("deletion", deletion, storage.deletion_table),
+        for member, backend, make, kind in (
+            ("buffer", buffer, storage.buffer_table, storage.BufferBackend),
+            ("upload", upload, storage.upload_table, storage.UploadBackend),
+            ("deletion", deletion, storage.deletion_table, storage.DeletionBackend),
         ):
             if backend is not None:
-                table = make(backend)
+                table = make(_arguments.backend(member, backend, storage.methods(kind)))
                 kept.append(table)
                 setattr(config, member, ctypes.addressof(table))
         return kept
 
-    @property
-    def _live(self) -> ctypes.c_void_p:
-        if self._handle is None:
-            raise ValueError("the engine is closed")
-        return self._handle
+    def _ask(self, function: Callable[..., int], *arguments: Any) -> int:
+        return check(self._handle.call(function, *arguments))
 
     # ---- callbacks ----
 
+    @callback
     def _hear(self, raw: Any, _: Any) -> None:
         try:
-            with self._lock:
-                streams = list(self._streams)
+            streams = _living(self._streams)
             if streams:
                 event = Event._read(raw.contents)
                 for stream in streams:
@@ -166,6 +186,7 @@ class Engine:
         except BaseException:  # noqa: B036  there is no caller that it could reach
             storage._report("Engine events")
 
+    @callback
     def _log(self, level: int, message: bytes, size: int, _: Any) -> None:
         try:
             if self._log_to is not None:
@@ -188,19 +209,33 @@ class Engine:
         If somebody has opted out for this id already it is born opted out: it can be used, and nothing is recorded.
         """
         options = _abi.SessionOptions(
-            consent=0 if consent is None else _CONSENT[consent],
-            opt_out=_SWITCH[opt_out],
-            legal_hold=int(legal_hold),
-            call_id=_abi.text(call_id),
+            consent=0 if consent is None else _arguments.choice("consent", consent, _CONSENT),
+            opt_out=0 if opt_out is None else 1 if _arguments.switch("opt_out", opt_out) else 2,
+            legal_hold=_arguments.switch("legal_hold", legal_hold),
+            call_id=_arguments.string("call_id", call_id),
         )
-        handle = ctypes.c_void_p()
-        check(lib.rco_session_create(self._live, ctypes.byref(options), ctypes.byref(handle)))
-        session = Session(self, handle, call_id)
-        self._sessions.add(session)
-        return session
+        handle = Handle(SessionOwner(), f"the session of call {call_id} is closed")
+        handle.raw.engine = self._handle.entered()  # which is freed later
+        self._keep(handle)  # first: should it be torn out of here, close() finds it all the same
+        try:
+            code = lib.rco_session_create(self._handle.raw, ctypes.byref(options), ctypes.byref(handle.raw))
+            check(self._handle.answered(code))
+        except BaseException:
+            handle.raw = None  # a traceback would keep it
+            raise
+        return Session(self, handle, call_id)
 
-    def _forget(self, session: Session) -> None:
-        self._sessions.discard(session)
+    def _twin(self, handle: Handle) -> Handle:
+        """Another handle of a session, for what goes on when the session is closed."""
+        twin = handle.twin()
+        self._keep(twin)
+        return twin
+
+    def _keep(self, handle: Handle) -> None:
+        """A session's handle, which is taken away when the engine is closed."""
+        self._handles[id(handle)] = weakref.ref(handle)
+        if not self._handle.is_open:  # closed meanwhile, perhaps without seeing this one
+            handle.shut()
 
     def opt_out(
         self,
@@ -211,28 +246,31 @@ class Engine:
         nonblock: bool = False,
     ) -> Receipt:
         """:meth:`Session.opt_out` by call id. For an id that is not known yet it is kept, and holds for the next call of that id."""
-        handle = ctypes.c_void_p()
+        handle = ReceiptOwner()
         options = opt_out_options(source, wait, timeout, nonblock)
-        code = lib.rco_opt_out_call(self._live, _abi.text(call_id), ctypes.byref(options), ctypes.byref(handle))
+        name = _arguments.string("call_id", call_id)
+        code = self._handle.call(lib.rco_opt_out_call, name, ctypes.byref(options), ctypes.byref(handle))
         return opt_out_result(code, handle)
 
     def receipt(self, call_id: str) -> Optional[Receipt]:
         """What is known of the opt-out of a call now; None without one."""
-        handle = ctypes.c_void_p()
-        code = lib.rco_engine_receipt(self._live, _abi.text(call_id), ctypes.byref(handle))
-        if code == _abi.E_NOT_FOUND:
-            return None
-        check(code)
-        return Receipt._take(handle)
+        handle = ReceiptOwner()
+        code = self._handle.call(lib.rco_engine_receipt, _arguments.string("call_id", call_id), ctypes.byref(handle))
+        return None if code == _abi.E_NOT_FOUND or check(code) < 0 else Receipt._read(handle)
 
     def register_artifact(self, call_id: str, location: str, kind: int = 1, version: Optional[str] = None) -> None:
         """:meth:`Session.register_artifact` by call id, for what finishes after the call."""
-        arguments = (_abi.text(call_id), kind, _abi.text(location), _abi.text(version))
-        check(lib.rco_engine_register_artifact(self._live, *arguments))
+        number, place, its_version = artifact(location, kind, version)
+        name = _arguments.string("call_id", call_id)
+        self._ask(lib.rco_engine_register_artifact, name, number, place, its_version)
+
+    def recorder_stopped(self, call_id: str) -> None:
+        """The recorder that an earlier process started for this call has stopped: nobody else can know."""
+        self._ask(lib.rco_engine_recorder_stopped, _arguments.string("call_id", call_id))
 
     def lift_legal_hold(self, call_id: str) -> None:
         """What was held is erased now, if its call was opted out."""
-        check(lib.rco_engine_lift_legal_hold(self._live, _abi.text(call_id)))
+        self._ask(lib.rco_engine_lift_legal_hold, _arguments.string("call_id", call_id))
 
     # ---- agents ----
 
@@ -251,17 +289,21 @@ class Engine:
         """
         options = _abi.ToolOptions(
             dialect=agent.dialect_number(dialect),
-            session=session._live if session is not None else None,
-            url=_abi.text(url),
-            description=_abi.text(description),
+            url=_arguments.text("url", url),
+            description=_arguments.text("description", description),
         )
-        options.flags = _abi.TOOL_STRICT if strict else 0
+        options.flags = _abi.TOOL_STRICT if _arguments.switch("strict", strict) else 0
         size = ctypes.c_size_t()
-        code = lib.rco_tool_definition(self._live, ctypes.byref(options), None, 0, ctypes.byref(size))
-        if code != _abi.E_LIMIT:
-            check(code)
-        buffer = ctypes.create_string_buffer(size.value + 1)
-        check(lib.rco_tool_definition(self._live, ctypes.byref(options), buffer, len(buffer), ctypes.byref(size)))
+        try:
+            handle = _handle_of(session)
+            held = options.session = handle.entered() if handle is not None else None
+            code = self._handle.call(_abi.agent.rco_tool_definition, ctypes.byref(options), None, 0, ctypes.byref(size))
+            if code != _abi.E_LIMIT:
+                check(code)
+            buffer = ctypes.create_string_buffer(size.value + 1)
+            self._ask(_abi.agent.rco_tool_definition, ctypes.byref(options), buffer, len(buffer), ctypes.byref(size))
+        finally:
+            held = None  # noqa: F841  a traceback would keep it
         return _json.loads(buffer.value)
 
     def tool_call(
@@ -286,41 +328,64 @@ class Engine:
 
         An answer is returned also where the opt-out did not work, for the platform has to be told: see its ``code``.
         """
-        data = message_data = agent.message_bytes(message)
+        data = agent.message_bytes(message)
+        return self._tool_call(data, dialect, _handle_of(session), call_id, envelope, language, company, book, source, wait)
+
+    def _tool_call(
+        self,
+        data: bytes,
+        dialect: str,
+        session: Optional[Handle] = None,
+        call_id: Optional[str] = None,
+        envelope: bool = False,
+        language: str = "en",
+        company: Optional[str] = None,
+        book: Optional[agent.Phrasebook] = None,
+        source: str = "agent-tool",
+        wait: float = 0.0,
+        nonblock: bool = False,
+    ) -> agent.ToolAnswer:
         request = _abi.ToolRequest(
             dialect=agent.dialect_number(dialect),
-            wait_ms=int(wait * 1000),
-            session=session._live if session is not None else None,
-            call_id=_abi.text(call_id),
-            language=_abi.text(language),
-            company=_abi.text(company),
-            book=book._handle if book is not None else None,
+            wait_ms=_arguments.milliseconds("wait", wait),
+            call_id=_arguments.text("call_id", call_id),
+            language=_arguments.text("language", language),
+            company=_arguments.text("company", company),
+            book=agent.book_handle(book),
             json=data,
-            json_bytes=len(message_data),
-            source=_abi.text(source),
+            json_bytes=len(data),
+            source=_arguments.label(source, "agent-tool"),
         )
-        request.flags = _abi.TOOL_ENVELOPE if envelope else 0
-        handle = ctypes.c_void_p()
-        code = lib.rco_tool_call(self._live, ctypes.byref(request), ctypes.byref(handle))
+        request.flags = (_abi.TOOL_ENVELOPE if _arguments.switch("envelope", envelope) else 0) | (
+            _abi.TOOL_NONBLOCK if nonblock else 0
+        )
+        handle = AnswerOwner()
+        try:
+            held = request.session = session.entered() if session is not None else None
+            code = self._handle.call(_abi.agent.rco_tool_call, ctypes.byref(request), ctypes.byref(handle))
+        finally:
+            held = None  # noqa: F841  a traceback would keep it
         if not handle:
             raise error(code)
-        return agent.read_answer(code, handle)
+        return agent.checked_answer(agent.read_answer(code, handle), data)
 
     # ---- events, looking, other processes ----
 
     def events(self, call_id: Optional[str] = None, limit: int = 10000) -> EventStream:
         """Events from now on, of one call or of all."""
-        stream = EventStream(self._stop_stream, call_id, limit)
-        with self._lock:
-            if self._handle is None:
-                raise ValueError("the engine is closed")
-            self._streams.append(stream)
+        _arguments.text("call_id", call_id)
+        stream = EventStream(self._stop_stream, call_id, _arguments.whole("limit", limit, 1, 2**63 - 1))
+        self._handle.entered()
+        for key, reference in list(self._streams.items()):
+            if reference() is None:
+                self._streams.pop(key, None)
+        self._streams[id(stream)] = weakref.ref(stream)
+        if not self._handle.is_open:  # closed meanwhile, perhaps without seeing this one
+            stream._put(None)
         return stream
 
     def _stop_stream(self, stream: EventStream) -> None:
-        with self._lock:
-            if stream in self._streams:
-                self._streams.remove(stream)
+        self._streams.pop(id(stream), None)
 
     def complete(self, op: int, question: str, answer: Any = None, code: int = 0) -> None:
         """Answer an operation that a backend's method left PENDING.
@@ -328,15 +393,18 @@ class Engine:
         ``question``: the method's name; ``answer``: what it would have returned; ``code``: a negative error instead.
         """
         result = _abi.Result()
-        if code == 0:
-            storage.fill(result, question, answer)
-        check(lib.rco_complete(self._live, op, code, ctypes.byref(result)))
+        if question not in storage.QUESTIONS:
+            raise ValueError(f"question is {question!r}; there are {', '.join(map(repr, storage.QUESTIONS))}")
+        if _arguments.whole("code", code, -(2**31), 0) == 0 and storage.fill(result, question, answer) is storage.PENDING:
+            raise ValueError("answer is PENDING, which is no answer")
+        self._ask(lib.rco_complete, _arguments.whole("op", op, 0, 2**64 - 1), code, ctypes.byref(result))
 
     @property
     def pending(self) -> List[Pending]:
         """Opt-outs whose erasure is not verified yet."""
         found: List[Pending] = []
 
+        @callback
         def one(raw: Any, _: Any) -> int:
             p = raw.contents
             status = lib.rco_status_name(p.status).decode()
@@ -345,64 +413,106 @@ class Engine:
             )
             return 0
 
-        check(lib.rco_engine_pending(self._live, _abi.PendingFn(one), None))
+        self._ask(lib.rco_engine_pending, _abi.PendingFn(one), None)
         return found
 
     @property
     def stats(self) -> Dict[str, int]:
         """Counters: sessions_open, erasures_pending, erasures_escalated, tombstones_waiting, frames_overflowed, ..."""
         raw = _abi.EngineStats()
-        check(lib.rco_engine_get_stats(self._live, ctypes.byref(raw)))
+        self._ask(lib.rco_engine_get_stats, ctypes.byref(raw))
         return {name: getattr(raw, name) for name, _ in _abi.EngineStats._fields_}
 
     @property
     def public_key(self) -> bytes:
         """The Ed25519 key that receipts are signed with; publish it to whoever verifies them."""
         key = ctypes.create_string_buffer(32)
-        check(lib.rco_engine_public_key(self._live, key))
+        self._ask(lib.rco_engine_public_key, key)
         return key.raw
 
     @property
     def opt_out_enabled(self) -> bool:
         """The switch."""
-        return check(lib.rco_engine_opt_out_enabled(self._live)) == 1
+        return self._ask(lib.rco_engine_opt_out_enabled) == 1
 
     @opt_out_enabled.setter
     def opt_out_enabled(self, enabled: bool) -> None:
-        check(lib.rco_engine_set_opt_out_enabled(self._live, int(enabled)))
+        self._ask(lib.rco_engine_set_opt_out_enabled, _arguments.switch("enabled", enabled))
 
     def wait_idle(self, timeout: float = 30.0) -> None:
         """Until nothing is left to be uploaded or erased; :class:`WaitTimeout` after ``timeout`` seconds."""
-        check(lib.rco_engine_wait_idle(self._live, int(timeout * 1000)))
+        self._ask(lib.rco_engine_wait_idle, _arguments.milliseconds("timeout", timeout))
 
     def serve(
-        self, path: "Union[str, os.PathLike[str]]", *, book: Optional[agent.Phrasebook] = None, max_clients: int = 0
+        self,
+        path: "Union[str, os.PathLike[str]]",
+        *,
+        book: Optional[agent.Phrasebook] = None,
+        max_clients: int = 0,
+        idle: float = 0.0,
+        group: Optional[int] = None,
+        allowed_uids: Sequence[int] = (),
+        early_per_user: int = 0,
     ) -> None:
-        """Open the door for other processes: a Unix-domain socket, until the engine is closed. See :mod:`recoptout.control`."""
+        """Open the door for other processes: a Unix-domain socket, until the engine is closed. See :mod:`recoptout.control`.
+
+        ``group``: the number of a group whose members get in, or of them those in ``allowed_uids`` if there are any; without
+        a group these get in besides root and the engine's user. ``idle``: seconds for sending a line, and for reading an answer.
+        ``early_per_user``: opt-outs for calls not known that a user may have waiting, root and the engine's user excepted; 10,000.
+        """
+        uids = [_arguments.whole("a user of allowed_uids", uid) for uid in allowed_uids]
         options = _abi.ControlOptions(
-            path=os.fsencode(path), max_clients=max_clients, book=book._handle if book is not None else None
+            path=_arguments.path("path", path),
+            max_clients=_arguments.whole("max_clients", max_clients),
+            idle_ms=_arguments.milliseconds("idle", idle),
+            early_per_user=_arguments.whole("early_per_user", early_per_user),
+            allowed_uids=(ctypes.c_uint32 * len(uids))(*uids) if uids else None,
+            n_allowed_uids=len(uids),
+            book=agent.book_handle(book),
         )
-        handle = ctypes.c_void_p()
-        check(lib.rco_control_open(self._live, ctypes.byref(options), ctypes.byref(handle)))
-        self._controls.append(handle)
-        if book is not None:
-            self._books.append(book)
+        if group is not None:
+            options.flags = 1  # RCO_CONTROL_GROUP
+            options.gid = _arguments.whole("group", group)
+        control = ControlOwner()
+        control.book = book  # what C uses lives as long
+        control.engine = self._handle.entered()
+        try:
+            code = _abi.agent.rco_control_open(self._handle.raw, ctypes.byref(options), ctypes.byref(control))
+            check(self._handle.answered(code))
+            self._controls.append(control)
+        finally:
+            del control  # a traceback would keep it
 
     # ---- life ----
 
     def close(self) -> None:
-        """Close sessions and sockets, and the engine. What is unfinished goes on with the next engine of this state folder."""
-        with self._lock:
-            handle, self._handle = self._handle, None
-            streams, self._streams = self._streams, []
-        if handle is None:
+        """Close sessions and sockets, and the engine. What is unfinished goes on with the next engine of this state folder.
+
+        Waits until other threads have left the engine's and its sessions' methods. Not from a backend's method or ``log``.
+        """
+        if in_callback():
+            raise RuntimeError("an engine cannot be closed by what it calls: let another thread do it")
+        self._close(None)
+
+    def _close(self, limit: Optional[float]) -> None:
+        """Nothing that cannot be done again, should it be torn out of here."""
+        if self._handle.is_foreign:
             return
-        for control in self._controls:
-            lib.rco_control_close(control)
-        for session in list(self._sessions):
-            session.close()
-        lib.rco_engine_free(handle)
-        for stream in streams:
+        self._handle.shut()
+        self._controls.clear()
+        for handle in _living(self._handles):
+            handle.shut()
+        if limit is None:
+            with self._left:
+                pass
+        elif not self._left.acquire(timeout=limit):
+            return  # left to the end of the process
+        else:
+            self._left.release()
+        self._owner = None
+        _owners.pop(id(self), None)
+        _engines.pop(id(self), None)
+        for stream in _living(self._streams):
             stream._put(None)
 
     def __enter__(self) -> "Engine":
@@ -412,5 +522,16 @@ class Engine:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            self.close()
+        if id(self) not in _owners or self._handle.is_foreign:
+            return
+        warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self)
+        if in_callback():  # collected on a thread of an engine's, which would wait for itself
+            threading.Thread(target=self._close, args=(None,)).start()
+        else:
+            self._close(None)
+
+
+def _handle_of(session: Optional[Session]) -> Optional[Handle]:
+    if session is not None and not isinstance(session, Session):
+        raise TypeError(f"session is a Session, not {type(session).__name__}")
+    return session._handle if session is not None else None

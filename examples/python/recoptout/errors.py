@@ -14,6 +14,12 @@ class RecoptoutError(Exception):
         self.name = lib.rco_error_name(code).decode()
         super().__init__(detail or lib.rco_strerror(code).decode())
 
+    def __reduce__(self) -> tuple:  # pickle calls a class with what str() is made of, which lacks the code
+        return type(self), (self.code, str(self)), self.__dict__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}: {self})"
+
 
 class CallExists(RecoptoutError):
     """A call of this id is still going on."""

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import itertools
 import queue
-import threading
+import time
+import weakref
 from dataclasses import dataclass
-from typing import AsyncIterator, Callable, Iterator, Optional
+from typing import AsyncIterator, Callable, Deque, Dict, Iterator, Optional, Union
 
-from . import _abi
+from . import _abi, _arguments
 from ._abi import lib
+from ._handle import Birth
 
 
 @dataclass(frozen=True)
@@ -49,49 +53,80 @@ class Event:
 class EventStream:
     """Events from when it was made until it is closed, or its engine is.
 
-    Iterate over it, with ``for`` in a thread or with ``async for`` in a coroutine; each event is given out once. At most
-    ``limit`` events wait; when more come the oldest are dropped and ``dropped`` counts them.
+    Iterate over it, with ``for`` in threads or with ``async for`` in coroutines, as many as you like; each event is given out
+    once. At most ``limit`` events wait; when more come the oldest are dropped and ``dropped`` counts them.
     """
 
     def __init__(self, close: "Callable[[EventStream], None]", call_id: Optional[str], limit: int) -> None:
+        self._birth = Birth()
         self._close = close
         self._call_id = call_id
         self._limit = limit
-        self._queue: "queue.Queue[Optional[Event]]" = queue.Queue()
-        self._lock = threading.Lock()
-        self._waiting: "Optional[tuple]" = None  # (loop, future) of a coroutine
+        self._events: Deque[Event] = collections.deque()
+        # Who waits is woken by what it holds itself, so that nothing is left behind by one that was torn out of waiting.
+        self._waiting: "Dict[int, weakref.ref[Union[queue.SimpleQueue[None], _Task]]]" = {}
+        self._numbers = itertools.count()
         self._ended = False
         self.dropped = 0
+
+    def __repr__(self) -> str:
+        of = "" if self._call_id is None else f" of call {self._call_id!r}"
+        state = "closed" if self._ended else "open"
+        return f"<recoptout.EventStream{of}: {state}, {len(self._events)} waiting, {self.dropped} dropped>"
 
     def _put(self, event: Optional[Event]) -> None:
         """On any thread. None: there will be no more."""
         if event is not None and self._call_id is not None and event.call_id != self._call_id:
             return
-        with self._lock:
-            if event is not None and self._queue.qsize() >= self._limit:
-                self._queue.get_nowait()
-                self.dropped += 1
-            self._queue.put(event)
-            waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            loop, future = waiting
-            try:
-                loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
-            except RuntimeError:
-                pass  # its loop has been closed: nobody waits any more
+        if event is None:
+            self._ended = True
+        elif self._ended:
+            return
+        else:
+            self._events.append(event)
+            if len(self._events) > self._limit:
+                try:
+                    self._events.popleft()
+                    self.dropped += 1
+                except IndexError:
+                    pass  # taken meanwhile
+        # All are woken, for one that has been cancelled or timed out meanwhile would keep it from the others.
+        for number, reference in list(self._waiting.items()):
+            waiter = reference()
+            if waiter is None:
+                self._waiting.pop(number, None)
+            else:
+                waiter.put(None)
+
+    def _take(self) -> Optional[Event]:
+        """The next event, None if there is none yet, StopIteration if there will be none."""
+        ended = self._ended  # before it is looked whether there is one: what came last came before the end
+        try:
+            return self._events.popleft()
+        except IndexError:
+            if ended:
+                raise StopIteration from None
+            return None
 
     def get(self, timeout: Optional[float] = None) -> Event:
         """The next event. ``timeout`` in seconds, None to wait for ever.
 
         Raises :class:`queue.Empty` when time is up and :class:`StopIteration` when there will be no more.
         """
-        if self._ended:
-            raise StopIteration
-        event = self._queue.get(timeout=timeout)
-        if event is None:
-            self._ended = True
-            raise StopIteration
-        return event
+        limit = None if timeout is None else _arguments.seconds("timeout", timeout)
+        self._birth.check()
+        deadline = None if limit is None else time.monotonic() + limit
+        woken: "queue.SimpleQueue[None]" = queue.SimpleQueue()
+        number = next(self._numbers)
+        self._waiting[number] = weakref.ref(woken)
+        try:
+            event = self._take()
+            while event is None:
+                woken.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+                event = self._take()
+            return event
+        finally:
+            self._waiting.pop(number, None)
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -103,23 +138,25 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
+        self._birth.check()
         while True:
-            with self._lock:
-                try:
-                    event = None if self._ended else self._queue.get_nowait()
-                    self._ended = event is None
-                    break
-                except queue.Empty:
-                    loop = asyncio.get_running_loop()
-                    future = loop.create_future()
-                    self._waiting = (loop, future)
-            await future
-        if event is None:
-            raise StopAsyncIteration
-        return event
+            task = _Task()
+            number = next(self._numbers)
+            self._waiting[number] = weakref.ref(task)
+            try:
+                event = self._take()
+                if event is not None:
+                    return event
+                await task.woken
+            except StopIteration:
+                raise StopAsyncIteration from None
+            finally:
+                self._waiting.pop(number, None)
 
     def close(self) -> None:
-        """No more events. Whoever waits is told."""
+        """No more events. Whoever waits gets those that are there, and is told."""
+        if self._birth.is_foreign:
+            return
         self._close(self)
         self._put(None)
 
@@ -128,3 +165,22 @@ class EventStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Task:
+    """A coroutine that waits, to be woken as a thread is, by putting something."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.woken: "asyncio.Future[None]" = self._loop.create_future()
+
+    def put(self, _: None) -> None:
+        """On any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:
+            pass  # its loop has been closed: nobody waits any more
+
+    def _wake(self) -> None:
+        if not self.woken.done():
+            self.woken.set_result(None)

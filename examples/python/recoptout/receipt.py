@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
-from typing import Optional
+import json as _json
+from dataclasses import dataclass, field
+from typing import Optional, Tuple, Union
 
-from . import _abi
+from . import _abi, _arguments
 from ._abi import lib
 from .errors import check
 
@@ -23,6 +24,7 @@ _FACTS = (
     "swept",
     "recovered",
     "escalated",
+    "unregistered",
 )
 
 
@@ -34,7 +36,8 @@ class Receipt:
     call_id: str
     #: who asked
     source: str
-    #: "durable", "erased", "verified", "pending", "not_recording", "held", ...
+    #: "durable", "erased", "verified", "pending", "not_recording", "held", ...; "noted": the engine knows no such call, and
+    #: nothing is known of its recording
     status: str
     #: names of what is true: "stopped", "durable", "erased", "verified", "held", "recorded", ...
     facts: frozenset
@@ -44,26 +47,23 @@ class Receipt:
     durable_us: Optional[int]
     erased_us: Optional[int]
     verified_us: Optional[int]
+    #: when this was true
+    issued_us: Optional[int]
     #: the signed line, for :func:`verify_receipt` and for your files
-    json: str
-    _status: int
+    json: str = field(repr=False)
+    _status: int = field(repr=False)
+
+    @property
+    def ledger_head(self) -> "Optional[Tuple[int, str]]":
+        """Sequence number and hash (in hex) of the newest durable entry of the engine's ledger when this was issued."""
+        body = _json.loads(self.json)
+        return (body["ledger_seq"], body["ledger_hash"]) if "ledger_seq" in body else None
 
     def sentence(self, language: str = "en", company: Optional[str] = None) -> str:
         """What may be said to the caller now."""
         from .agent import sentence
 
-        return sentence(lib.rco_sentence_for(0, self._status), language, company)
-
-    @classmethod
-    def _take(cls, handle: ctypes.c_void_p, free: bool = True) -> "Optional[Receipt]":
-        """Read a C receipt, and free it if it is ours."""
-        if not handle:
-            return None
-        try:
-            return cls._read(handle)
-        finally:
-            if free:
-                lib.rco_receipt_free(handle)
+        return sentence(_abi.agent.rco_sentence_for(0, self._status), language, company)
 
     @classmethod
     def _read(cls, handle: ctypes.c_void_p) -> "Receipt":
@@ -72,7 +72,7 @@ class Receipt:
         check(lib.rco_receipt_to_json(handle, buffer, len(buffer), ctypes.byref(size)))
         bits = lib.rco_receipt_facts(handle)
         status = lib.rco_receipt_status(handle)
-        times = [lib.rco_receipt_time_us(handle, moment) or None for moment in range(1, 6)]
+        times = [lib.rco_receipt_time_us(handle, moment) or None for moment in range(1, 7)]
         return cls(
             lib.rco_receipt_id(handle).decode(),
             lib.rco_receipt_call_id(handle).decode(),
@@ -85,15 +85,18 @@ class Receipt:
         )
 
 
-def verify_receipt(json: str, public_key: bytes) -> str:
+def verify_receipt(json: "Union[str, bytes]", public_key: bytes) -> str:
     """Check a receipt's signature, without an engine.
 
     ``public_key``: 32 bytes, of :attr:`Engine.public_key`, got by another way than the receipt. Returns the status that it
     speaks of; raises :class:`RecoptoutError` if it is not genuine.
     """
-    if len(public_key) != 32:
+    if not isinstance(public_key, (bytes, bytearray, memoryview)):
+        raise TypeError(f"public_key is bytes, not {type(public_key).__name__}")
+    key = bytes(public_key)
+    if len(key) != 32:
         raise ValueError("a public key has 32 bytes")
-    data = json.encode("utf-8")
+    data = bytes(json) if isinstance(json, (bytes, bytearray)) else _arguments.string("json", json)
     status = ctypes.c_uint32()
-    check(lib.rco_receipt_verify(data, len(data), public_key, ctypes.byref(status)))
+    check(lib.rco_receipt_verify(data, len(data), key, ctypes.byref(status)))
     return lib.rco_status_name(status.value).decode()

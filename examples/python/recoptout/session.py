@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json as _json
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+import warnings
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Optional, TypeVar
 
-from . import _abi, agent
+from . import _abi, _arguments, agent
 from ._abi import lib
-from .errors import check, error
+from ._handle import Handle, ReceiptOwner, View
+from .errors import NotDurable, RecoptoutError, check, error
 from .receipt import Receipt
 
 if TYPE_CHECKING:
@@ -18,24 +20,30 @@ if TYPE_CHECKING:
 
 #: audio formats by name: G.711 and linear PCM, 16 bit in the machine's byte order, one channel
 FORMATS = {"pcmu": 1, "pcma": 2, "s16-8k": 3, "s16-16k": 4, "s16-24k": 5, "s16-48k": 6}
-_WAITS = {None: 0, "erased": 5, "verified": 6}
+_T = TypeVar("_T")
+_WAITS = {"erased": 5, "verified": 6}
 
 
 def opt_out_options(source: str, wait: Optional[str], timeout: float, nonblock: bool) -> _abi.OptOutOptions:
     """The C options of an opt-out."""
-    if wait not in _WAITS:
-        raise ValueError("wait is None, 'erased' or 'verified'")
     options = _abi.OptOutOptions(
-        wait_status=_WAITS[wait], timeout_ms=int(timeout * 1000), source=_abi.text(source)
+        wait_status=0 if wait is None else _arguments.choice("wait", wait, _WAITS),
+        timeout_ms=_arguments.milliseconds("timeout", timeout),
+        source=_arguments.label(source, "python"),
     )
-    options.flags = _abi.OPT_OUT_NONBLOCK if nonblock else 0
+    options.flags = _abi.OPT_OUT_NONBLOCK if _arguments.switch("nonblock", nonblock) else 0
     return options
 
 
-def opt_out_result(code: int, handle: ctypes.c_void_p) -> Receipt:
+def artifact(location: str, kind: int, version: Optional[str]) -> tuple:
+    """The C arguments of an artifact."""
+    return _arguments.whole("kind", kind), _arguments.string("location", location), _arguments.text("version", version)
+
+
+def opt_out_result(code: int, handle: ReceiptOwner) -> Receipt:
     """The receipt; where the library says more than "done", it goes with the exception."""
     why = error(code) if code < 0 else None
-    receipt = Receipt._take(handle)
+    receipt = Receipt._read(handle) if handle else None
     if why is not None:
         if hasattr(type(why), "receipt"):
             why.receipt = receipt  # type: ignore[attr-defined]
@@ -45,6 +53,27 @@ def opt_out_result(code: int, handle: ctypes.c_void_p) -> Receipt:
     return receipt
 
 
+#: what is raised to who awaits; all else is no answer of ours, and not kept from who calls
+_REFUSED = (RecoptoutError, TypeError, ValueError)
+
+
+async def _raise(why: Exception) -> Any:
+    raise why
+
+
+async def _return(answer: _T) -> _T:
+    return answer
+
+
+async def _on_a_thread(work: Callable[[], _T]) -> _T:
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
+
+
+def _opt_out(handle: Handle, options: _abi.OptOutOptions) -> Receipt:
+    receipt = ReceiptOwner()
+    return opt_out_result(handle.call(lib.rco_opt_out, ctypes.byref(options), ctypes.byref(receipt)), receipt)
+
+
 class Session:
     """A call that may be recorded. Made by :meth:`Engine.session`; use it as a context manager, or close() it.
 
@@ -52,33 +81,36 @@ class Session:
     :class:`RecoptoutError` or one of its classes.
     """
 
-    def __init__(self, engine: "Engine", handle: ctypes.c_void_p, call_id: str) -> None:
+    def __init__(self, engine: "Engine", handle: Handle, call_id: str) -> None:
         self._engine = engine
-        self._handle: Optional[ctypes.c_void_p] = handle
+        self._handle = handle
         self._legs: Dict[int, int] = {}
         self._push = lib.rco_session_push
         self.call_id = call_id
 
-    @property
-    def _live(self) -> ctypes.c_void_p:
-        if self._handle is None:
-            raise ValueError(f"the session of call {self.call_id} is closed")
-        return self._handle
+    def __repr__(self) -> str:
+        try:
+            state = self.state
+        except (ValueError, RecoptoutError):
+            state = "closed"
+        return f"<recoptout.Session {self.call_id!r}: {state}, {len(self._legs)} legs>"
+
+    def _ask(self, function: Callable[..., int], *arguments: Any) -> int:
+        return check(self._handle.call(function, *arguments))
 
     # ---- recording ----
 
     def add_leg(self, label: str, format: str = "pcmu") -> int:
         """A direction of audio; its number. ``format``: "pcmu", "pcma", "s16-8k", "s16-16k", "s16-24k", "s16-48k"."""
-        if format not in FORMATS:
-            raise ValueError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
+        number = _arguments.choice("format", format, FORMATS)
         leg = ctypes.c_uint32()
-        check(lib.rco_session_add_leg(self._live, _abi.text(label), FORMATS[format], ctypes.byref(leg)))
-        self._legs[leg.value] = FORMATS[format]
+        self._ask(lib.rco_session_add_leg, _arguments.string("label", label), number, ctypes.byref(leg))
+        self._legs[leg.value] = number
         return leg.value
 
     def start(self) -> None:
         """Record from now on; with consent "ask_first", from when it is granted."""
-        check(lib.rco_session_start(self._live))
+        self._ask(lib.rco_session_start)
 
     def push(self, leg: int, frame: Any) -> bool:
         """One frame of a leg: whole samples in any object with a buffer, 20 ms as a rule.
@@ -86,54 +118,57 @@ class Session:
         True if it was accepted; False if nothing is being recorded: opted out, paused, ended, not started, no consent.
         Raises for a full ring ("RCO_E_OVERFLOW") and for what is wrong with the frame.
         """
+        if type(leg) is not int or leg not in self._legs:
+            leg = _arguments.whole("leg", leg)
+        format = self._legs.get(leg, 0)
         if type(frame) is bytes:
-            code = self._push(self._live, leg, self._legs.get(leg, 0), frame, len(frame))
+            code = self._handle.call(self._push, leg, format, frame, len(frame))
         else:
-            code = self._push_buffer(leg, frame)
+            code = self._push_buffer(leg, format, frame)
         if code == 0:
             return True
         if -17 <= code <= -13:  # RCO_E_OPTED_OUT to RCO_E_NO_CONSENT
             return False
         raise error(code)
 
-    def _push_buffer(self, leg: int, frame: Any) -> int:
-        view = _abi.PyBuffer()
-        _abi.get_buffer(frame, ctypes.byref(view), 0)  # raises by itself
+    def _push_buffer(self, leg: int, format: int, frame: Any) -> int:
+        view = View()
         try:
-            return self._push(self._live, leg, self._legs.get(leg, 0), view.buf, view.len)
+            _abi.get_buffer(frame, ctypes.byref(view), 0)  # raises by itself
+            return self._handle.call(self._push, leg, format, view.buf, view.len)
         finally:
-            _abi.release_buffer(ctypes.byref(view))
+            del view  # a traceback would keep it
 
     def pause(self) -> None:
         """Accept nothing until resume()."""
-        check(lib.rco_session_pause(self._live))
+        self._ask(lib.rco_session_pause)
 
     def resume(self) -> None:
         """Accept frames again. Never for a call that was opted out: that raises :class:`OptedOut`."""
-        check(lib.rco_session_resume(self._live))
+        self._ask(lib.rco_session_resume)
 
     def end(self) -> None:
         """The call is over. What was recorded is stored when the window for late opt-outs has passed."""
-        check(lib.rco_session_end(self._live))
+        self._ask(lib.rco_session_end)
 
     def set_consent(self, granted: bool) -> None:
         """What the caller answered. No is an opt-out, and as final."""
-        check(lib.rco_session_set_consent(self._live, int(granted)))
+        self._ask(lib.rco_session_set_consent, _arguments.switch("granted", granted))
 
     def set_legal_hold(self, hold: bool) -> None:
         """Keep what was recorded even if the call is opted out; recording stops all the same."""
-        check(lib.rco_session_set_legal_hold(self._live, int(hold)))
+        self._ask(lib.rco_session_set_legal_hold, _arguments.switch("hold", hold))
 
     def register_artifact(self, location: str, kind: int = 1, version: Optional[str] = None) -> None:
         """A copy that the library did not make, to be erased with the call. ``kind``: 1 audio, 2 transcript, 4 analytics."""
-        check(lib.rco_session_register_artifact(self._live, kind, _abi.text(location), _abi.text(version)))
+        self._ask(lib.rco_session_register_artifact, *artifact(location, kind, version))
 
     # ---- opting out ----
 
     @property
     def opt_out_enabled(self) -> bool:
         """Whether this call can be opted out: if not, give its agent no tool."""
-        return check(lib.rco_session_opt_out_enabled(self._live)) == 1
+        return self._ask(lib.rco_session_opt_out_enabled) == 1
 
     def opt_out(
         self, source: str = "python", wait: Optional[str] = None, timeout: float = 5.0, nonblock: bool = False
@@ -146,24 +181,39 @@ class Session:
         Raises :class:`NotDurable`, :class:`WaitTimeout` or :class:`BackendError`, with the receipt, where the call was
         stopped but not all is well; :class:`NotAvailable` and :class:`CallEnded` where nothing was done.
         """
-        handle = ctypes.c_void_p()
-        options = opt_out_options(source, wait, timeout, nonblock)
-        return opt_out_result(lib.rco_opt_out(self._live, ctypes.byref(options), ctypes.byref(handle)), handle)
+        return _opt_out(self._handle, opt_out_options(source, wait, timeout, nonblock))
 
-    async def opt_out_async(self, source: str = "python", wait: Optional[str] = None, timeout: float = 5.0) -> Receipt:
-        """The same for coroutines. Recording has stopped before it waits for anything, and a cancellation undoes nothing."""
-        self.opt_out(source, nonblock=True)
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.opt_out, source, wait, timeout))
+    def opt_out_async(
+        self, source: str = "python", wait: Optional[str] = None, timeout: float = 5.0
+    ) -> "Coroutine[Any, Any, Receipt]":
+        """The same for coroutines: recording has stopped when this returns a coroutine, which is awaited, or made a task of, for the
+        receipt. A cancellation undoes nothing, also one that comes first, and the receipt comes also if the call is closed meanwhile.
+
+        What :meth:`opt_out` raises is raised to who awaits; :class:`NotDurable` also if the engine is closed meanwhile.
+        """
+        try:
+            options = opt_out_options(source, wait, timeout, False)
+            first = _opt_out(self._handle, opt_out_options(source, None, 0.0, True))
+            handle = self._engine._twin(self._handle)
+        except _REFUSED as why:
+            return _raise(why)
+
+        def answer() -> Receipt:
+            try:
+                return _opt_out(handle, options)
+            except ValueError:
+                late = NotDurable(_abi.E_NOT_DURABLE, "the engine was closed: its next one says whether it is durable")
+                late.receipt = first
+                raise late from None
+
+        return _on_a_thread(answer)
 
     @property
     def receipt(self) -> Optional[Receipt]:
         """What is known of this call's opt-out now; None without one."""
-        handle = ctypes.c_void_p()
-        code = lib.rco_session_receipt(self._live, ctypes.byref(handle))
-        if code == _abi.E_NOT_FOUND:
-            return None
-        check(code)
-        return Receipt._take(handle)
+        handle = ReceiptOwner()
+        code = self._handle.call(lib.rco_session_receipt, ctypes.byref(handle))
+        return None if code == _abi.E_NOT_FOUND or check(code) < 0 else Receipt._read(handle)
 
     # ---- agents ----
 
@@ -175,16 +225,35 @@ class Session:
         """A language model called a tool in this call, see :meth:`Engine.tool_call`."""
         return self._engine.tool_call(message, dialect, session=self, **options)
 
-    async def tool_call_async(self, message: Any, dialect: str = "auto", **options: Any) -> agent.ToolAnswer:
-        """The same for coroutines; a cancellation undoes nothing."""
-        run: Callable[[], agent.ToolAnswer] = lambda: self.tool_call(message, dialect, **options)
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, run))
+    def tool_call_async(
+        self, message: Any, dialect: str = "auto", **options: Any
+    ) -> "Coroutine[Any, Any, agent.ToolAnswer]":
+        """The same for coroutines: if it was our tool, recording has stopped when this returns a coroutine, which is awaited, or made
+        a task of, for the answer. A cancellation undoes nothing, also one that comes first, and the answer comes also if the call or
+        the engine is closed meanwhile. What :meth:`tool_call` raises is raised to who awaits.
+        """
+        try:
+            _arguments.milliseconds("wait", options.get("wait", 0.0))
+            data = agent.message_bytes(message)
+            handle = self._engine._twin(self._handle)
+            first = self._engine._tool_call(data, dialect, handle, nonblock=True, **{**options, "wait": 0})
+        except _REFUSED as why:
+            return _raise(why)
+
+        def answer() -> agent.ToolAnswer:
+            try:
+                return self._engine._tool_call(data, dialect, handle, **options)
+            except ValueError:  # the engine was closed: what was so then is what can be said
+                return first
+
+        return _on_a_thread(answer) if first.calls > 0 else _return(first)
 
     def agent_said(self, text: str, language: Optional[str] = None) -> frozenset:
         """A turn of the agent. Claims in it that are not true, a set of "stopped" and "erased"; an event tells them too."""
-        data = text.encode("utf-8", "replace")
+        data = agent.said(text)
         untrue = ctypes.c_uint32()
-        check(lib.rco_agent_turn(self._live, _abi.text(language), data, len(data), ctypes.byref(untrue)))
+        tag = _arguments.text("language", language)
+        self._ask(_abi.agent.rco_agent_turn, tag, data, len(data), ctypes.byref(untrue))
         return agent.claim_names(untrue.value)
 
     # ---- looking ----
@@ -193,7 +262,7 @@ class Session:
     def stats(self) -> Dict[str, Any]:
         """Counters: state, legs, accepted_bytes, accepted_frames, overflowed_frames, buffered_bytes, times in microseconds."""
         raw = _abi.SessionStats()
-        check(lib.rco_session_get_stats(self._live, ctypes.byref(raw)))
+        self._ask(lib.rco_session_get_stats, ctypes.byref(raw))
         found = {name: getattr(raw, name) for name, _ in _abi.SessionStats._fields_[1:-1]}
         found["state"] = lib.rco_session_state_name(raw.state).decode()
         return found
@@ -208,20 +277,27 @@ class Session:
         """The call record: what is kept of a call also after an opt-out."""
         buffer = ctypes.create_string_buffer(8192)
         size = ctypes.c_size_t()
-        check(lib.rco_session_call_record(self._live, buffer, len(buffer), ctypes.byref(size)))
+        self._ask(lib.rco_session_call_record, buffer, len(buffer), ctypes.byref(size))
         return _json.loads(buffer.value)
 
     # ---- life ----
 
     def close(self) -> None:
-        """Give the handle back. A call that has not ended is ended; uploads and erasures go on."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            self._engine._forget(self)
-            lib.rco_session_free(handle)
+        """Give the handle back. A call that has not ended is ended; uploads and erasures go on.
+
+        What other threads are doing with it is not disturbed: then it is given back when they are done.
+        """
+        self._handle.shut()
+        self._engine._handles.pop(id(self._handle), None)
 
     def __enter__(self) -> "Session":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None and handle.is_open and not handle.is_foreign:
+            warnings.warn(f"{self!r} was not closed; its call is ended", ResourceWarning, source=self)
+            self.close()

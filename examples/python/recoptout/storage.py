@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 from . import _abi
 from ._abi import CONFIRM_DONE, CONFIRM_GONE, CONFIRM_PRESENT
+from ._arguments import whole
+from ._handle import callback
 from .errors import RecoptoutError
 
 
@@ -74,7 +76,7 @@ class Recording:
 
     op: int
     id: bytes
-    meta: bytes
+    meta: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Chunk:
     format: int
     position: int
     time_us: int
-    data: bytes
+    data: bytes = field(repr=False)  # a caller's voice
 
 
 class UploadBackend:
@@ -165,12 +167,24 @@ class BufferBackend:
 
 # ---- tables ----
 
+#: what a backend can be asked, by the name of its method
+QUESTIONS = (
+    "begin", "put", "commit", "abort", "list", "head", "remove", "verify",
+    "open", "append", "read", "erase", "flush", "seal",
+)  # fmt: skip
+
+
+def methods(kind: type) -> List[str]:
+    """The methods of a kind of backend that have to be there."""
+    return [name for name in vars(kind) if not name.startswith("_")]
+
 
 def _report(where: str) -> None:
     """A callback has nobody to raise to: what it raised goes to the log."""
     _log.exception("%s raised; answered as \"callback failed\"", where)
 
 
+@callback
 def _answered(where: str, result: Any, work: Callable[[_abi.Result], Any]) -> int:
     """Run a slot: OK with what it confirmed, PENDING, or an error; whatever is raised is one."""
     try:
@@ -179,18 +193,17 @@ def _answered(where: str, result: Any, work: Callable[[_abi.Result], Any]) -> in
         return _abi.OK
     except RecoptoutError as why:
         return why.code if why.code < 0 else _abi.E_CALLBACK
-    except NotImplementedError:
-        _report(where)
-        return _abi.E_CALLBACK
     except BaseException:  # noqa: B036  also KeyboardInterrupt: there is no caller that it could reach
         _report(where)
         return _abi.E_CALLBACK
 
 
 def _set_text(result: _abi.Result, member: str, value: Optional[str]) -> None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{member} is a str or None, not {type(value).__name__}")
     data = (value or "").encode("utf-8", "surrogateescape")
-    if len(data) > 255:
-        raise ValueError(f"{member} is longer than 255 bytes")
+    if len(data) > 255 or b"\0" in data:
+        raise ValueError(f"{member} is longer than 255 bytes or has a NUL in it")
     setattr(result, member, data)
 
 
@@ -204,12 +217,12 @@ def fill(result: _abi.Result, question: str, answer: Any) -> Any:
         elif question == "verify":
             result.confirmed = CONFIRM_PRESENT
     elif question == "list":
-        result.count = int(answer)
+        result.count = whole("list()", answer)
         result.confirmed = CONFIRM_PRESENT if answer else CONFIRM_GONE
     elif question == "head":
         result.confirmed = CONFIRM_GONE if answer is None else CONFIRM_PRESENT
         if answer is not None:
-            result.size_bytes = int(answer[0])
+            result.size_bytes = whole("the size of head()", answer[0], 0, 2**64 - 1)
             _set_text(result, "version", answer[1])
     else:
         if question == "begin":
@@ -297,6 +310,7 @@ def buffer_table(backend: BufferBackend) -> _abi.BufferOps:
     def flush(op: int, result: Any, _: Any) -> int:
         return _answered(f"{name}.flush", result, lambda r: fill(r, "flush", backend.flush()))
 
+    @callback
     def scan(found: Any, found_data: Any, _: Any) -> int:
         try:
             for rid, meta, legs in backend.scan():

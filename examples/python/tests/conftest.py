@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 import os
 import random
+import socket
+import threading
 
 import pytest
 
@@ -38,4 +40,47 @@ def engine(make_engine):
 @pytest.fixture
 def out(tmp_path):
     """Names of the finished files."""
-    return lambda: sorted(os.listdir(tmp_path / "out")) if (tmp_path / "out").exists() else []
+    folder = tmp_path / "out"
+    return lambda: sorted(n for n in os.listdir(folder) if n[0] != ".") if folder.exists() else []
+
+
+@pytest.fixture
+def path(tmp_path):
+    tmp_path.chmod(0o700)
+    return tmp_path / "sock"
+
+
+def started(engine, call_id):
+    call = engine.session(call_id)
+    leg = call.add_leg("caller")
+    call.start()
+    call.push(leg, noise(1, 1)[0])
+    return call
+
+
+class Door:
+    """A server of our own, that answers as it is told."""
+
+    def __init__(self, path, serve):
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(path))
+        self.listening.listen(8)
+        self.thread = threading.Thread(target=self._run, args=(serve,), daemon=True)
+        self.thread.start()
+
+    def _run(self, serve):
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return
+            try:
+                with connection, connection.makefile("rwb") as lines:
+                    serve(lines)
+            except ConnectionError:
+                pass  # the client went before it had read all
+
+    def close(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.thread.join(20)
+        self.listening.close()

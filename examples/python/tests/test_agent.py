@@ -49,10 +49,17 @@ def test_tool_call(engine):
     inner = json.loads(answer.data[0]["content"])
     assert inner["status"] in ("erased", "verified") and "gelöscht" in inner["sentence"]
     assert inner["receipt_id"] == answer.receipt.id == call.receipt.id
-    # whatever cannot be read is a call
+    # what cannot be read is a call if it names the tool
     other = started(engine, "other")
-    assert other.tool_call("{ broken").calls == 1
+    assert other.tool_call("{ broken").calls == 0
+    assert other.state == "recording"
+    assert other.tool_call("{ name: recording_opt_out").calls == 1
     assert other.receipt is not None
+    # an id goes back as it came, in whatever characters
+    answer = other.tool_call('{"type":"tool_use","id":"t\u00fc\U0001f600","name":"recording_opt_out"}')
+    assert answer.data["tool_use_id"] == "t\u00fc\U0001f600"
+    answer = other.tool_call(b'{"type":"tool_use","id":"t\xfc","name":"recording_opt_out","input":"\xff"}')
+    assert answer.data["tool_use_id"] == "t\u00fc"
     with pytest.raises(recoptout.RecoptoutError):
         engine.tool_call("{}")  # nothing says which call is meant
 
@@ -73,7 +80,7 @@ def test_sentences():
     book = recoptout.Phrasebook()
     book.set("en", "erased", "All gone at {company}.")
     assert recoptout.sentence("erased", "en", "Acme", book) == "All gone at Acme."
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="erased"):
         recoptout.sentence("nonsense")
 
 
@@ -129,7 +136,8 @@ def test_control_needs_no_library(engine, tmp_path):
         return done.returncode, done.stdout, done.stderr
 
     code, out, _ = ask("opt-out", "from a shell")
-    assert code == 0 and json.loads(out)["status"] == "not_recording"
+    assert code == 0 and json.loads(out)["status"] == "noted"
+    assert "no call of this id is known" in json.loads(out)["detail"]
     assert ask("pending")[0] == 0
     code, out, _ = ask("status", "nobody")
     assert code == 1 and json.loads(out)["error"] == "RCO_E_NOT_FOUND"
@@ -144,6 +152,53 @@ def test_without_the_library_it_is_said_where_it_was_looked_for():
         [sys.executable, "-c", "from recoptout import Engine"], capture_output=True, text=True, env=environment, timeout=60
     )
     assert done.returncode == 1 and "/nonexistent/librecoptout.so.1" in done.stderr
+
+
+WITHOUT_AGENT = """
+import sys, recoptout
+from recoptout.control import Client
+assert recoptout.has_feature("spool") and not recoptout.has_feature("agent") and not recoptout.has_feature("control")
+with recoptout.Engine(sys.argv[1] + "/s", sys.argv[1] + "/o", opt_out_enabled=True, ring_dir=sys.argv[1]) as engine:
+    call = engine.session("call")
+    call.add_leg("caller")
+    call.start()
+    call.push(0, b"x" * 160)
+    receipt = call.opt_out(wait="erased", timeout=20)
+    assert receipt.status in ("erased", "verified")
+    assert recoptout.verify_receipt(receipt.json, engine.public_key) == receipt.status
+    asks = [
+        lambda: receipt.sentence("de"),
+        lambda: recoptout.sentence("erased", "de"),
+        lambda: recoptout.claims("x"),
+        lambda: recoptout.languages(),
+        lambda: recoptout.Phrasebook(),
+        lambda: call.tool_call("{}"),
+        lambda: engine.tool_call("{}", call_id="call"),
+        lambda: engine.tool_definition("mcp"),
+        lambda: call.agent_said("it is deleted"),
+        lambda: engine.serve(sys.argv[1] + "/sock"),
+    ]
+    for ask in asks:
+        try:
+            ask()
+        except recoptout.AgentLibraryMissing as why:
+            assert "/nonexistent/agent.so" in str(why)
+        else:
+            raise AssertionError("nothing was missing")
+print("all told")
+"""
+
+
+def test_with_the_first_library_alone(tmp_path):
+    assert recoptout.has_feature("agent") and recoptout.has_feature("control") and recoptout.has_feature("spool")
+    assert not recoptout.has_feature("teleport")
+    with pytest.raises(TypeError):
+        recoptout.has_feature(None)
+    environment = dict(os.environ, RECOPTOUT_AGENT_LIBRARY="/nonexistent/agent.so")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_AGENT, str(tmp_path)], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.stdout == "all told\n", done.stderr
 
 
 EXIT = """

@@ -54,9 +54,12 @@ def test_an_opted_out_call_is_gone(engine, out, tmp_path):
 
 def test_receipts_are_evidence(engine):
     receipt = engine.opt_out("unborn")
-    assert receipt.status == "not_recording" and "before_birth" in receipt.facts
-    assert recoptout.verify_receipt(receipt.json, engine.public_key) == "not_recording"
-    assert json.loads(receipt.json)["call_id"] == "unborn"
+    assert receipt.status == "noted" and receipt.facts == {"durable", "before_birth"}
+    assert receipt.sentence() == recoptout.sentence("noted")
+    assert recoptout.verify_receipt(receipt.json, engine.public_key) == "noted"
+    body = json.loads(receipt.json)
+    assert body["call_id"] == "unborn" and receipt.issued_us >= receipt.durable_us
+    assert receipt.ledger_head == (body["ledger_seq"], body["ledger_hash"]) and len(body["ledger_hash"]) == 64
     with pytest.raises(recoptout.RecoptoutError) as why:
         recoptout.verify_receipt(receipt.json.replace("unborn", "other!"), engine.public_key)
     assert why.value.name == "RCO_E_SIGNATURE"
@@ -66,6 +69,37 @@ def test_receipts_are_evidence(engine):
     call = engine.session("unborn")
     with pytest.raises(recoptout.OptedOut):
         call.start()
+
+
+def test_a_restart_forgets_no_opt_out(tmp_path):
+    folders = (tmp_path / "state", tmp_path / "out")
+    quick = dict(opt_out_enabled=True, window=0.1, sweep_delay=0.1, flush_interval=0.02, early_opt_outs_max=2)
+    with recoptout.Engine(*folders, **quick) as engine:
+        call, leg = begin(engine, "gone")
+        call.push(leg, noise(1, 1)[0])
+        receipt = call.opt_out(wait="verified")
+        call.close()
+        kept, leg = begin(engine, "kept")
+        kept.push(leg, noise(2, 1)[0])
+        kept.close()
+        engine.wait_idle(20)
+        receipt = engine.receipt("gone")
+    late = tmp_path / "late.wav"
+    late.write_bytes(b"audio")
+    with recoptout.Engine(*folders, **quick) as engine:
+        again = engine.opt_out("gone")
+        assert (again.id, again.status, again.facts) == (receipt.id, "verified", receipt.facts)
+        assert again.verified_us == receipt.verified_us
+        engine.register_artifact("gone", str(late))
+        engine.wait_idle(20)
+        assert not late.exists() and engine.receipt("gone").id == receipt.id
+        # one that was kept is not known any more, and its recording lies there
+        assert engine.opt_out("kept").status == "noted"
+        assert len(list(folders[1].glob("*.wav"))) == 1
+        assert engine.opt_out("{{call_id}}").status == "noted"
+        with pytest.raises(recoptout.RecoptoutError) as why:
+            engine.opt_out("undefined")
+        assert why.value.name == "RCO_E_LIMIT"
 
 
 def test_any_buffer_can_be_pushed(engine, out, tmp_path):
@@ -197,4 +231,4 @@ def test_a_thousand_sessions_leave_nothing_behind(engine):
     # what is remembered of ended calls (for remember_ended_s) is a few KiB each
     assert memory() - before < 16 * 1024 * 1024
     assert engine.stats["sessions_open"] == 0
-    assert len(engine._sessions) == 0
+    assert len(engine._handles) == 0

@@ -135,3 +135,22 @@ def test_a_cancelled_handler_undoes_nothing(engine):
     asyncio.run(interrupted())
     assert call.opt_out(wait="verified", timeout=20).status == "verified"
     assert not call.push(leg, noise(8, 1)[0])
+
+
+def test_an_event_is_answered_through_asyncio(engine):
+    """OpenAI tells one call in several events: the answer goes with the first, and again with that one only."""
+    events = [
+        {"type": "response.function_call_arguments.done", "call_id": "c1", "name": "recording_opt_out", "arguments": "{}"},
+        {"type": "response.output_item.done", "item": {"type": "function_call", "call_id": "c1", "name": "recording_opt_out"}},
+    ]
+    for dialect in ("auto", "openai-realtime"):
+        call = engine.session(f"async-{dialect}")
+        call.start()
+        answers = [asyncio.run(call.tool_call_async(event, dialect, language="de")) for event in [*events, *events]]
+        assert [answer.calls for answer in answers] == [1, 1, 1, 1]
+        assert [bool(answer.json) for answer in answers] == [True, False, True, False]
+        assert answers[0].data[0]["item"]["call_id"] == "c1" and answers[0].receipt is not None
+    item = {"type": "response.output_item.done", "sequence_number": 3, "item": events[1]["item"]}
+    call = engine.session("async-responses")
+    call.start()
+    assert asyncio.run(call.tool_call_async(item, "openai-responses")).data["call_id"] == "c1"

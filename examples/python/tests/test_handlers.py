@@ -15,8 +15,9 @@ HERE = pathlib.Path(os.environ.get("HANDLERS", pathlib.Path(__file__).parent.par
     "program, recorded, last, status",
     [
         ("openai_tool_loop.py", "openai.json", "What about your invoice?", ("durable", "erased", "verified")),
-        ("openai_tool_loop.py", "openai_lie.json", "cannot confirm", ("recording",)),
+        ("openai_tool_loop.py", "openai_lie.json", "What else can I do", ("durable", "erased", "verified")),
         ("anthropic_tool_loop.py", "anthropic.json", "weitersprechen.", ("durable", "erased", "verified")),
+        ("anthropic_tool_loop.py", "anthropic_lie.json", "gelöscht", ("durable", "erased", "verified")),
     ],
 )
 def test_handler(program, recorded, last, status):

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread.h"
+
+#include <signal.h>
+
+static int set_stack(pthread_attr_t *attr)
+{
+	size_t size = 0;
+	int err = pthread_attr_getstacksize(attr, &size);
+
+	/* More, if the host's default is more: its backends may rely on that. */
+	return err == 0 && size < RCO__STACK ? pthread_attr_setstacksize(attr, RCO__STACK) : err;
+}
+
+int rco__thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int err = pthread_attr_init(&attr);
+
+	if (err != 0)
+		return err;
+	err = set_stack(&attr);
+	if (err == 0) {
+		(void)sigfillset(&all);
+		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+		err = pthread_create(thread, &attr, fn, arg);
+		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	(void)pthread_attr_destroy(&attr);
+	return err;
+}

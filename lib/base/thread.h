@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef RCO_BASE_THREAD_H
+#define RCO_BASE_THREAD_H
+
+#include <pthread.h>
+
+/*
+ * A thread of the library: with all signals blocked, for they are the host's, and with at least RCO__STACK bytes
+ * of stack, for it calls backends and libraries that know nothing of small stacks (musl gives 128 KiB). 0, or an
+ * errno.
+ */
+int rco__thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
+
+enum { RCO__STACK = 2 << 20 };
+
+/*
+ * Overwrites what the calling thread has in registers that a function may leave as it likes: the C library copies
+ * audio by way of vector registers, and some of them nothing else ever uses. On x86 and arm64; elsewhere, where
+ * copies do not go through registers that stay untouched, it does nothing.
+ */
+void rco__clear_registers(void);
+
+#endif
