@@ -29,7 +29,7 @@ $(error SAN is "$(SAN)"; it may be empty, address or thread)
 endif
 
 # ---------------------------------------------------------------------------- flags
-# CFLAGS, CPPFLAGS, LDFLAGS belong to whoever builds; what the code needs is in the REQ_ variables.
+# CFLAGS, CPPFLAGS, LDFLAGS belong to the person who builds; what the code needs is in the REQ_ variables.
 
 ifeq ($(SAN),address)
 B ?= build/asan
@@ -385,7 +385,7 @@ bench: ## measure everything beside its peers, about 15 minutes (ONLY="push grow
 	+@$(MAKE) --no-print-directory -s $(JOBS) $(BENCH)
 	@$(BENCH) --out $(BENCH_OUT) $(ONLY)
 
-bench-plots: $(BENCH) ## draw docs/performance/*.svg anew from the last whole run of bench
+bench-plots: $(BENCH) ## draw docs/performance/*.svg again from the last whole run of bench
 	@$(BENCH) --draw $(BENCH_OUT)/results.json docs/performance
 
 # ---------------------------------------------------------------------------- proof

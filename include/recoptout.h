@@ -416,7 +416,7 @@ typedef struct rco_engine_config {
 	uint32_t retry_max_ms;
 	/** A backend that said PENDING and does not answer within this time has failed; default 30,000. */
 	uint32_t backend_timeout_ms;
-	/** How long an opt-out for a call not known is kept (P12), in running time: at a start it begins anew;
+	/** How long an opt-out for a call not known is kept (P12), in running time: at a start it starts again;
 	 * default 86,400 (one day). */
 	uint32_t prebirth_ttl_s;
 	/** How long an ended call is remembered, so that a late request is told "ended"; default 3,600. */
@@ -427,7 +427,7 @@ typedef struct rco_engine_config {
 	 * Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. It, `key_dir` and
 	 * what is in them have to belong to the process's user or root, may be written by nobody else, and may
 	 * hold no links; else #RCO_E_PERMISSION, and the detail says what to do. The folder itself may be a link.
-	 * Whoever could put another folder in the place of one of these, of `output_dir` or `ring_dir`, is kept
+	 * A user who could put another folder in the place of one of these, of `output_dir` or `ring_dir`, is kept
 	 * out, too: all folders above, and all links on the way, belong to that user or root, and only those with
 	 * the sticky bit may be written by others. Files that others could read get mode 0600 again.
 	 */
@@ -594,7 +594,7 @@ RCO_API int rco_engine_pending(rco_engine *engine, rco_pending_fn fn, void *user
 
 /**
  * The Ed25519 public key (RFC 8032) that receipts of this state folder are
- * signed with. Publish it to whoever verifies receipts. 32 bytes.
+ * signed with. Publish it to those who verify receipts. 32 bytes.
  * @since 0.1.0
  */
 RCO_API int rco_engine_public_key(rco_engine *engine, uint8_t key[32]);

@@ -23,7 +23,7 @@ typedef struct conf {
 	int (*get)(struct conf *conf, const char *key, void *buf, size_t cap, size_t *size);
 	/* Optional. Close the backend and open it again, as a new process would; may change the user_data. */
 	void (*reopen)(struct conf *conf);
-	void *own; /* of whoever set it up */
+	void *own; /* of the one who set it up */
 	uint64_t op;
 } conf;
 

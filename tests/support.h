@@ -46,7 +46,7 @@ void __gcov_dump(void);
 
 /* ---- folders and files ---- */
 
-/* Shared memory for folders: /dev/shm, or a folder in there that $T_SHM names, by whoever has to clean up after
+/* Shared memory for folders: /dev/shm, or a folder in there that $T_SHM names, by the test that has to clean up after
  * tests that were killed. */
 const char *t_shm(void);
 /* Make an empty folder below `under` ($TMPDIR or /tmp if NULL); its path goes to out. */

@@ -934,7 +934,7 @@ const conf_check conf_checks[] = {
 	{"nothing is visible before commit", check_hidden_until_commit, CONF_UPLOAD},
 	{"a part sent again is in the file once", check_put_again, CONF_UPLOAD},
 	{"commit again confirms the same version", check_commit_again, CONF_UPLOAD},
-	{"begin again starts anew", check_begin_again, CONF_UPLOAD},
+	{"begin again starts over", check_begin_again, CONF_UPLOAD},
 	{"abort leaves no part and nothing comes back", check_abort, CONF_UPLOAD},
 	{"abort without an upload id means every upload of the key", check_abort_unknown_id, CONF_UPLOAD},
 	{"abort keeps a file that was committed", check_abort_keeps_file, CONF_UPLOAD},

@@ -67,7 +67,7 @@ static int connected(mcp_server *server)
 	return server->client != NULL || rco_client_connect(server->path, 5000, &server->client) == RCO_OK;
 }
 
-/* The engine's answer, NULL if it cannot be had. An engine that was started anew is found again. */
+/* The engine's answer, NULL if it cannot be had. An engine that was restarted is found again. */
 static json_t *ask(mcp_server *server, json_t *request)
 {
 	char *text = text_of(request);

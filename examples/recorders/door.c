@@ -354,7 +354,7 @@ static int refuse(const char *path, const char *why)
 	return -1;
 }
 
-/* Whoever may write to the folder could put a socket of his own there, and hear every objection. */
+/* Anyone who may write to the folder could put a socket of his own there, and hear every objection. */
 static int check_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');

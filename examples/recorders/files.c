@@ -273,7 +273,7 @@ static file_erased unlink_it(int at, const char *leaf, int fd, file_use use, cha
 		(void)snprintf(why, WHY_MAX, "%.120s cannot be removed: %s", leaf, strerror(errno));
 		return FILE_REFUSED;
 	}
-	/* Whoever opened it meanwhile waits for the lease, and writes on, unseen: the recorder was started again.
+	/* One who opened it meanwhile waits for the lease, and writes on, unseen: the recorder was started again.
 	 */
 	if (use == FILE_FREE && fcntl(fd, F_GETLEASE) != F_WRLCK)
 		return FILE_WRITTEN;

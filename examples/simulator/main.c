@@ -453,7 +453,7 @@ static int judge_files(call *c, json_t *files, int *audio)
 	       (status == RCO_STATUS_VERIFIED || status == RCO_STATUS_NOT_RECORDING);
 }
 
-/* A sentence for whoever looks on. */
+/* A sentence for the person at the screen. */
 static void tell_result(call *c, int good, int audio)
 {
 	const char *status = status_of(c) != 0 ? rco_status_name(status_of(c)) : "kept";
@@ -671,7 +671,7 @@ int main(int argc, char **argv)
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)sigaction(SIGTERM, &act, NULL);
 	(void)sigaction(SIGHUP, &act, NULL);
-	(void)sigaction(SIGPIPE, &act, NULL); /* whoever read what is told has read enough */
+	(void)sigaction(SIGPIPE, &act, NULL); /* the reader of what is told has read enough */
 	(void)snprintf(c.state, sizeof c.state, "%.500s/state", folder);
 	(void)snprintf(c.out, sizeof c.out, "%.500s/recordings", folder);
 	(void)snprintf(c.copy, sizeof c.copy, "%.500s/copy-of-the-host", folder);

@@ -83,7 +83,7 @@ static void forget_human(void *arg)
 	c->former = mem_deref(c->former);
 }
 
-/* Whoever objects and hangs up is heard, the human no less than the caller. */
+/* A party that objects and hangs up is heard, the human no less than the caller. */
 void call_human_left(call *c)
 {
 	if (c->human == NULL)
@@ -99,7 +99,7 @@ void call_human_left(call *c)
 /* ---- the recording ---- */
 
 /*
- * The session exists before the call is answered, so that whoever objects earlier is heard. A second call of the
+ * The session exists before the call is answered, so that a caller who objects earlier is heard. A second call of the
  * same Call-ID is not recorded: an objection could not say which of both is meant.
  */
 static void open_session(call *c)

@@ -188,7 +188,7 @@ int engine_open(server *s)
 	return err;
 }
 
-/* Recordings wait for their window; whoever does not, leaves them to the next start. */
+/* Recordings wait for their window; a server that does not, leaves them to the next start. */
 static void linger(server *s)
 {
 	rco_engine_stats st = {.struct_size = (uint32_t)sizeof st};

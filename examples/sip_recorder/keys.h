@@ -38,7 +38,7 @@ char keys_event(keypad *k, const reorder_packet *p);
 /* The key in an INFO request's body; 0 if there is none. */
 char keys_info(const char *body, size_t size);
 
-/* 1 if `sequence` has been pressed. Whoever acts on that clears them: it has to be pressed anew then. */
+/* 1 if `sequence` has been pressed. The one who acts on that clears them: it has to be pressed again then. */
 int digits_hold(const digits *d, const char *sequence);
 void digits_add(digits *d, char key);                    /* the last one */
 void digits_place(digits *d, uint32_t number, char key); /* each number once; later ones may have come before */

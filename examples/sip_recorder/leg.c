@@ -7,11 +7,11 @@ enum {
 	PER_S = 8000,
 	HOLD = 10 * PER_S, /* so far behind the clock a silent leg may be: the end of a call has no such silence */
 	NEAR = PER_S / 10, /* the first audio of a leg may be so late without silence before it */
-	RESUME = 3 * PER_S / 10, /* the same for a stream that begins anew */
+	RESUME = 3 * PER_S / 10, /* the same for a stream that starts again */
 	LEAP = PER_S / 2,        /* timestamps may leap so much further than time has passed */
 	DRIFT = PER_S / 5,       /* a leg that is always so far behind ... */
 	DRIFT_US = 1000000,      /* ... for so long has lost its place */
-	BREAK_US = 500000,       /* a break that begins that count anew */
+	BREAK_US = 500000,       /* a break that starts that count again */
 	STALL_US = 200000,       /* a break after which audio may be late for two reasons */
 	SETTLE_US = 200000,      /* it is held so long, ... */
 	CATCHES_UP = PER_S / 25, /* ... from when it was so much less late than before; ... */

@@ -16,7 +16,7 @@ void reorder_init(reorder *r, reorder_fn *fn, void *arg)
 	r->arg = arg;
 }
 
-/* Timestamps that go back a little overlap; those that go back further began anew. */
+/* Timestamps that go back a little overlap; those that go back further started again. */
 static int64_t gap_before(const reorder *r, const reorder_packet *p)
 {
 	int32_t gap = (int32_t)(p->ts - r->next_ts);
@@ -103,7 +103,7 @@ void reorder_put(reorder *r, const reorder_packet *p)
 	int ahead = (int16_t)(uint16_t)(p->seq - r->next);
 
 	r->idle = 0;
-	/* A stream that begins anew, without saying so by another SSRC, leaps (RFC 3550, appendix A.1). */
+	/* A stream that starts again, without saying so by another SSRC, leaps (RFC 3550, appendix A.1). */
 	if (!r->begun || p->ssrc != r->ssrc || ahead > 3000 || ahead < -100) {
 		begin(r, p->ssrc, p->seq);
 		ahead = 0;

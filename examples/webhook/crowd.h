@@ -25,7 +25,7 @@ typedef struct crowd {
 guest *crowd_come(crowd *c, int fd);
 void crowd_leave(crowd *c, guest *who); /* it is closed now; who may be NULL */
 void crowd_let_in(crowd *c, guest *who);
-/* Its request is whole, or answered: its time begins anew. */
+/* Its request is whole, or answered: its time starts again. */
 void crowd_again(crowd *c, guest *who);
 /* Sends those away whose time is over. Milliseconds until the next one's is; -1: there is none. */
 int crowd_sweep(crowd *c);

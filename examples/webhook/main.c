@@ -6,7 +6,7 @@
  *           [--call CALL_ID]... [--help]
  *
  * POST /vapi, /retell, /elevenlabs. Each request has to bring the secret, as "Authorization: Bearer SECRET" (all
- * three platforms let you add a header), or it is not looked at: whoever can post here can name a call. Which call
+ * three platforms let you add a header), or it is not looked at: anyone who can post here can name a call. Which call
  * is meant is in the header X-Call-Id, which ElevenLabs fills in, or else in the platform's envelope (Vapi,
  * Retell); never in the arguments.
  *
@@ -261,7 +261,7 @@ static enum MHD_Result tool_call(hook *h, struct MHD_Connection *connection, bod
 	return sent;
 }
 
-/* Platforms send the conversation along: a body is as long as it is. Whoever sends it has shown the secret. */
+/* Platforms send the conversation along: a body is as long as it is. Its sender has shown the secret. */
 static int take(body *b, const char *data, size_t size)
 {
 	size_t room = b->room;

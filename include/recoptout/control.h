@@ -45,7 +45,7 @@
  * - `status`: of an opt-out made before; RCO_E_NOT_FOUND without one.
  *   A status "noted" says that this engine knows no such call: the opt-out is kept, and
  *   applies if a call of that id begins. It says nothing about a recording; detail says
- *   that no such call is known, for whoever mistyped the id.
+ *   that no such call is known, for a caller who mistyped the id.
  * - `pending`: count is that of all; pending lists at most 100 of them, each with
  *   call_id, receipt_id, status, requested_us, deadline_us, attempts.
  * - `tool`: RCO_E_NOT_AVAILABLE while there is none to be offered (P9).
@@ -81,14 +81,14 @@
  * Root and the engine's user, in any case. Without further options the socket has
  * mode 0600. With #RCO_CONTROL_GROUP it belongs to that group and has mode 0660: its
  * members get in, or of them those in `allowed_uids` if there are any. With
- * `allowed_uids` alone the mode is 0666, and whoever is not one of them (SO_PEERCRED) is
+ * `allowed_uids` alone the mode is 0666, and a client who is not one of them (SO_PEERCRED) is
  * closed unheard; prefer a group. The folder has to belong to the engine's user or to
  * root and be writable by nobody else; for others it has to be searchable (0711,
  * or 0750 with that group), and so have the folders above. Who could rename those above
  * could lead clients to another socket of the same user: let it be nobody else, as in /run.
  *
  * ## Shares
- * When all places are taken, whoever comes next gets one from the user that has
+ * When all places are taken, the next client gets one from the user that has
  * most, which may be its own: the connection is closed that has not asked for
  * anything for longest; one that has ended needs no place. Half of the places are
  * for root and the engine's user together, if they want them; subscribers to events
@@ -100,8 +100,8 @@
  * (`early_opt_outs_max`) a user other than root and the engine's may have `early_per_user`
  * waiting: one more is refused (#RCO_E_LIMIT, and nothing is kept) until one of them is done
  * with; calls that are known are opted out as ever. So let `early_opt_outs_max` be more than
- * that for all such users together; the count begins anew with the engine's process.
- * Whoever has subordinate users (subuid(5)) comes as each of them: with #RCO_CONTROL_GROUP alone its shares are
+ * that for all such users together; the count starts again with the engine's process.
+ * A user with subordinate users (subuid(5)) comes as each of them: with #RCO_CONTROL_GROUP alone its shares are
  * many, so name the `allowed_uids`, too, where members are not to be trusted with that.
  * A connection that has sent half a line,
  * or left answers unread, for `idle_ms` is closed, however it moves within that
@@ -109,9 +109,9 @@
  *
  * ## Children
  * A child after fork() has neither the socket nor a connection: when the engine's process dies its clients see
- * that at once, whoever lives on, nobody else can connect (#RCO_E_NOT_FOUND), and the next engine serves the path
+ * that at once, even if a child of its lives on, nobody else can connect (#RCO_E_NOT_FOUND), and the next engine serves the path
  * at once. A child that is made past pthread_atfork(3), by clone(2) or _Fork(), has them: who connects to it then
- * is told the same, for whoever listened has ended; who was connected before waits for as long as a request may
+ * is told the same, for the one who listened has ended; who was connected before waits for as long as a request may
  * take (#RCO_E_TIMEOUT).
  */
 #ifndef RECOPTOUT_CONTROL_H

@@ -45,7 +45,7 @@ static void end_event(rco__stream *s)
 }
 
 /* Of a line that is handed on. */
-static void tell(rco__stream *s, const char *bytes, size_t size)
+static void emit(rco__stream *s, const char *bytes, size_t size)
 {
 	if (s->state == DATA)
 		s->to.data(s->to.user, bytes, size);
@@ -60,13 +60,13 @@ static void begin_data(rco__stream *s)
 	s->has_data = 1;
 }
 
-/* Behind data it is more of it, from somebody who did not know that each line begins anew. */
+/* Behind data it is more of it, from somebody who did not know that each line starts an event line of its own. */
 static void begin_stray(rco__stream *s, size_t size)
 {
 	s->state = s->has_data ? DATA : STRAY;
 	if (s->has_data)
 		s->to.data(s->to.user, "\n", 1);
-	tell(s, s->field, size);
+	emit(s, s->field, size);
 }
 
 /* The name of a field is complete, with or without a colon. */
@@ -102,7 +102,7 @@ static const char *read_field(rco__stream *s, const char *at)
 	if (*at == ':') {
 		end_field(s, 1);
 		if (s->state != BEHIND)
-			tell(s, ":", 1);
+			emit(s, ":", 1);
 		return at + 1;
 	}
 	s->field[s->field_size++] = *at;
@@ -117,7 +117,7 @@ static const char *read_line(rco__stream *s, const char *at, const char *end)
 
 	while (at < end && *at != '\n' && *at != '\r')
 		at++;
-	tell(s, from, (size_t)(at - from));
+	emit(s, from, (size_t)(at - from));
 	return at;
 }
 

@@ -89,7 +89,7 @@ typedef struct rco__places {
 	size_t rows, n_nodes, n_uses; /* node 0: the message */
 	const rco__place *row;
 	uint32_t required[RCO__PLACES_MAX]; /* conditions that have to be met */
-	uint32_t inner[RCO__PLACES_MAX];    /* those about members of the place, which every place has anew */
+	uint32_t inner[RCO__PLACES_MAX];    /* those about members of the place, which each place has of its own */
 	uint8_t in_list[RCO__PLACES_MAX];
 	rco__node node[1536];
 	rco__use use[2560];

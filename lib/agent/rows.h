@@ -22,7 +22,7 @@ static inline int rco__is_mcp(uint32_t dialect)
 	return dialect == RCO_DIALECT_MCP || dialect == RCO_DIALECT_MCP_2026;
 }
 
-/* Whoever posts to its address calls our tool. */
+/* Anyone who posts to its address calls our tool. */
 static inline int rco__is_of_one_tool(uint32_t dialect)
 {
 	return dialect == RCO_DIALECT_ELEVENLABS_WEBHOOK || dialect == RCO_DIALECT_RETELL;

@@ -99,7 +99,7 @@ int rco__path_join(char *out, size_t size, const char *dir, const char *name);
 
 /*
  * Make a folder if it is not there, so that it is there after a power cut, too: mkdir, and sync_dir of the folder
- * it is in. That is done for one that was there as well, because whoever made it may have died in between; and for
+ * it is in. That is done for one that was there as well, because its maker may have died in between; and for
  * the same reason the names in it are made durable, before anybody relies on what is found there. A folder that we
  * may not read cannot be synced by us: that is no error.
  */

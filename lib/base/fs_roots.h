@@ -2,7 +2,7 @@
 /*
  * The folders that a host names (state, keys, output), each opened once: what is done below them starts from their
  * descriptors. A host that changes its working directory, or somebody who moves or swaps a folder on the way,
- * changes nothing. A folder that was removed and made anew is looked for again by its path, and checked again.
+ * changes nothing. A folder that was removed and created again is looked for again by its path, and checked again.
  */
 #ifndef RCO_BASE_FS_ROOTS_H
 #define RCO_BASE_FS_ROOTS_H

@@ -17,7 +17,7 @@ enum {
 	GARBAGE
 };
 
-static int tell(rco__json_walk *w, int last, const char *text, size_t size, const char *raw, size_t raw_size)
+static int emit(rco__json_walk *w, int last, const char *text, size_t size, const char *raw, size_t raw_size)
 {
 	const rco__json_event e = {.type = (rco__json_type)w->type,
 	                           .depth = w->depth,
@@ -32,10 +32,10 @@ static int tell(rco__json_walk *w, int last, const char *text, size_t size, cons
 	return w->on(w->user, &e);
 }
 
-static int tell_raw(rco__json_walk *w, int type, int last, const char *raw, size_t size)
+static int emit_raw(rco__json_walk *w, int type, int last, const char *raw, size_t size)
 {
 	w->type = type;
-	return tell(w, last, raw, size, raw, size);
+	return emit(w, last, raw, size, raw, size);
 }
 
 static void value_done(rco__json_walk *w)
@@ -105,7 +105,7 @@ static const char *read_skipped(rco__json_walk *w, const char *at, const char *e
 	const char *from = at;
 
 	at = find_skip_end(w, at, end, &done);
-	(void)tell_raw(w, RCO__JSON_RAW, done, from, (size_t)(at - from));
+	(void)emit_raw(w, RCO__JSON_RAW, done, from, (size_t)(at - from));
 	if (done)
 		value_done(w);
 	return at;
@@ -176,7 +176,7 @@ static void begin_word(rco__json_walk *w, char c)
 static void end_word(rco__json_walk *w, const char *from, size_t size)
 {
 	w->odd |= !rco__json_is_number(w) && !is_literal(w);
-	(void)tell(w, 1, from, size, from, size);
+	(void)emit(w, 1, from, size, from, size);
 	value_done(w);
 }
 
@@ -192,7 +192,7 @@ static const char *read_word(rco__json_walk *w, const char *at, const char *end)
 	if (at < end)
 		end_word(w, from, (size_t)(at - from));
 	else
-		(void)tell(w, 0, from, (size_t)(at - from), from, (size_t)(at - from));
+		(void)emit(w, 0, from, (size_t)(at - from), from, (size_t)(at - from));
 	return at;
 }
 
@@ -226,11 +226,11 @@ static const char *read_text(rco__json_walk *w, const char *at, const char *end)
 	for (text = at; at < end && *at != '"' && *at != '\\'; at++)
 		w->odd |= (unsigned char)*at < 0x20;
 	if (at < end && *at == '"') {
-		text_done(w, tell(w, 1, text, (size_t)(at - text), raw, (size_t)(at + 1 - raw)));
+		text_done(w, emit(w, 1, text, (size_t)(at - text), raw, (size_t)(at + 1 - raw)));
 		return at + 1;
 	}
 	if (at > raw)
-		(void)tell(w, 0, text, (size_t)(at - text), raw, (size_t)(at - raw));
+		(void)emit(w, 0, text, (size_t)(at - text), raw, (size_t)(at - raw));
 	if (at < end) {
 		w->held_size = 0;
 		w->state = ESCAPE;
@@ -263,11 +263,11 @@ static size_t put_utf8(uint32_t c, char out[4])
 }
 
 /* The first `size` held bytes mean this character. */
-static void tell_held(rco__json_walk *w, uint32_t c, size_t size)
+static void emit_held(rco__json_walk *w, uint32_t c, size_t size)
 {
 	char text[4];
 
-	(void)tell(w, 0, text, put_utf8(c, text), w->held, size);
+	(void)emit(w, 0, text, put_utf8(c, text), w->held, size);
 	memmove(w->held, w->held + size, w->held_size - size);
 	w->held_size -= size;
 	if (w->held_size == 0)
@@ -276,16 +276,16 @@ static void tell_held(rco__json_walk *w, uint32_t c, size_t size)
 
 enum { REPLACEMENT = 0xfffd };
 
-static void tell_odd(rco__json_walk *w, size_t size)
+static void emit_odd(rco__json_walk *w, size_t size)
 {
 	w->odd |= RCO__ODD;
-	tell_held(w, REPLACEMENT, size);
+	emit_held(w, REPLACEMENT, size);
 }
 
 static void tell_half(rco__json_walk *w, size_t size)
 {
 	w->odd |= RCO__ODD_HALF;
-	tell_held(w, REPLACEMENT, size);
+	emit_held(w, REPLACEMENT, size);
 }
 
 static int hex(char c)
@@ -324,7 +324,7 @@ static void unit_done(rco__json_walk *w)
 	if (w->held_size == 12) {
 		second = held_unit(w, 6);
 		if (is_low(second)) {
-			tell_held(w, 0x10000 + ((first & 0x3ff) << 10) + (second & 0x3ff), 12);
+			emit_held(w, 0x10000 + ((first & 0x3ff) << 10) + (second & 0x3ff), 12);
 			return;
 		}
 		tell_half(w, 6);
@@ -333,7 +333,7 @@ static void unit_done(rco__json_walk *w)
 	if (is_low(first))
 		tell_half(w, 6);
 	else if (!is_high(first))
-		tell_held(w, first, 6);
+		emit_held(w, first, 6);
 }
 
 static void simple_escape(rco__json_walk *w, char c)
@@ -343,7 +343,7 @@ static void simple_escape(rco__json_walk *w, char c)
 	char text = found != NULL ? to[found - from] : c;
 
 	w->odd |= found == NULL;
-	(void)tell(w, 0, &text, 1, w->held, w->held_size);
+	(void)emit(w, 0, &text, 1, w->held, w->held_size);
 	w->held_size = 0;
 	w->state = TEXT;
 }
@@ -364,7 +364,7 @@ static int take_escape(rco__json_walk *w, char c)
 	if (place >= 2 && hex(c) < 0) { /* of a pair, the first half has no second either */
 		if (w->held_size > 6)
 			tell_half(w, 6);
-		tell_odd(w, w->held_size);
+		emit_odd(w, w->held_size);
 		return 0;
 	}
 	w->held[w->held_size++] = c;
@@ -393,7 +393,7 @@ static void open_level(rco__json_walk *w, const char *at)
 		skip(w, 0); /* the bracket itself is told with it */
 		return;
 	}
-	if (tell_raw(w, object ? RCO__JSON_OBJECT : RCO__JSON_ARRAY, 1, at, 1) == RCO__JSON_SKIP ||
+	if (emit_raw(w, object ? RCO__JSON_OBJECT : RCO__JSON_ARRAY, 1, at, 1) == RCO__JSON_SKIP ||
 	    w->depth == RCO__JSON_LEVELS) {
 		skip(w, 1);
 		return;
@@ -415,7 +415,7 @@ static void close_level(rco__json_walk *w, const char *at)
 	const int object = in_object(w);
 
 	w->depth--;
-	(void)tell_raw(w, object ? RCO__JSON_OBJECT_END : RCO__JSON_ARRAY_END, 1, at, 1);
+	(void)emit_raw(w, object ? RCO__JSON_OBJECT_END : RCO__JSON_ARRAY_END, 1, at, 1);
 	value_done(w);
 }
 
@@ -534,7 +534,7 @@ void rco__json_feed(rco__json_walk *w, const void *bytes, size_t size)
 			at = read_skipped(w, at, end);
 			break;
 		case GARBAGE:
-			(void)tell(w, 0, at, (size_t)(end - at), at, (size_t)(end - at));
+			(void)emit(w, 0, at, (size_t)(end - at), at, (size_t)(end - at));
 			return;
 		default:
 			at = read_blank_or(w, at);

@@ -28,7 +28,7 @@ static int same(const struct stat *a, dev_t dev, ino_t ino)
 	return a->st_dev == dev && a->st_ino == ino;
 }
 
-/* Whoever closes a lock's descriptor need not say so here: an entry counts as long as its descriptor is open on
+/* Closing a lock's descriptor need not say so here: an entry counts as long as its descriptor is open on
  * its file, in the process that locked it. */
 static int is_held(const struct stat *file, int new_fd)
 {
@@ -39,7 +39,7 @@ static int is_held(const struct stat *file, int new_fd)
 	while (*at != NULL) {
 		held *h = *at;
 
-		/* A number that was just given out anew was closed before. */
+		/* A number that was just given out again was closed before. */
 		if (h->fd != new_fd && h->pid == getpid() && fstat(h->fd, &st) == 0 && same(&st, h->dev, h->ino)) {
 			found |= same(file, h->dev, h->ino);
 			at = &h->next;

@@ -11,7 +11,7 @@
 
 typedef struct rco__secmem rco__secmem;
 
-/* Also starts libsodium (sodium_init); whoever holds a secmem may use it. */
+/* Also starts libsodium (sodium_init); the holder of a secmem may use it. */
 int rco__secmem_create(const rco__env *env, rco__secmem **mem);
 /* A zeroed 32-byte cell, NULL if out of memory. Any thread. If memory cannot be locked it is logged once and used
  * unlocked. */

@@ -160,7 +160,7 @@ static const char *shown(const way *w)
 static int check_above(const way *w, const char *path)
 {
 	if (!S_ISDIR(w->st.st_mode))
-		return RCO_OK; /* whoever opens it will say so */
+		return RCO_OK; /* opening it will say so */
 	if (!rco__trust_owner(&w->st))
 		return rco__fail(RCO_E_PERMISSION,
 		                 "%s is below %s, which belongs to user %lu, who could put another folder in its "

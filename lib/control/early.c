@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A share of the opt-outs for calls not known (early_opt_outs_max) for each user but root and the engine's:
- * whoever could fill all would keep the others from opting out calls to come. What a user noted counts until the
+ * one who could fill all would keep the others from opting out calls to come. What a user noted counts until the
  * call came or its time is over; the engine is asked, which forgets none for another.
  */
 #include "control.h"
@@ -107,7 +107,7 @@ int rco__early_may(rco_control *control, uid_t uid, const char *call_id, int *is
 		return RCO_OK;
 	rc = rco_engine_receipt(control->engine, call_id, &receipt);
 	rco_receipt_free(receipt);
-	/* The same again, or an id that is none. An opt-out of long ago may be noted anew, and counts for nobody:
+	/* The same again, or an id that is none. An opt-out of long ago may be noted again, and counts for nobody:
 	 * of those there are as many as there were calls. */
 	if (rc != RCO_E_NOT_FOUND)
 		return RCO_OK;

@@ -72,7 +72,7 @@ static int find_descriptor(rco_control *control)
 }
 
 /*
- * Whoever needs another's place, or descriptor, comes first after a look at everybody: it is served before others
+ * A client that needs another's place, or descriptor, comes first after a look at everybody: it is served before others
  * come, so what was there before it came has been seen. Nobody has to go for one who has gone, nor after asking
  * for something that was not read yet.
  */

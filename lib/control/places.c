@@ -74,7 +74,7 @@ static int goes_before(const rco__client_of *a, const rco__client_of *b)
 	return worth(a) != worth(b) ? worth(a) < worth(b) : a->asked_us < b->asked_us;
 }
 
-/* Whoever may be closed for one of `uid`: of the user that has most, and of its own only if nobody has more. Half
+/* A client that may be closed for one of `uid`: of the user that has most, and of its own only if nobody has more. Half
  * of the places are for root and the engine's user, if they want them: up to there they lose none to others, and
  * get theirs from others. */
 static rco__client_of *choose(rco_control *control, uid_t uid, int subscribers)

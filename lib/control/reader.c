@@ -107,7 +107,7 @@ int rco__reader_is_blank(const rco__reader *r)
 
 static void bad_id(rco__reader *r)
 {
-	r->request->code = RCO_E_INVALID; /* before any other: whoever asked has to know why there is none */
+	r->request->code = RCO_E_INVALID; /* before any other: the one who asked has to know why there is none */
 	r->request->detail = "the id has to be a string or a number of at most 1024 bytes; nothing was done";
 }
 

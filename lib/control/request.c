@@ -101,7 +101,7 @@ static char *receipt_answer(rco_control *control, const rco__request *request, i
 	rco__text_member(&t, "sentence", sentence);
 	if (code != RCO_OK && code != RCO_PENDING)
 		rco__text_member(&t, "detail", detail[0] != '\0' ? detail : rco_strerror(code));
-	else if (status == RCO_STATUS_NOTED) /* for whoever mistyped the id */
+	else if (status == RCO_STATUS_NOTED) /* for a caller who mistyped the id */
 		rco__text_member(&t, "detail", "no call of this id is known here; the wish waits for one");
 	if (receipt != NULL) {
 		t.failed |= rco_receipt_to_json(receipt, signed_text, sizeof signed_text, &len) != RCO_OK;

@@ -41,8 +41,8 @@ static rco__news *make_news(const rco_event *event)
 	return news;
 }
 
-/* Lock held: whoever waits for an erasure of that call has to look. */
-static int tell_waiting(rco_control *control, const char *call_id)
+/* Lock held: those who wait for an erasure of that call have to look. */
+static int notify_waiting(rco_control *control, const char *call_id)
 {
 	rco__job *job;
 	int any = 0;
@@ -64,7 +64,7 @@ static void hear(const rco_event *event, void *user_data)
 	if (wanted)
 		news = make_news(event);
 	(void)pthread_mutex_lock(&control->lock);
-	waited_for = tell_waiting(control, event->call_id);
+	waited_for = notify_waiting(control, event->call_id);
 	if (news != NULL && control->news_count < RCO__NEWS_MAX) {
 		*control->news_last = news;
 		control->news_last = &news->next;
@@ -84,7 +84,7 @@ static void hear(const rco_event *event, void *user_data)
 
 /* ---- the socket ---- */
 
-/* Whoever may write to the folder could put another socket there. It is held open: the path may be relative, and
+/* Anyone who may write to the folder could put another socket there. It is held open: the path may be relative, and
  * the host may go elsewhere. */
 static int open_folder(rco_control *control)
 {
@@ -105,7 +105,7 @@ static int open_folder(rco_control *control)
 }
 
 /*
- * Whoever holds the lock is the owner. It writes there which socket it made, so that whoever has the lock next
+ * The one who holds the lock is the owner. It writes there which socket it made, so that the next owner
  * knows that nobody serves that one any more, though a child of the dead owner may keep it open, and connections
  * with it. A number alone may have been given out again.
  */
@@ -134,7 +134,7 @@ static int was_signed(const rco_control *control, const struct stat *st)
 	return n > 0 && (size_t)n == strlen(name) && memcmp(name, there, (size_t)n) == 0;
 }
 
-/* Whoever serves there may have no lock of ours, or one that somebody removed. */
+/* The one who serves there may have no lock of ours, or one that somebody removed. */
 static int find_dead(rco_control *control)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -174,7 +174,7 @@ static int clear_place(rco_control *control)
 	               : rco__fail_errno(errno, "cannot remove the old %s", control->path);
 }
 
-/* Whoever had it removes the file before giving it up: a lock on a file that is not there any more is none. */
+/* Its holder removes the file before giving it up: a lock on a file that is not there any more is none. */
 static int lock_place(rco_control *control)
 {
 	char path[120], name[120];
@@ -235,7 +235,7 @@ static int make_socket(rco_control *control)
 	return rc;
 }
 
-/* Another one may have been put there by whoever owns the folder: that is not ours to remove. */
+/* Another one may have been put there by the folder's owner: that is not ours to remove. */
 static void remove_socket(rco_control *control)
 {
 	struct stat st;

@@ -295,7 +295,7 @@ static void publish(rco__ledger *ledger)
 
 /* Under the mutex: who waited for this commit learns how it went, and one of those who came too late for it leads
  * the next. Nobody else is disturbed, however many wait. */
-static void tell(rco__ledger *ledger)
+static void notify(rco__ledger *ledger)
 {
 	rco__ledger_waiter **at = &ledger->waiters, *w;
 	int chosen = 0;
@@ -336,7 +336,7 @@ static int lead(rco__ledger *ledger, int durably)
 		               "ledger %s cannot be written; it is retried: %s", ledger->dir, rco_error_detail());
 	ledger->leading = 0;
 	pthread_cond_broadcast(&ledger->done);
-	tell(ledger);
+	notify(ledger);
 	return rc;
 }
 

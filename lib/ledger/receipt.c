@@ -243,7 +243,7 @@ static void put_recording(struct text *text, const uint8_t id[16])
 	put_string(text, uuid);
 }
 
-/* What the evidence was when it was issued: whoever has the ledger can tell whether it is that one. */
+/* What the evidence was when it was issued: anyone who has the ledger can tell whether it is that one. */
 static void put_ledger(struct text *text, const rco__receipt_data *data)
 {
 	char hex[2 * sizeof data->ledger_hash + 1], line[64];

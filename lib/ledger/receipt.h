@@ -17,7 +17,7 @@ void rco__signer_unref(rco__signer *signer); /* NULL is ignored; the last one wi
 typedef struct rco__receipt_data {
 	uint8_t id[16];
 	uint8_t recording_id[16]; /* zero if the call is not known yet */
-	const char *call_id;      /* belongs to whoever has the data: a session, a receipt */
+	const char *call_id;      /* belongs to the one who has the data: a session, a receipt */
 	char source[RCO_LABEL_MAX + 1];
 	uint32_t status; /* rco_status */
 	uint32_t facts;  /* RCO_FACT_... */

@@ -2,7 +2,7 @@
 /*
  * The gate of a leg: whether a frame is accepted, and where it ends, in one
  * 64-bit word. The producer copies a frame into the ring and then commits it
- * by one compare-and-swap of the word; whoever stops the leg sets a bit of the
+ * by one compare-and-swap of the word; the thread that stops the leg sets a bit of the
  * same word. So each frame is either committed before the stop, or never: there
  * is one point in time, and nobody waits for a media thread that was preempted
  * between copy and commit.

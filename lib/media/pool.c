@@ -533,7 +533,7 @@ static int new_pool(const rco__env *env, rco__pool **out)
 	return RCO_OK;
 }
 
-/* Mapped; the books are made from it. */
+/* Mapped; the accounts are made from it. */
 static int finish(rco__pool *pool, int rc, uint64_t *damaged, rco__pool **out)
 {
 	if (rc == RCO_OK)

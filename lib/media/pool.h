@@ -18,10 +18,10 @@ enum { RCO__POOL_UNIT = 16384 };
  * One leg's ring, without its audio: all that pushing a frame looks at, in one cache line. The lines of all rings
  * are side by side, so that the media threads of ten thousand calls find them in few pages. Shared memory, native
  * byte order: it is only ever read on the machine that wrote it, and the pool's header has the version. Nothing of
- * it says where memory is or how much: that is in references and in the pool's own books.
+ * it says where memory is or how much: that is in references and in the pool's own accounts.
  */
 typedef struct rco__ring {
-	/* written by the producer and by whoever stops it */
+	/* written by the producer and by the thread that stops it */
 	_Alignas(64) rco__gate gate;
 	_Atomic uint32_t entry; /* generation << 1 | somebody is inside: see rco__ring_enter() */
 	_Atomic uint32_t used;
@@ -177,6 +177,6 @@ int rco__pool_folder(const char *dir, int *fd);
 int rco__pool_is_rings(const char *name); /* as rings are called */
 
 /* A warning in the log for each file of rings of this user's in `dir` that no engine has. */
-void rco__pool_tell_left(const rco__env *env, const char *dir);
+void rco__pool_notify_left(const rco__env *env, const char *dir);
 
 #endif

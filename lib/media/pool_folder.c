@@ -41,7 +41,7 @@ int rco__pool_is_rings(const char *name)
  * not touched; but where its state folder is gone, or an older one was put in its place, nobody looks for them any
  * more, and there is plain audio in them.
  */
-static void tell_one(const rco__env *env, int at, const char *dir, const char *name)
+static void notify_one(const rco__env *env, int at, const char *dir, const char *name)
 {
 	struct stat st;
 
@@ -55,7 +55,7 @@ static void tell_one(const rco__env *env, int at, const char *dir, const char *n
 	         dir, name);
 }
 
-void rco__pool_tell_left(const rco__env *env, const char *dir)
+void rco__pool_notify_left(const rco__env *env, const char *dir)
 {
 	const struct dirent *entry;
 	DIR *list = opendir(dir);
@@ -64,6 +64,6 @@ void rco__pool_tell_left(const rco__env *env, const char *dir)
 		return;
 	while ((entry = readdir(list)) != NULL)
 		if (rco__pool_is_rings(entry->d_name))
-			tell_one(env, dirfd(list), dir, entry->d_name);
+			notify_one(env, dirfd(list), dir, entry->d_name);
 	(void)closedir(list); /* opened for reading: nothing can be lost by it */
 }

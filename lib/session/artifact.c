@@ -37,7 +37,7 @@ static void reopen(rco_session *s)
 }
 
 /*
- * Of a file that the built-in directory is to remove: where it is, as the way there leads now. Whoever puts a link
+ * Of a file that the built-in directory is to remove: where it is, as the way there leads now. One who puts a link
  * on that way later changes nothing but that it is refused to follow it. What cannot be a file of audio is
  * refused, for it could never be erased. That the file, or its folder, cannot be looked at yet is no reason to
  * forget it.
@@ -86,7 +86,7 @@ static int find_place(rco_session *s, rco__copy *copy)
 		                                          : "not a regular file");
 	if (strcmp(place, copy->key) == 0)
 		return RCO_OK;
-	/* A link could make us remove a file that whoever made it may not touch. */
+	/* A link could make us remove a file that its maker may not touch. */
 	rc = rco__trust_links(copy->key);
 	return rc != RCO_OK ? rc : rco__copy_place(&s->engine->env, copy, place);
 }

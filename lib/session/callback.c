@@ -3,7 +3,7 @@
 #include "calls.h"
 #include "core.h"
 
-/* Takes the event: whoever is told may end the thread, and then nobody else could free it. */
+/* Takes the event: the one who is told may end the thread, and then nobody else could free it. */
 static void deliver(rco_engine *engine, rco__event *taken, const char *call_id, const char *receipt_id)
 {
 	rco__event told = *taken, *e = &told;
@@ -27,7 +27,7 @@ static void deliver(rco_engine *engine, rco__event *taken, const char *call_id, 
 	         e->code != 0 ? rco_error_name(e->code) : "");
 	if (engine->cfg.event != NULL)
 		RCO__IN_HOST(engine, engine->cfg.event(&out, engine->cfg.event_user_data));
-	rco__listeners_tell(engine, &out);
+	rco__listeners_notify(engine, &out);
 }
 
 void rco__events_dispatch(rco_session *session)

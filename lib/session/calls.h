@@ -46,7 +46,7 @@ void rco__engine_events_dispatch(rco_engine *engine);
 /* ---- listen.c ---- */
 void rco__listeners_init(rco_engine *engine);
 void rco__listeners_destroy(rco_engine *engine);
-void rco__listeners_tell(rco_engine *engine, const rco_event *event);
+void rco__listeners_notify(rco_engine *engine, const rco_event *event);
 
 /* ---- answered.c ---- */
 void rco__answers_init(rco_engine *engine);
@@ -61,7 +61,7 @@ int64_t rco__recorder_due(rco_session *session); /* when the worker has to see t
 /* ---- latch.c ---- */
 int rco__opt_out_latch(rco_session *session, const char *source);            /* lock held */
 void rco__opt_out_born(rco_session *session, const rco__receipt_data *data); /* lock held */
-void rco__recorder_lost_tell(rco_session *session);                          /* lock held */
+void rco__recorder_lost_notify(rco_session *session);                          /* lock held */
 int rco__tombstone_enqueue(rco_session *session, uint64_t *lsn); /* lock held: into the ledger's queue */
 int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, publish; RCO_OK when durable */
 
@@ -88,9 +88,9 @@ void rco__continued_found(rco_session *earlier, rco_session *session); /* no loc
 /* Lock of `session` held: what that means for the earlier parts. */
 void rco__continued_end(rco_session *session);
 void rco__continued_closed(rco_session *session); /* it can no longer be opted out */
-/* No lock, worker: when the books of an opted-out call may be closed, or be looked at again; not later than `now`:
+/* No lock, worker: when the record of an opted-out call may be closed, or be looked at again; not later than `now`:
  * at once. */
-int64_t rco__continued_books_at(rco_session *session, int64_t now);
+int64_t rco__continued_closes_at(rco_session *session, int64_t now);
 
 /* ---- past.c: opt-outs that are done with ---- */
 /* The receipt of a call that is over; 0 if none is known. `recent`: as long ago as an ended call is remembered. */

@@ -98,7 +98,7 @@ void rco__continued_end(rco_session *s)
 
 	for (p = s->earlier; p != NULL; p = p->earlier) {
 		(void)pthread_mutex_lock(&p->lock);
-		if (p->control.end_unknown && rco__journal_end(p) != RCO_OK) /* before its books can be closed */
+		if (p->control.end_unknown && rco__journal_end(p) != RCO_OK) /* before its record can be closed */
 			rco__log(&p->engine->env, RCO_LOG_WARN, "%s: its end is not in the journal: %s",
 			         p->call_id, rco_error_detail());
 		p->control.end_unknown = 0;
@@ -123,7 +123,7 @@ void rco__continued_closed(rco_session *s)
 	rco__session_look_at_once(p);
 }
 
-int64_t rco__continued_books_at(rco_session *s, int64_t now)
+int64_t rco__continued_closes_at(rco_session *s, int64_t now)
 {
 	rco_session *p = s->earlier;
 	int64_t at;

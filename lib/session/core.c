@@ -119,7 +119,7 @@ void rco__session_wake(rco_session *session)
 	do {
 		atomic_store(&session->inbox_next, head);
 	} while (!atomic_compare_exchange_weak(&shard->inbox, &head, session));
-	/* Whoever put the first one in wakes the thread for all. */
+	/* The thread that put the first one in wakes the thread for all. */
 	if (head == NULL)
 		rco__shard_wake(shard);
 }

@@ -348,7 +348,7 @@ static int emptied(rco_session *s, rco__leg *l)
 	return ahead && !atomic_load(&s->control.ended) && !atomic_load(&s->engine->closing);
 }
 
-static void tell_overflow(rco_session *s, uint32_t leg)
+static void notify_overflow(rco_session *s, uint32_t leg)
 {
 	rco__leg *l = &s->legs[leg];
 	rco__ring *ring = rco__leg_ring(s, leg);
@@ -373,7 +373,7 @@ int rco__drain(rco_session *s)
 		rc = run_step(s, s->work.step);
 	for (i = 0; i < n && rc == RCO_OK; i++) {
 		rc = emptied(s, &s->legs[i]) ? RCO_OK : drain_leg(s, i);
-		tell_overflow(s, i);
+		notify_overflow(s, i);
 	}
 	return rc;
 }
@@ -415,7 +415,7 @@ void rco__rings_wipe(rco_session *s)
 	s->work.rings_wiped = (uint32_t)all;
 }
 
-/* What stays of a ring in the books of its leg. */
+/* What stays of a ring in the counts of its leg. */
 static void keep_counts(rco__leg *l, rco__ring *ring)
 {
 	atomic_store(&l->total, rco__gate_index(&ring->gate));

@@ -264,7 +264,7 @@ static int is_meant(const rco_session *s, const rco__prebirth *p)
 	return !s->recovered || (s->control.created_us >= p->receipt.requested_us && atomic_load(&s->n_legs) == 0);
 }
 
-/* reg_lock held: whoever finds the call by its id finds it opted out, with the one receipt there is. */
+/* reg_lock held: anyone who finds the call by its id finds it opted out, with the one receipt there is. */
 void rco__prebirth_apply(rco_session *s)
 {
 	rco_engine *engine = s->engine;

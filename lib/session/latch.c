@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How an opt-out takes hold: latch and stop, then the tombstone. Nothing on the way to "stopped" allocates, waits
- * or can fail. Whoever asks, and whatever is done about the call, comes to it from above.
+ * or can fail. Those who ask, and all that is done about the call, comes to it from above.
  */
 #include "calls.h"
 #include "core.h"
@@ -15,7 +15,7 @@
 
 /* Lock held. Of what an earlier process started nobody here can ask a stop, and nobody would hear of it otherwise.
  */
-void rco__recorder_lost_tell(rco_session *s)
+void rco__recorder_lost_notify(rco_session *s)
 {
 	rco__event_queue(
 		s, RCO_EVENT_STOP_FAILED, RCO_E_CALLBACK, 0,
@@ -67,7 +67,7 @@ int rco__opt_out_latch(rco_session *s, const char *source)
 	if (s->control.receipt.facts & RCO_FACT_STOPPED)
 		rco__event_queue(s, RCO_EVENT_STOPPED, 0, 0, "%s", "");
 	else if (rco__recorder_lost(s))
-		rco__recorder_lost_tell(s);
+		rco__recorder_lost_notify(s);
 	return RCO_OK;
 }
 
@@ -98,7 +98,7 @@ void rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 	latch_earlier(s, data->source);
 	rco__event_queue(s, RCO_EVENT_OPTED_OUT, 0, 0, "asked by %s before the call was known", data->source);
 	if (rco__recorder_lost(s))
-		rco__recorder_lost_tell(s);
+		rco__recorder_lost_notify(s);
 	/* If it cannot be queued, what was durable stays so, and the next process puts the two together again. */
 	(void)rco__journal_tombstone(s, &s->control.tomb_lsn);
 }

@@ -15,7 +15,7 @@ void rco__listeners_destroy(rco_engine *engine)
 	(void)pthread_mutex_destroy(&engine->listen_lock);
 }
 
-/* lock held: whoever left goes when nobody is inside any more, for its slot may then be another's */
+/* lock held: one who left goes when nobody is inside any more, for its slot may then be another's */
 static void come_out(rco_engine *engine, rco__listener *l)
 {
 	if (--l->running == 0 && l->leaving)
@@ -46,7 +46,7 @@ static void call(inside *in)
 	pthread_cleanup_pop(0);
 }
 
-void rco__listeners_tell(rco_engine *engine, const rco_event *event)
+void rco__listeners_notify(rco_engine *engine, const rco_event *event)
 {
 	uint32_t i;
 

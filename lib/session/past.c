@@ -179,7 +179,7 @@ int rco__past_receipt(rco_engine *engine, const char *call_id, rco__receipt_data
 	return p != NULL;
 }
 
-static void tell_found(const rco__past *p, rco__found_call *call)
+static void notify_found(const rco__past *p, rco__found_call *call)
 {
 	memset(call, 0, sizeof *call);
 	memcpy(call->recording_id, p->receipt.recording_id, sizeof call->recording_id);
@@ -198,7 +198,7 @@ int rco__past_get(rco_engine *engine, const char *call_id, rco__found_call *call
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	p = find(engine, call_id);
 	if (p != NULL) {
-		tell_found(p, call);
+		notify_found(p, call);
 		*receipt = p->receipt;
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);

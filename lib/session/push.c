@@ -3,8 +3,8 @@
  * The media thread's path: no system call, no lock, no allocation, no waiting.
  *
  * Two cache lines besides the frame's own: the beginning of the session, and
- * the ring. The ring's entry word keeps a second thread out, and whoever comes with
- * the reference of a call that is over. Whoever wants to wipe the ring sets the
+ * the ring. The ring's entry word keeps a second thread out, and a thread that comes with
+ * the reference of a call that is over. The thread that wants to wipe the ring sets the
  * gate's bit first and then looks at the entry word: one of the two sees the other.
  * So a thread that was preempted in here keeps its ring from being given to
  * another call, and delays nobody but the wiping.

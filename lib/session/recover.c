@@ -129,7 +129,7 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 	p->receipt.facts = RCO_FACT_DURABLE | RCO_FACT_BEFORE_BIRTH;
 	p->receipt.stopped_us = 0;
 	p->expires_us = opt->expires_us;
-	/* Its time begins anew, as that of recovered calls: the clock may be wrong at one start, and no objection
+	/* Its time starts again, as that of recovered calls: the clock may be wrong at one start, and no objection
 	 * is lost to that. */
 	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
 	if (rco__prebirth_keep(engine, p) != RCO_OK) {

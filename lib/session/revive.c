@@ -156,7 +156,7 @@ static void set_times(rco_session *s, const rco__found_call *call)
 		s->control.ended_us = rco__wall_us(&s->engine->env);
 	s->control.ended = 1;
 	atomic_store(&s->why_shut, RCO_E_ENDED);
-	/* Nobody could object while no process was there: the window begins anew. */
+	/* Nobody could object while no process was there: the window starts again. */
 	s->control.window_mono_us = now + (int64_t)cfg->window_ms * 1000;
 	s->control.forget_mono_us = s->control.window_mono_us + (int64_t)cfg->remember_ended_s * 1000000;
 	/* Who objected while the call went on is not to be recorded, however short the window after a call is. */
@@ -225,7 +225,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	rco__registered_look(s);
 	if (!(s->control.receipt.facts & RCO_FACT_STOPPED) && !(s->control.receipt.facts & RCO_FACT_ESCALATED) &&
 	    rco__recorder_lost(s))
-		rco__recorder_lost_tell(s);
+		rco__recorder_lost_notify(s);
 	s->control.tomb_lsn = 1; /* it is in the ledger */
 	s->control.erase_by_mono_us =
 		rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;

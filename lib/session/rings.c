@@ -259,7 +259,7 @@ static int open_all(rco_engine *engine, const rco_engine_config *c, rco__left_ri
 	if (rc != RCO_OK)
 		return rc;
 	add_current(engine, &left->now, dir);
-	rco__pool_tell_left(&engine->env, folder);
+	rco__pool_notify_left(&engine->env, folder);
 	engine->map = rco__pool_map_of(engine->pool);
 	return RCO_OK;
 }

@@ -3,7 +3,7 @@
 #include "calls.h"
 #include "core.h"
 #include "journal.h"
-#include "tell.h"
+#include "peer.h"
 
 #include "../base/thread.h"
 

@@ -111,7 +111,7 @@ static void receive_all(rco__shard *shard)
 	}
 }
 
-static void tell_idle(rco_engine *engine)
+static void notify_idle(rco_engine *engine)
 {
 	atomic_fetch_add(&engine->idle_epoch, 1);
 	if (atomic_load(&engine->idle_waiters) == 0)
@@ -141,7 +141,7 @@ static void step(rco__shard *shard, rco_session *s)
 	} else {
 		rco__wheel_set(shard->wheel, &s->work.timer, due);
 	}
-	tell_idle(shard->engine);
+	notify_idle(shard->engine);
 }
 
 static void step_urgent(rco__shard *shard, rco_session *s)

@@ -3,7 +3,7 @@
 #include "calls.h"
 #include "core.h"
 #include "facts.h"
-#include "tell.h"
+#include "peer.h"
 #include "work.h"
 
 #include <string.h>

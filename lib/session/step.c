@@ -16,7 +16,7 @@ static int ended(rco_session *s)
 	return atomic_load(&s->control.ended) != 0;
 }
 
-/* Whoever ends the call holds the lock until its gates are shut: seen under the lock, no frame comes after it. */
+/* The thread that ends the call holds the lock until its gates are shut: seen under the lock, no frame comes after it. */
 static int ended_and_shut(rco_session *s)
 {
 	int yes;
@@ -114,7 +114,7 @@ static const char *why_not(const rco_session *s)
 	return "not erased within the deadline; it is still being tried";
 }
 
-/* Lock held: the books cannot be closed, nor the call be forgotten, before somebody has heard of it. */
+/* Lock held: the record cannot be closed, nor the call be forgotten, before somebody has heard of it. */
 static int open_question(const rco_session *s)
 {
 	uint32_t facts = s->control.receipt.facts;
@@ -197,7 +197,7 @@ static int tombstone_durable(rco_session *s)
 
 /* Everything is done and the call is over: the journals need not bring it up again. An error is for trying again.
  */
-static int close_books(rco_session *s)
+static int close_record(rco_session *s)
 {
 	uint64_t lsn;
 	int rc;
@@ -279,7 +279,7 @@ static int64_t forget_at(rco_session *s, int64_t now)
 	when = s->control.ended ? s->control.forget_mono_us : RCO__NEVER;
 	busy = rco__session_busy(s) || (rco__opted_out(s) && s->control.hold) || open_question(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	busy |= rco__opted_out(s) && rco__continued_books_at(s, now) > now;
+	busy |= rco__opted_out(s) && rco__continued_closes_at(s, now) > now;
 	if (busy || when == RCO__NEVER)
 		return RCO__NEVER;
 	if (when > now)
@@ -390,12 +390,12 @@ int64_t rco__session_step(rco_session *s)
 		due = earlier(due, escalates_at(s));
 	}
 	if (atomic_load(&s->work.phase) == RCO__PHASE_ERASED) {
-		int64_t books = rco__continued_books_at(s, now);
+		int64_t closing = rco__continued_closes_at(s, now);
 
-		if (books <= now && close_books(s) != RCO_OK)
-			books = now + back_off(s, 1);
-		if (books > now)
-			due = earlier(due, books);
+		if (closing <= now && close_record(s) != RCO_OK)
+			closing = now + back_off(s, 1);
+		if (closing > now)
+			due = earlier(due, closing);
 		if (s->work.op == 0 && rco__record_wanted(s)) /* else it is being stored */
 			due = earlier(due, s->work.record.retry_us);
 	}

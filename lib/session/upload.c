@@ -376,7 +376,7 @@ static int begin_files(rco_session *s)
 	return rc;
 }
 
-/* What is on its way is not followed by more: a store that answers at once would else be sent all the rest (P4).
+/* What is on its way is not followed by more: a store that answers at once would otherwise be sent all the rest (P4).
  */
 static int objected(rco_session *s)
 {
@@ -484,7 +484,7 @@ static int release(rco_session *s)
 	return RCO_OK;
 }
 
-/* What is in doubt is begun anew. */
+/* What is in doubt is started over. */
 static void begin_anew(rco_session *s)
 {
 	if (s->work.cursor != NULL) {

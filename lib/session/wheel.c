@@ -52,7 +52,7 @@ void rco__wheel_set(rco__wheel *wheel, rco__timer *timer, int64_t due_us)
 		rco__list_add(&wheel->beyond, &timer->link);
 }
 
-/* Set them anew, now that the time is nearer. */
+/* Set them again, now that the time is nearer. */
 static void set_again(rco__wheel *wheel, rco__link *list)
 {
 	rco__link again;
@@ -97,7 +97,7 @@ void rco__wheel_clear(rco__wheel *wheel, rco__link *out)
 	rco__list_move(out, &wheel->beyond);
 }
 
-/* A clock that jumped: going through every tick would take longer than sorting all anew. */
+/* A clock that jumped: going through every tick would take longer than sorting them all again. */
 static void jump(rco__wheel *wheel, uint64_t tick)
 {
 	rco__link all;

@@ -4,7 +4,7 @@
 
 #include "../base/env.h"
 #include "../base/error.h"
-#include "../session/tell.h"
+#include "../session/peer.h"
 
 #include <stdio.h>
 

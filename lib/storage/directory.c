@@ -278,7 +278,7 @@ static int write_part(const rco__fs *fs, int fd, const char *tmp, uint64_t offse
 		return rco__fail(RCO_E_NOT_FOUND, "%s was changed by somebody else; begin the upload again", tmp);
 	/*
 	 * After a sync that failed the system may take the lost pages for clean;
-	 * cut off and written anew they are dirty again.
+	 * cut off and rewritten they are dirty again.
 	 */
 	if (rc == RCO_OK && last && there > offset)
 		rc = fs->truncate(fs->ctx, fd, offset);

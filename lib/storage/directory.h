@@ -48,7 +48,7 @@ void rco__dir_give(struct rco_directory *dir, rco__dir_upload *upload, int keep)
 /* Remove a regular file of one name if it is there. RCO_E_INVALID if it is something else, RCO_E_UNCONFIRMED if
  * it has other names, under which its audio would remain: both stay. */
 int rco__dir_unlink(const struct rco_directory *dir, const char *path);
-/* The same for an unfinished upload: it was made anew, as a file of ours, so that what is nothing like that is not
+/* The same for an unfinished upload: it was created by us, so that what is nothing like that is not
  * it. That goes, too, if we may remove it. */
 int rco__dir_unlink_tmp(const struct rco_directory *dir, const char *path);
 int rco__dir_unfinished(const struct rco_directory *dir, const char *tmp, int *there);

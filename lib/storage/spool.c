@@ -133,7 +133,7 @@ static int open_recording(rco_spool *spool, const rco_recording *recording)
 	if (recording->meta_bytes > 0)
 		memcpy(r->meta, recording->meta, recording->meta_bytes);
 	r->meta_size = recording->meta_bytes;
-	(void)pthread_mutex_lock(&r->lock); /* whoever finds it in the table waits until it is open */
+	(void)pthread_mutex_lock(&r->lock); /* others who find it in the table wait until it is open */
 	other = rco__spooled_insert(spool, r);
 	if (other == NULL)
 		return open_new(spool, r);

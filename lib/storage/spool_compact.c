@@ -103,7 +103,7 @@ static int prepare(rco_spool *spool, rco__compaction *c)
 	return rc == RCO_OK ? create_copy(spool, c) : rc;
 }
 
-static void tell(rco_spool *spool)
+static void notify(rco_spool *spool)
 {
 	spool->compact_retry_us = rco__mono_us(&spool->env) + RETRY_US;
 	if (!spool->compact_told)
@@ -135,7 +135,7 @@ static void end(rco_spool *spool, rco__compaction *c)
 /* The index knows nothing of the copy. */
 static void give_up(rco_spool *spool, rco__compaction *c)
 {
-	tell(spool);
+	notify(spool);
 	remove_copy(spool);
 	end(spool, c);
 }
@@ -279,7 +279,7 @@ static int is_needed(rco_spool *spool, const rco__compaction *c, const rco__segm
 	if (r == NULL)
 		return RCO_OK;
 	if (is_revoked(r)) {
-		rco__spooled_forget(spool, r); /* what cannot be opened any more is not written anew */
+		rco__spooled_forget(spool, r); /* what cannot be opened any more is not rewritten */
 	} else if (last < r->legs[record->leg].held) {
 		rc = rco__leg_at(spool, &r->legs[record->leg], last, &block, &piece);
 		*needed = rc == RCO_OK && piece.segment == seg && piece.offset == c->offset;
@@ -407,7 +407,7 @@ static void turn_back(rco_spool *spool, rco__compaction *c)
 {
 	size_t i;
 
-	tell(spool);
+	notify(spool);
 	(void)pthread_mutex_lock(&spool->segment_lock);
 	for (i = 0; i < c->count; i++)
 		c->from[i]->leaving = 0;
@@ -520,7 +520,7 @@ static int settle(rco_spool *spool, rco__compaction *c)
 	int rc = fs->sync_dir(fs->ctx, spool->path);
 
 	if (rc != RCO_OK) { /* both are there until it is known that one is enough */
-		tell(spool);
+		notify(spool);
 		return 1;
 	}
 	spool->compact_told = 0;

@@ -58,7 +58,7 @@ static uint32_t search(const rco__packed *at, uint32_t count, uint64_t begin, ui
 
 /* ---- the file; index_lock held ---- */
 
-static void tell(rco_spool *spool, const char *what)
+static void notify(rco_spool *spool, const char *what)
 {
 	if (!spool->index_told)
 		rco__log(&spool->env, RCO_LOG_WARN, "%s/%s: %s: %s", spool->path, index_name, what,
@@ -211,7 +211,7 @@ static int add_block(rco_spool *spool, const rco__block *block, uint32_t *number
 	if (rc != RCO_OK) {
 		uint32_t bad = *number;
 
-		tell(spool, "the index cannot be written and stays in memory");
+		notify(spool, "the index cannot be written and stays in memory");
 		rc = keep_block(spool, block, number);
 		spool->index_used += (uint32_t)taken;
 		if (rc == RCO_OK)
@@ -255,7 +255,7 @@ static int change_block(rco_spool *spool, const rco__block *block, uint32_t *num
 	if (*number & in_memory) {
 		*spool->kept[*number & ~in_memory] = *block;
 	} else if (write_block(spool, *number, block) != RCO_OK) {
-		tell(spool, "the index cannot be written and stays in memory");
+		notify(spool, "the index cannot be written and stays in memory");
 		rc = keep_block(spool, block, &kept);
 		if (rc == RCO_OK) {
 			spool->index_used++;

@@ -34,7 +34,7 @@ static const uint64_t rco__spool_segment_max = UINT64_C(1) << 34;
 /* Syncs of one kind: callers that come while one is under way share the next. */
 typedef struct rco__group {
 	pthread_mutex_t lock; /* guards the numbers */
-	pthread_mutex_t turn; /* held by whoever syncs */
+	pthread_mutex_t turn; /* held by the thread that syncs */
 	uint64_t asked;       /* the last caller's number */
 	uint64_t served;      /* callers up to this one are done */
 	uint64_t rounds;      /* syncs that ended */
@@ -134,7 +134,7 @@ typedef struct rco__spooled {
 	size_t wrapped_size;
 } rco__spooled;
 
-/* Room for one record, lent to whoever makes or reads one. */
+/* Room for one record, lent to the one who makes or reads one. */
 typedef struct rco__scratch {
 	struct rco__scratch *next;
 	uint8_t *buf;
@@ -211,7 +211,7 @@ struct rco_spool {
 	pthread_mutex_t graves_lock;
 	rco__spooled *graves; /* erased, with blocks that still have to be read to tell their segments */
 
-	pthread_mutex_t compact_lock; /* held by whoever compacts; nobody waits for it */
+	pthread_mutex_t compact_lock; /* held by the thread that compacts; nobody waits for it */
 	rco__compaction *compaction;  /* NULL: none under way */
 	int64_t compact_retry_us;
 	int compact_told;

@@ -108,7 +108,7 @@ typedef struct findings {
 	int any;                /* there are bytes other than zero behind the header */
 } findings;
 
-static void tell_damage(rco_spool *spool, const rco__segment *seg, findings *f)
+static void notify_damage(rco_spool *spool, const rco__segment *seg, findings *f)
 {
 	if (f->lost > 0 && f->torn)
 		rco__log(&spool->env, RCO_LOG_INFO,
@@ -162,7 +162,7 @@ static int scan_records(rco_spool *spool, rco__segment *seg, rco__window *w, fin
 			return rco__fail(rc, "%s holds records of a newer library", spool->path);
 		if (rc == RCO_OK) {
 			f->torn = 0; /* not at the end: no crash did that */
-			tell_damage(spool, seg, f);
+			notify_damage(spool, seg, f);
 			f->any = 1;
 			rc = found_record(spool, seg, at, &r);
 			at += rco__record_size(r.cipher_size);
@@ -173,7 +173,7 @@ static int scan_records(rco_spool *spool, rco__segment *seg, rco__window *w, fin
 		}
 	}
 	if (rc == RCO_OK)
-		tell_damage(spool, seg, f);
+		notify_damage(spool, seg, f);
 	return rc;
 }
 

@@ -97,7 +97,7 @@ int rco__key_ops_copy(rco_key_ops *dst, const rco_key_ops *src)
 int rco__recorder_ops_copy(rco_recorder_ops *dst, const rco_recorder_ops *src)
 {
 	int rc = rco__struct_copy(dst, sizeof *dst, sizeof *dst, src, "rco_recorder_ops");
-	/* Whoever can pause has to be able to go on. */
+	/* A backend that can pause has to be able to go on. */
 	const slot slots[] = {
 		SLOT(dst, start), SLOT(dst, stop), {"resume", dst->resume != NULL || dst->pause == NULL}};
 

@@ -24,7 +24,7 @@ static inline size_t b_audio_offset(const b_audio *audio, size_t i, size_t n)
 	return audio->frames * i / n;
 }
 
-/* Whoever hands over a frame has just received it: it is in the cache. That is not the recorder's cost. */
+/* One who hands over a frame has just received it: it is in the cache. That is not the recorder's cost. */
 static inline const uint8_t *b_audio_next(const b_audio *audio, size_t *at)
 {
 	const uint8_t *frame = audio->data + *at * audio->frame_bytes;

@@ -143,7 +143,7 @@ static void look_at_opt(judging *j, const opt_out *o)
 	/* Of a call whose end the next process does not know they stay open, since it may go on. Known for certain
 	 * is an end that was told before the objection: after it, there is no ring that would tell. */
 	if (o->tombstone && !o->closed && atomic_load(&note->ended) && is_late(note))
-		fault(j, "%s: recovery came to rest, and its books are not closed", call);
+		fault(j, "%s: recovery came to rest, and its record is not closed", call);
 	if (atomic_load(&note->id_known) && strcmp(note->receipt_id, id) != 0)
 		fault(j, "%s: receipt %s, it was %s", call, id, note->receipt_id);
 	if (opt == K_OPT_NOT || opt == K_OPT_REFUSED)

@@ -79,7 +79,7 @@ static void draw(audio *a)
 	}
 }
 
-/* What whoever reads the codes of a law may have made of them. */
+/* What a reader of the codes of a law may have made of them. */
 static void add_expanded(k_needles *n, rco__law law, const uint8_t *codes, size_t size)
 {
 	int16_t *samples = calloc(size, 2);

@@ -282,7 +282,7 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 		{5, 1, FUZZ_XOR, 12, 0, 4},                                 /* the same, repaired */
 		{5, 0, FUZZ_XOR, HEAD, 0, 1},                               /* a gate */
 		{5, 0, FUZZ_XOR, HEAD + 7, 0, 0x80},                        /* STOP */
-		{5, 0, FUZZ_XOR, HEAD + 9, 0, 0x80},                        /* a door */
+		{5, 0, FUZZ_XOR, HEAD + 9, 0, 0x80},                        /* an entry word */
 		{5, 0, FUZZ_XOR, HEAD + 12, 0, 1},                          /* used */
 		{5, 2, FUZZ_XOR, (OWNER + 12) & 255, (OWNER + 12) >> 8, 3}, /* units of a ring */
 		{5, 2, FUZZ_XOR, (OWNER + 4) & 255, (OWNER + 4) >> 8, 9},   /* leg */

@@ -224,7 +224,7 @@ inline be_born(s)
 
 inline start(s)
 {
-	/* Whoever was told that it holds, before the call was known, is right. */
+	/* One who was told that it holds, before the call was known, was told the truth. */
 	assert(C.told < 2); /* P12 */
 	C.ring = 1;
 	C.shut = 0;
@@ -397,7 +397,7 @@ inline flush(s)
 
 #define behind_or_unflushed(s) (calls_behind(s) || c[s].bs < c[s].bn)
 
-/* rco__ledger_sync() of whoever leads, and the flush shard. */
+/* rco__ledger_sync() of the thread that leads, and the flush shard. */
 proctype Disk()
 {
 end:
@@ -501,7 +501,7 @@ end:
 	:: d_step { opted(s) && !C.durable && !C.revoked && C.asker != 1 ->
 		C.revoked = 1 }
 #endif
-	/* rco__tombstone(), whoever is in it: the one who asked, the committer, the worker. */
+	/* rco__tombstone(), the one who is in it: the one who asked, the committer, the worker. */
 	:: d_step { opted(s) && !C.durable && C.ls >= L_TOMB && C.asker != 1 ->
 		C.durable = 1;
 #ifndef MUTANT_key_not_wiped
@@ -683,7 +683,7 @@ end:
 		C.committed = 1;
 		C.jm = J_COMMITTED;
 		C.phase = NOTE }
-	/* It answers too late, or the answer is lost: what is in doubt is begun anew. */
+	/* It answers too late, or the answer is lost: what is in doubt is started over. */
 	:: d_step { !opted(s) && C.op && (C.phase == SEND || C.phase == COMMIT) && faults < FAULTS ->
 		faults++;
 		C.op = 0;

@@ -138,7 +138,7 @@ class Tree:
             raise TableError(f"{mutant.name} changes no object code")
 
     def restore(self):
-        """As it was copied, times too, so that nothing more is made anew than the next mutant needs."""
+        """As it was copied, times too, so that nothing more is made again than the next mutant needs."""
         if self.saved:
             shutil.copy2(self.root / self.saved.relative_to(self.folder), self.saved)
         self.saved = None

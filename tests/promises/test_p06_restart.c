@@ -59,7 +59,7 @@ static void assert_same(const told *a, const told *b)
 		assert_int_equal(a->at[i], b->at[i]);
 }
 
-/* A call that is opted out, over, erased, and closed in the books. */
+/* A call that is opted out, over, erased, and with a closed record. */
 static void opted_out_call(t_world *w, const char *id, told *t)
 {
 	rco_session *s = t_call(w, id);

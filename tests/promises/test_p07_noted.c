@@ -244,7 +244,7 @@ static uint32_t ask(t_world *w, const char *id, uint32_t *facts)
 	return status;
 }
 
-/* In the window that begins anew after the crash: the host's recorder may run on, and nobody knows. */
+/* In the window that starts again after the crash: the host's recorder may run on, and nobody knows. */
 static void test_recorders_of_a_dead_process(void **state)
 {
 	uint32_t facts;

@@ -236,7 +236,7 @@ static void test_asked_again_after_expiry(void **state)
 	t_world_destroy(&w);
 }
 
-/* Waiting is a matter of running time: at a start it begins anew, and what had expired stays so. */
+/* Waiting is a matter of running time: at a start it starts again, and what had expired stays so. */
 static void test_expires_over_a_restart(void **state)
 {
 	char id[RCO_ID_TEXT + 1];

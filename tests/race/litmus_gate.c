@@ -43,7 +43,7 @@ static struct round row[ROW];
 /* Generation 0 of ring 0. */
 static const rco__ring_ref REF = 1;
 
-/* ---- store buffering: whoever gets in sees the stop, or is seen inside ---- */
+/* ---- store buffering: the thread that gets in sees the stop, or is seen inside ---- */
 
 static void get_in(struct round *r)
 {
@@ -128,7 +128,7 @@ static int one_of_both(const struct round *r)
 	return r->saw[0] != r->saw[1] ? (int)(r->saw[0] + 2 * r->saw[1]) : -1;
 }
 
-/* ---- whoever locks out sees all that was written inside, and what it wipes stays wiped ---- */
+/* ---- the thread that locks out sees all that was written inside, and what it wipes stays wiped ---- */
 
 static void write_inside(struct round *r)
 {

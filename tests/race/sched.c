@@ -82,7 +82,7 @@ static int independent(race_op a, race_op b)
 	return a.place != b.place || (a.kind == RACE_OP_LOAD && b.kind == RACE_OP_LOAD);
 }
 
-/* Whoever was tried before, or slept, and does not care for what was done, need not be tried after it. */
+/* A thread that was tried before, or slept, and does not care for what was done, need not be tried after it. */
 static struct set sleep_after(const struct node *node)
 {
 	race_op done = op_of(node, node->id[node->i]);
@@ -123,7 +123,7 @@ static void note(char what)
 		dfs.order[dfs.order_size++] = what;
 }
 
-/* All that can go on; whoever is running comes first, so that most runs switch rarely. */
+/* All that can go on; the running one comes first, so that most runs switch rarely. */
 static uint32_t candidates(uint8_t id[IDS])
 {
 	uint32_t n = 0, k, place, threads = dfs.program->threads;

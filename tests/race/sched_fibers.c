@@ -36,7 +36,7 @@ enum { STACK = 256 * 1024 };
 
 race_fibers_state race_fibers = {.current = RACE_THREADS};
 
-/* The last one is whoever called race_explore(). */
+/* The last one is the caller of race_explore(). */
 static struct context {
 	ucontext_t machine;
 	jmp_buf jump;

@@ -17,7 +17,7 @@ typedef struct view {
 
 typedef struct message {
 	uint64_t value;
-	view view; /* what whoever acquires it gets to know */
+	view view; /* what the thread that acquires it gets to know */
 } message;
 
 struct place {

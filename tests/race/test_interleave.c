@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every interleaving of the threads that meet at a ring: media threads, whoever stops or pauses a call, whoever
+ * Every interleaving of the threads that meet at a ring: media threads, those who stop or pause a call, those who
  * empties, wipes and gives back its ring, and the call that gets the ring next. What runs is the shipped source,
  * compiled with each atomic operation, lock, and eight bytes of audio as a point where another thread may go on
  * (see sched.h, also for the two kinds of memory). Then each of a list of small breakages is put in, and has to be
@@ -602,9 +602,9 @@ static void expect_accounts(void)
 	const rco__leg *l = &it.a->legs[0];
 
 	if (atomic_load(&((rco__leg *)(uintptr_t)l)->total) != BEGIN + (uint64_t)accepted_by(0) * SIZE)
-		race_fail("the bytes accepted are not what the call's books say");
+		race_fail("the bytes accepted are not what the call's counts say");
 	if (atomic_load(&((rco__leg *)(uintptr_t)l)->frames) != (uint64_t)accepted_by(0))
-		race_fail("the frames accepted are not what the call's books say");
+		race_fail("the frames accepted are not what the call's counts say");
 }
 
 /* The ring is given back, or waits for who is inside; then it is given back by the worker's next step. */
@@ -792,7 +792,7 @@ static const struct {
 	{"an unshut is a load and a store", {"rco__gate_unshut", RACE_SPLIT}, 0},
 	{"the gate is looked at in no order", {"rco__gate_load", RACE_RELAXED}, 1},
 	{"the gate is taken for open and empty", {"rco__gate_load", RACE_SKIP}, 0},
-	{"whoever comes gets in", {"rco__ring_enter", RACE_BLIND}, 0},
+	{"a late thread gets in", {"rco__ring_enter", RACE_BLIND}, 0},
 	{"the generation is not compared", {"rco__ring_enter", RACE_MASKED}, 0},
 	{"who is inside is not noted", {"rco__ring_enter", RACE_SAME}, 0},
 	{"getting in orders nothing", {"rco__ring_enter", RACE_RELAXED}, 1},

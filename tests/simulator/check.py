@@ -140,7 +140,7 @@ with tempfile.TemporaryDirectory() as folder:
     elsewhere = {**os.environ, "TMPDIR": f"{folder}/t"}
     _, out, _ = run(f"{SCRIPTS}/kept.json", "--fast", env=elsewhere)
     check("temporary folder" in out.splitlines()[-1] and folder not in out and os.listdir(f"{folder}/t") == [], out[-300:])
-    # whoever reads stops reading
+    # the reader stops reading
     for more in ([], ["--json"], ["--fault", "crash"]):
         command = [PROGRAM, f"{SCRIPTS}/english.json", "--speed", "1000", *more]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=elsewhere) as head:

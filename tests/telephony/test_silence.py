@@ -66,7 +66,7 @@ class Caller:
             stream.ts = begun
         if "leap" in self.kind:
             stream.ts = begun + 3600 * 8000
-        if "anew" in self.kind:
+        if "again" in self.kind:
             stream.ssrc, stream.seq, stream.ts = 4711, 17, 99
 
     def check(self, server):
@@ -96,7 +96,7 @@ class Caller:
 
 CALLERS = {
     "gap": (8, {}), "noise": (8, {"noise": True}), "still": (8, {"still": True}), "leap": (8, {"leap": True}),
-    "anew": (8, {"anew": True}), "around": (8, {"around": True}), "short": (2, {}), "late": (2, {"first": 14}),
+    "again": (8, {"again": True}), "around": (8, {"around": True}), "short": (2, {}), "late": (2, {"first": 14}),
     "long": (30, {}), "long-noise": (30, {"noise": True}),
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bencode of examples/recorders: what a server, or whoever sends in its place, may answer. */
+/* Bencode of examples/recorders: what a server, or another one who sends in its place, may answer. */
 #include "../support.h"
 
 #include "../../examples/recorders/bencode.c"

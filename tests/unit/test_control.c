@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door for other processes: what is asked for through it is durable when it is answered, and whoever is wrong,
+ * The socket for other processes: what is asked for through it is durable when it is answered, and a client that is wrong,
  * slow, half-open, too long or hostile neither gets in nor holds up anybody.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -24,10 +24,10 @@ static void test_opt_out(void **state)
 	rco_session *s, *other;
 	rco_client *c;
 	json_t *a;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS | T_SPOOL);
+	open_control(&d, T_WORKERS | T_SPOOL);
 	s = t_call(&d.w, "call 1");
 	other = t_call(&d.w, "call 2");
 	t_push(s, 0, 1, 0, 10);
@@ -71,7 +71,7 @@ static void test_opt_out(void **state)
 	rco_session_free(s);
 	rco_session_free(other);
 	rco_client_close(c);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_other_requests(void **state)
@@ -79,10 +79,10 @@ static void test_other_requests(void **state)
 	rco_session *s;
 	rco_client *c;
 	json_t *a, *one;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	c = come(&d);
 	a = ask(c, "{\"do\":\"hello\"}");
 	assert_string_equal(text(a, "version"), RCO_VERSION_STRING);
@@ -149,7 +149,7 @@ static void test_other_requests(void **state)
 	expect(c, "{}", RCO_E_INVALID);
 	rco_session_free(s);
 	rco_client_close(c);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_events(void **state)
@@ -158,10 +158,10 @@ static void test_events(void **state)
 	rco_client *all, *one, *asker;
 	rco_session *s;
 	int seen = 0;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	all = come(&d);
 	one = come(&d);
 	asker = come(&d);
@@ -191,7 +191,7 @@ static void test_events(void **state)
 	rco_client_close(all);
 	rco_client_close(one);
 	rco_client_close(asker);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- who behaves badly ---- */
@@ -210,11 +210,11 @@ static void test_bad_lines(void **state)
 	char out[4096], *big = malloc(200000);
 	size_t i;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
 	assert_non_null(big);
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	for (i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		fd = plug(&d);
 		assert_int_equal(write(fd, lines[i], strlen(lines[i])), (ssize_t)strlen(lines[i]));
@@ -239,7 +239,7 @@ static void test_bad_lines(void **state)
 	assert_non_null(strstr(out, "\"ok\":false"));
 	(void)close(fd);
 	free(big);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Half a line, an answer that nobody reads, more connections than there is room for: the others are served. */
@@ -251,7 +251,7 @@ static void test_slow_and_many(void **state)
 	int slow, deaf, idle[12], i, pid_end[2];
 	rco_session *s;
 	rco_client *c;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -304,13 +304,13 @@ static void test_slow_and_many(void **state)
 	}
 	assert_true(i < 20000);
 	rco_client_close(c);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Several at once, each in its own turn, one waiting for what does not come. */
 static void *many_requests(void *arg)
 {
-	door *d = arg;
+	control_socket *d = arg;
 	rco_client *c = come(d);
 	int i;
 
@@ -336,10 +336,10 @@ static void test_at_once(void **state)
 	int waiting;
 	size_t i;
 	char out[4096];
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	t_fault_set(&d.w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
 	s = t_call(&d.w, "never");
 	t_push(s, 0, 1, 0, 5);
@@ -360,7 +360,7 @@ static void test_at_once(void **state)
 	            strstr(out, "\"status\":\"verified\"") != NULL);
 	(void)close(waiting);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_place(void **state)
@@ -371,10 +371,10 @@ static void test_place(void **state)
 	rco_control *second = NULL;
 	rco_client *c = NULL;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	o.path = d.path;
 	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_BUSY);
 	assert_null(second);
@@ -416,7 +416,7 @@ static void test_place(void **state)
 	assert_int_equal(rco_client_connect("/nonexistent/sock", 0, &c), RCO_E_NOT_FOUND);
 	rco_control_close(NULL);
 	rco_client_close(NULL);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* The engine goes while somebody waits: an error, not a wait for ever. */
@@ -424,13 +424,13 @@ static void test_engine_goes(void **state)
 {
 	const char *answer = NULL;
 	rco_client *c;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	c = come(&d);
 	expect(c, "{\"do\":\"hello\"}", RCO_OK);
-	close_door(&d);
+	close_control(&d);
 	assert_int_equal(rco_client_request(c, "{\"do\":\"hello\"}", &answer), RCO_E_IO);
 	assert_int_equal(rco_client_request(c, "{\"do\":\"hello\"}", &answer), RCO_E_IO);
 	assert_int_equal(rco_client_request(c, "two\nlines", &answer), RCO_E_IO);

@@ -3,7 +3,7 @@
  * The control socket of a process that has forked: what a child has of it takes nothing from its parent, and keeps
  * no client waiting when the parent has died.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 typedef struct child {
-	door *d;
+	control_socket *d;
 	int told[2], go[2], fork_now[2];
 	_Atomic int over;
 } child;
@@ -40,7 +40,7 @@ static void live_on_with_all(void *arg)
 	_exit(0);
 }
 
-static pid_t have_child(door *d, child *k, void (*what)(void *arg))
+static pid_t have_child(control_socket *d, child *k, void (*what)(void *arg))
 {
 	char byte;
 	pid_t pid;
@@ -64,10 +64,10 @@ static void test_children(void **state)
 	rco_client *c, *second = NULL;
 	pid_t pid;
 	child k;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	c = come(&d);
 	expect(c, "{\"do\":\"hello\"}", RCO_OK);
 	pid = have_child(&d, &k, live_on);
@@ -116,7 +116,7 @@ static void serve_and_have_odd_child(void *arg)
 }
 
 /* Killed, and its child lives on. */
-static void engine_that_died(door *d, child *k, void (*how)(void *arg))
+static void engine_that_died(control_socket *d, child *k, void (*how)(void *arg))
 {
 	pid_t pid;
 
@@ -127,7 +127,7 @@ static void engine_that_died(door *d, child *k, void (*how)(void *arg))
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void nobody_serves(const door *d)
+static void nobody_serves(const control_socket *d)
 {
 	rco_client *c = NULL;
 
@@ -142,7 +142,7 @@ static void test_nobody_waits_for_a_dead_engine(void **state)
 	void (*const how[])(void *arg) = {serve_and_have_child, serve_and_have_odd_child};
 	size_t i;
 	child k;
-	door d;
+	control_socket d;
 
 	(void)state;
 	for (i = 0; i < sizeof how / sizeof how[0]; i++) {
@@ -154,7 +154,7 @@ static void test_nobody_waits_for_a_dead_engine(void **state)
 		serve(&d, &o);
 		served(&d);
 		(void)close(k.go[1]);
-		close_door(&d);
+		close_control(&d);
 	}
 }
 
@@ -184,7 +184,7 @@ static void test_connections_end_with_their_engine(void **state)
 	rco_client *c;
 	pid_t pid;
 	child k;
-	door d;
+	control_socket d;
 
 	(void)state;
 	t_world_init(&d.w, T_WORKERS);
@@ -203,7 +203,7 @@ static void test_connections_end_with_their_engine(void **state)
 	t_world_destroy(&d.w);
 }
 
-static int try_to_open(door *d)
+static int try_to_open(control_socket *d)
 {
 	rco_control_options o = {.struct_size = (uint32_t)sizeof o, .path = d->path};
 
@@ -211,7 +211,7 @@ static int try_to_open(door *d)
 }
 
 /* Until no more fit. They stay there when they have gone, for nobody lets them in. */
-static void fill_queue(const door *d)
+static void fill_queue(const control_socket *d)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, rc = 0;
@@ -226,7 +226,7 @@ static void fill_queue(const door *d)
 }
 
 /* In place of the one that was left. */
-static int put_another(const door *d)
+static int put_another(const control_socket *d)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -238,14 +238,14 @@ static int put_another(const door *d)
 	return fd;
 }
 
-/* A lock ends with its process, and with it the socket, whoever keeps that open and however full its queue is; but
+/* A lock ends with its process, and with it the socket, no matter who keeps that open and however full its queue is; but
  * not another one that somebody has put there since. */
 static void test_a_child_that_outlives_its_engine(void **state)
 {
 	enum { LEFT, FULL, REPLACED, WAYS };
 	int way, fd;
 	child k;
-	door d;
+	control_socket d;
 
 	(void)state;
 	for (way = 0; way < WAYS; way++) {
@@ -262,7 +262,7 @@ static void test_a_child_that_outlives_its_engine(void **state)
 		assert_int_equal(try_to_open(&d), RCO_OK);
 		served(&d);
 		(void)close(k.go[1]);
-		close_door(&d);
+		close_control(&d);
 	}
 }
 
@@ -297,11 +297,11 @@ static void test_children_while_clients_come(void **state)
 {
 	pthread_t thread;
 	child k = {.d = NULL};
-	door d;
+	control_socket d;
 	int i;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	k.d = &d;
 	assert_int_equal(pthread_create(&thread, NULL, come_and_go, &k), 0);
 	for (i = 0; i < 300; i++)
@@ -309,7 +309,7 @@ static void test_children_while_clients_come(void **state)
 	atomic_store(&k.over, 1);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	served(&d);
-	close_door(&d);
+	close_control(&d);
 }
 
 int main(void)

@@ -3,7 +3,7 @@
  * The client of the control socket: it matches answers to requests by their id, goes on after a time-out, and
  * connects again if it is asked to.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <time.h>
 
@@ -443,7 +443,7 @@ static void test_does_not_unless_asked(void **state)
 }
 
 /* An engine that goes and comes back: the opt-out is repeated, and is the same. */
-static door d;
+static control_socket d;
 
 static void *come_back(void *arg)
 {
@@ -466,7 +466,7 @@ static void test_an_engine_that_comes_back(void **state)
 	rco_session *s;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	o.path = d.path;
 	assert_int_equal(rco_client_open(&o, &c), RCO_OK);
 	expect(c, "{\"do\":\"events\",\"call_id\":\"y\"}", RCO_OK);
@@ -544,12 +544,12 @@ static void test_a_client_in_a_child(void **state)
 	rco_client *c;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	c = come(&d);
 	assert_int_equal(t_reap(t_spawn(ask_in_a_child, c)), 0);
 	expect(c, "{\"do\":\"opt_out\",\"call_id\":\"x\"}", RCO_OK);
 	rco_client_close(c);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* A message of any size goes through. */
@@ -564,7 +564,7 @@ static void test_a_large_request(void **state)
 	rco_client *c;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	s = t_call(&d.w, "big");
 	c = come(&d);
 	assert_int_equal(rco_client_request(c, request, &answer), RCO_OK);
@@ -573,7 +573,7 @@ static void test_a_large_request(void **state)
 	free(request);
 	rco_client_close(c);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 int main(void)

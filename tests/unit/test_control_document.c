@@ -3,7 +3,7 @@
  * What recoptout/control.h says of the protocol, held against an engine: every example that stands there is tried,
  * every request of the list is known, has the members that are told, and every error's number is that of its name.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <ctype.h>
 
@@ -103,10 +103,10 @@ static void test_examples(void **state)
 	char asked[2048], told[2048];
 	const char *at = header, *answer_at;
 	int n = 0;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	while ((at = example(at, '>', asked, sizeof asked)) != NULL) {
 		json_t *request = parsed(asked), *documented, *real;
 		int code;
@@ -142,7 +142,7 @@ static void test_examples(void **state)
 		n++;
 	}
 	assert_int_equal(n, 2);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_the_event(void **state)
@@ -157,14 +157,14 @@ static void test_the_event(void **state)
 	json_t *documented, *real;
 	rco_client *c;
 	rco_session *s;
-	door d;
+	control_socket d;
 
 	(void)state;
 	(void)e;
 	assert_non_null(at);
 	assert_non_null(example(at, '<', told, sizeof told));
 	documented = parsed(told);
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	c = come(&d);
 	expect(c, "{\"do\":\"events\"}", RCO_OK);
 	s = t_call(&d.w, "x");
@@ -175,7 +175,7 @@ static void test_the_event(void **state)
 	json_decref(documented);
 	rco_client_close(c);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Column `column` of the list, with the lines that go on below. */
@@ -215,11 +215,11 @@ static void test_the_list(void **state)
 	rco_session *s;
 	rco_client *c;
 	size_t i, n;
-	door d;
+	control_socket d;
 
 	(void)state;
 	assert_non_null(list);
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	s = t_call(&d.w, "x");
 	c = come(&d);
 	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -256,7 +256,7 @@ static void test_the_list(void **state)
 	}
 	rco_client_close(c);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* What is told of limits. */

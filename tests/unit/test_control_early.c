@@ -3,7 +3,7 @@
  * Opt-outs for calls not known, through the control socket: a user has a share of them (early_per_user), is told
  * when it is used up, and takes nothing from others with it.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <grp.h>
 
@@ -67,14 +67,14 @@ static void ask_all(void *arg)
 	_exit(0);
 }
 
-static void ask_as(const door *d, uint32_t uid, const asked *all)
+static void ask_as(const control_socket *d, uint32_t uid, const asked *all)
 {
 	asker who = {.path = d->path, .uid = uid, .asked = all};
 
 	assert_int_equal(t_reap(t_spawn(ask_all, &who)), 0);
 }
 
-static void begin_and_end(door *d, const char *call_id)
+static void begin_and_end(control_socket *d, const char *call_id)
 {
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = call_id};
 	rco_session *s;
@@ -110,7 +110,7 @@ static void test_a_share_for_each_user(void **state)
 	char request[64];
 	rco_session *s;
 	rco_client *c;
-	door d;
+	control_socket d;
 	int i;
 
 	(void)state;
@@ -134,7 +134,7 @@ static void test_a_share_for_each_user(void **state)
 	rco_client_close(c);
 	begin_and_end(&d, "e1"); /* a call that came makes room */
 	ask_as(&d, 4242, again);
-	close_door(&d);
+	close_control(&d);
 }
 
 int main(void)

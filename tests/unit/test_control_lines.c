@@ -3,7 +3,7 @@
  * Lines of the control socket: none can hang it, every answer fits, ids come back as they were sent, and a
  * recording stops when a line has been read, whatever the disk, a recorder or another request does.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <time.h>
 
@@ -53,7 +53,7 @@ static void answers(int fd, const char *line, const char *what)
 /* ---- the last line ---- */
 
 /* Says it without a line break, and no more, and hears everything. */
-static void says_last(const door *d, const char *line, size_t size, char *out, size_t cap)
+static void says_last(const control_socket *d, const char *line, size_t size, char *out, size_t cap)
 {
 	int fd = plug(d);
 
@@ -63,7 +63,7 @@ static void says_last(const door *d, const char *line, size_t size, char *out, s
 	(void)close(fd);
 }
 
-/* Whoever says no more has ended the line; only a whole request is one. */
+/* A client that says no more has ended the line; only a whole request is one. */
 static void test_a_last_line_without_its_line_break(void **state)
 {
 	static const char
@@ -74,10 +74,10 @@ static void test_a_last_line_without_its_line_break(void **state)
 	char out[RCO_CONTROL_LINE_MAX + 1], two[256];
 	rco_session *s, *t;
 	size_t i;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	s = t_call(&d.w, "last");
 	for (i = 1; i < strlen(line); i++) {
 		says_last(&d, line, i, out, sizeof out);
@@ -100,7 +100,7 @@ static void test_a_last_line_without_its_line_break(void **state)
 	assert_string_equal(out, "");
 	rco_session_free(s);
 	rco_session_free(t);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* From the name on every cut of a tool call acts: in its message, and behind it. */
@@ -114,10 +114,10 @@ static void test_a_tool_call_that_is_cut_off(void **state)
 		"\\\":\\\"recording_opt_out\\\"}\",\"language\":\"de\"}"};
 	char out[RCO_CONTROL_LINE_MAX + 1], line[256], id[32];
 	size_t i, size, which = 0;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	for (i = 0; i < sizeof lines / sizeof lines[0]; i++)
 		for (size = (size_t)snprintf(line, sizeof line, lines[i], ++which);
 		     strstr(line, "recording_opt_out") + 17 <= line + size; size--) {
@@ -133,7 +133,7 @@ static void test_a_tool_call_that_is_cut_off(void **state)
 			rco_session_free(s);
 			(void)snprintf(line, sizeof line, lines[i], ++which);
 		}
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Gone at once, with all that it was told unread, or silent until its time is up: what it said counts. */
@@ -145,7 +145,7 @@ static void test_a_last_line_of_one_who_has_gone(void **state)
 	rco_client *c;
 	rco_session *s;
 	char out[4096];
-	door d;
+	control_socket d;
 	int fd;
 
 	(void)state;
@@ -169,7 +169,7 @@ static void test_a_last_line_of_one_who_has_gone(void **state)
 	expect(c, "{\"do\":\"hello\"}", RCO_OK);
 	rco_client_close(c);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- ids ---- */
@@ -191,10 +191,10 @@ static void test_ids_come_back_as_they_were_sent(void **state)
 	rco_session *s;
 	size_t i;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	fd = plug(&d);
 	for (i = 0; i < sizeof good / sizeof good[0]; i++) {
 		(void)snprintf(line, sizeof line, "{\"id\":%s,\"do\":\"hello\"}\n", good[i]);
@@ -226,7 +226,7 @@ static void test_ids_come_back_as_they_were_sent(void **state)
 	free(big);
 	rco_session_free(s);
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Each of these made an answer, or the error about it, longer than a line. */
@@ -254,10 +254,10 @@ static void test_no_answer_is_too_long(void **state)
 	};
 	size_t i;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	fd = plug(&d);
 	for (i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		char *line = repeated(lines[i].before, lines[i].what, lines[i].times, lines[i].after);
@@ -267,7 +267,7 @@ static void test_no_answer_is_too_long(void **state)
 		answers(fd, "{\"do\":\"hello\",\"id\":1}\n", "\"id\":1}");
 	}
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* More ids than a line has room for answers: what became of the request is told all the same. */
@@ -278,11 +278,11 @@ static void test_an_answer_with_many_ids(void **state)
 	rco_session *s;
 	json_t *a;
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	assert_non_null(out);
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	s = t_call(&d.w, "many");
 	rco__text_put(&line, "{\"do\":\"tool_call\",\"call_id\":\"many\",\"message\":{\"role\":\"assistant\","
 	                     "\"tool_calls\":[0");
@@ -308,7 +308,7 @@ static void test_an_answer_with_many_ids(void **state)
 	free(out);
 	(void)close(fd);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- what is JSON, and what is not ---- */
@@ -328,10 +328,10 @@ static void test_deep_and_odd(void **state)
 	char out[4096], *deep;
 	size_t i;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	for (i = 0; i < sizeof refused / sizeof refused[0]; i++) {
 		fd = plug(&d);
 		say(fd, refused[i]);
@@ -364,7 +364,7 @@ static void test_deep_and_odd(void **state)
 	answers(fd, deep, "\"ok\":true");
 	free(deep);
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Valid JSON that a reader of values would refuse: our tool's call opts out, another tool's does not. */
@@ -375,10 +375,10 @@ static void test_odd_messages(void **state)
 	char line[1024];
 	size_t i, k;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	fd = plug(&d);
 	for (i = 0; i < sizeof odd / sizeof odd[0]; i++) {
 		for (k = 0; k < 2; k++) {
@@ -398,7 +398,7 @@ static void test_odd_messages(void **state)
 		}
 	}
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Messages are larger than lines, as objects and as text, and come in whatever pieces. */
@@ -422,10 +422,10 @@ static void test_large_messages(void **state)
 	};
 	size_t i;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	for (i = 0; i < 2; i++) {
 		rco_session *s = t_call(&d.w, forms[i].call_id);
 		char *line = repeated(forms[i].before, "I want a table for two. ", 100000, forms[i].after);
@@ -448,7 +448,7 @@ static void test_large_messages(void **state)
 		free(line);
 	}
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* One odd member is no reason to close the connection, nor to refuse an objection that does not need it. */
@@ -474,10 +474,10 @@ static void test_members_that_make_no_sense(void **state)
 	char line[1024], out[8192], expected[64];
 	size_t i, k;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	fd = plug(&d);
 	for (i = 0; i < 2 * sizeof odd / sizeof odd[0]; i++) {
 		rco_session *s;
@@ -517,7 +517,7 @@ static void test_members_that_make_no_sense(void **state)
 	until_closed(fd, out, sizeof out);
 	assert_non_null(strstr(out, "one JSON object"));
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* A dialect that comes too late is told; it is not the same as "no call of the tool". */
@@ -525,10 +525,10 @@ static void test_a_dialect_behind_a_long_message(void **state)
 {
 	char *line, out[8192];
 	int fd, k;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	fd = plug(&d);
 	for (k = 0; k < 2; k++) {
 		line = repeated("{\"do\":\"tool_call\",\"call_id\":\"long\",\"message\":{\"x\":\"", "0123456789",
@@ -540,7 +540,7 @@ static void test_a_dialect_behind_a_long_message(void **state)
 			fail_msg("%s", out);
 	}
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- who waits, and who does not ---- */
@@ -578,7 +578,7 @@ static void test_a_stalled_disk_delays_no_stop(void **state)
 	char call_id[32], out[8192];
 	rco_client *c;
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	t_world_init(&d.w, T_WORKERS);
@@ -630,7 +630,7 @@ static void test_a_stalled_disk_delays_no_stop(void **state)
 		rco_session_free(s[i]);
 	for (i = 0; i < MANY; i++)
 		rco_session_free(more[i]);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* A recorder of the host; those of calls whose id begins with "slow" take their time over the stop. */
@@ -703,7 +703,7 @@ static void test_a_recorder_is_stopped_at_once(void **state)
 	rco_session *s[MANY], *slow[SLOW], *quick;
 	char out[8192];
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	t_world_init(&d.w, T_WORKERS);
@@ -742,10 +742,10 @@ static void test_a_recorder_is_stopped_at_once(void **state)
 	for (i = 0; i < SLOW; i++)
 		rco_session_free(slow[i]);
 	rco_session_free(quick);
-	close_door(&d);
+	close_control(&d);
 }
 
-static void *close_control(void *control)
+static void *close_it(void *control)
 {
 	rco_control_close(control);
 	return NULL;
@@ -759,7 +759,7 @@ static void test_closed_behind_a_stalled_disk(void **state)
 	rco_client *c;
 	char out[8192];
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	t_world_init(&d.w, T_WORKERS);
@@ -774,7 +774,7 @@ static void test_closed_behind_a_stalled_disk(void **state)
 	say_opt_out(fd, "call", 0);
 	assert_in_range(recorded_for(s[0]), 0, 20000);
 	say_opt_out(fd, "call", 1); /* read or not */
-	assert_int_equal(pthread_create(&closing, NULL, close_control, d.control), 0);
+	assert_int_equal(pthread_create(&closing, NULL, close_it, d.control), 0);
 	until_closed(fd, out, sizeof out);
 	assert_int_equal(t_push_one(s[1], 0, 1), RCO_E_OPTED_OUT);
 	assert_int_equal(rco_client_connect(d.path, 100, &c), RCO_E_NOT_FOUND);
@@ -785,7 +785,7 @@ static void test_closed_behind_a_stalled_disk(void **state)
 	for (i = 0; i < 2; i++)
 		rco_session_free(s[i]);
 	d.control = NULL;
-	close_door(&d);
+	close_control(&d);
 }
 
 /* However much is waited for, what comes behind it on the same connection stops the recording. */
@@ -798,7 +798,7 @@ static void test_behind_many_requests(void **state)
 	char call_id[32], *lines, out[8192];
 	rco_session *s[2];
 	int fd, i, k, pending;
-	door d;
+	control_socket d;
 
 	(void)state;
 	t_world_init(&d.w, T_WORKERS);
@@ -829,7 +829,7 @@ static void test_behind_many_requests(void **state)
 	(void)close(fd);
 	for (k = 0; k < 2; k++)
 		rco_session_free(s[k]);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Who asks for a lot and reads the answers afterwards gets them all. */
@@ -838,7 +838,7 @@ static void test_many_answers(void **state)
 	enum { MANY = 3000 };
 	char *lines = repeated("", "{\"do\":\"opt_out\",\"call_id\":\"a\"}\n", MANY, ""), out[8192];
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &(rco_control_options){.idle_ms = 60000});
@@ -853,7 +853,7 @@ static void test_many_answers(void **state)
 	assert_non_null(strstr(out, "\"version\""));
 	free(lines);
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* What waits for an erasure that does not come holds up nothing behind it that has an id. */
@@ -862,10 +862,10 @@ static void test_answers_by_id(void **state)
 	char out[8192];
 	rco_session *s;
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	t_fault_set(&d.w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
 	s = t_call(&d.w, "stuck");
 	t_push(s, 0, 1, 0, 5);
@@ -887,7 +887,7 @@ static void test_answers_by_id(void **state)
 	}
 	(void)close(fd);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* wait_ms is a bound: what has been reached by then is the answer. */
@@ -896,10 +896,10 @@ static void test_wait_ms_passes(void **state)
 	char out[8192];
 	rco_session *s;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	t_fault_set(&d.w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
 	s = t_call(&d.w, "stuck");
 	t_push(s, 0, 1, 0, 5);
@@ -915,7 +915,7 @@ static void test_wait_ms_passes(void **state)
 	t_fault_set(&d.w.fault, T_ERASE, T_PASS, 0, 0);
 	(void)close(fd);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* As many waiting requests as a connection may have: further ones are still heard. */
@@ -924,10 +924,10 @@ static void test_more_requests_than_are_kept(void **state)
 	char line[200], out[8192];
 	rco_session *s;
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	t_fault_set(&d.w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
 	s = t_call(&d.w, "stuck");
 	t_push(s, 0, 1, 0, 5);
@@ -948,7 +948,7 @@ static void test_more_requests_than_are_kept(void **state)
 	t_fault_set(&d.w.fault, T_ERASE, T_PASS, 0, 0);
 	(void)close(fd);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* A recorder that takes its time to stop keeps one job thread, and nobody else's answer. */
@@ -968,12 +968,12 @@ static void test_a_slow_recorder(void **state)
 	rco_client *c;
 	char out[8192];
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	atomic_store(&recorder_goes_on, 0);
 	t_recorder.inside = slow_stop;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	s = t_call_with(&d.w, &o);
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	fd = plug(&d);
@@ -995,7 +995,7 @@ static void test_a_slow_recorder(void **state)
 	(void)close(fd);
 	rco_session_free(s);
 	rco_session_free(other);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- going away in the middle ---- */
@@ -1007,10 +1007,10 @@ static void test_disconnects(void **state)
 		"{\"do\":\"events\"}\n{\"do\":\"tool_call\",\"call_id\":\"gone\",\"message\":{\"type\":";
 	rco_client *c;
 	size_t n;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	for (n = 0; n < sizeof line; n++) {
 		int fd = plug(&d);
 
@@ -1024,7 +1024,7 @@ static void test_disconnects(void **state)
 	c = come(&d);
 	expect(c, "{\"do\":\"hello\"}", RCO_OK);
 	rco_client_close(c);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Descriptors that come along are not kept. */
@@ -1054,10 +1054,10 @@ static void test_descriptors_are_dropped(void **state)
 	struct cmsghdr *head;
 	int fd, i, fds[10];
 	size_t before;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	fd = plug(&d);
 	answers(fd, byte, "\"id\":1}");
 	before = descriptors();
@@ -1076,7 +1076,7 @@ static void test_descriptors_are_dropped(void **state)
 	}
 	assert_int_equal(descriptors(), before);
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 int main(void)

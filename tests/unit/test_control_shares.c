@@ -3,7 +3,7 @@
  * Who gets in at the control socket, and that nobody is locked out: by slow, half-open, silent or deaf clients, by
  * many of them, by other users, or by a lack of descriptors.
  */
-#include "control_door.h"
+#include "control_socket.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -71,14 +71,14 @@ static void knock(void *arg)
 	_exit(rco_client_request(c, "{\"do\":\"hello\"}", &answer) == RCO_OK ? ANSWERED : UNHEARD);
 }
 
-static int try_as(const door *d, uint32_t uid, uint32_t gid)
+static int try_as(const control_socket *d, uint32_t uid, uint32_t gid)
 {
 	stranger who = {.path = d->path, .uid = uid, .gid = gid, .server = (uint32_t)geteuid()};
 
 	return t_reap(t_spawn(knock, &who));
 }
 
-static uint32_t mode_of(const door *d)
+static uint32_t mode_of(const control_socket *d)
 {
 	struct stat st;
 
@@ -99,7 +99,7 @@ static void test_allowed_users(void **state)
 	static const uint32_t friends[] = {4242, 4243};
 	rco_control_options o = {.allowed_uids = friends, .n_allowed_uids = 2};
 	stranger who = {.uid = 4243, .gid = 4243, .server = (uint32_t)-1};
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -115,15 +115,15 @@ static void test_allowed_users(void **state)
 		assert_int_equal(chmod(d.w.root, 0700), 0);
 		assert_int_equal(try_as(&d, 4243, 4243), NOT_CONNECTED); /* the folder decides as well */
 	}
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_nobody_else_without_options(void **state)
 {
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	assert_int_equal(mode_of(&d), 0600);
 	if (!only_root()) {
 		assert_int_equal(chmod(d.w.root, 0711), 0);
@@ -131,7 +131,7 @@ static void test_nobody_else_without_options(void **state)
 		assert_int_equal(chmod(d.path, 0666), 0); /* and if somebody opened it, who it is decides */
 		assert_int_equal(try_as(&d, 4243, 4243), UNHEARD);
 	}
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_a_group(void **state)
@@ -140,7 +140,7 @@ static void test_a_group(void **state)
 	rco_control_options o = {.flags = RCO_CONTROL_GROUP, .gid = 4300};
 	rco_control *second = NULL;
 	struct stat st;
-	door d;
+	control_socket d;
 
 	(void)state;
 	if (only_root())
@@ -154,7 +154,7 @@ static void test_a_group(void **state)
 	assert_int_equal(try_as(&d, 4242, 4300), ANSWERED);
 	assert_int_equal(try_as(&d, 4243, 4300), ANSWERED);
 	assert_int_equal(try_as(&d, 4242, 4301), NOT_CONNECTED);
-	close_door(&d);
+	close_control(&d);
 	/* of the group those that are named */
 	o.allowed_uids = friends;
 	o.n_allowed_uids = 1;
@@ -170,7 +170,7 @@ static void test_a_group(void **state)
 	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_INVALID);
 	o.flags = 2;
 	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_INVALID);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void serve_as_another(void *arg)
@@ -267,7 +267,7 @@ static void test_no_user_locks_out_another(void **state)
 	rco_session *s;
 	pid_t pid;
 	char byte;
-	door d;
+	control_socket d;
 
 	(void)state;
 	if (only_root())
@@ -307,7 +307,7 @@ static void test_no_user_locks_out_another(void **state)
 	for (i = 0; i < 3; i++)
 		rco_client_close(mine[i]);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Keeps connections until it may go. Ends with how many of them were closed meanwhile. */
@@ -362,7 +362,7 @@ static void test_half_of_the_places(void **state)
 	const char *answer = NULL;
 	rco_client *mine[5];
 	int i, lost = 0;
-	door d;
+	control_socket d;
 
 	(void)state;
 	if (only_root())
@@ -388,7 +388,7 @@ static void test_half_of_the_places(void **state)
 	assert_int_equal(lost, 2);
 	for (i = 0; i < 5; i++)
 		rco_client_close(mine[i]);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Serves as another user, with three connections of its own. Ends with how many of those were closed. */
@@ -401,7 +401,7 @@ static void serve_half(void *arg)
 	rco_client *c[3];
 	char byte;
 	int i, lost = 0;
-	door d;
+	control_socket d;
 
 	if (setgid(who->gid) != 0 || setuid(who->uid) != 0)
 		_exit(9);
@@ -419,7 +419,7 @@ static void serve_half(void *arg)
 		lost += rco_client_request(c[i], "{\"do\":\"hello\"}", &answer) != RCO_OK;
 		rco_client_close(c[i]);
 	}
-	close_door(&d);
+	close_control(&d);
 	_exit(lost);
 }
 
@@ -484,13 +484,13 @@ static void test_half_of_two_users(void **state)
 	assert_int_equal(lost_by(&server), 0);
 }
 
-/* Whoever has gone takes no place from one who is there; and what was asked for in time counts, read or not. */
+/* A client that has gone takes no place from one who is there; and what was asked for in time counts, read or not. */
 static void test_those_that_have_gone(void **state)
 {
 	rco_control_options o = {.max_clients = 4, .idle_ms = 60000};
 	rco_client *mine[3];
 	int i, k, fds[3];
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -522,7 +522,7 @@ static void test_those_that_have_gone(void **state)
 			(void)close(fds[k]);
 		}
 	}
-	close_door(&d);
+	close_control(&d);
 }
 
 /* All that was said before going is done, however much it is, and though nobody reads the answers. */
@@ -531,10 +531,10 @@ static void test_said_before_going(void **state)
 	rco_session *s[2];
 	char *lines;
 	int fd, i;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	for (i = 0; i < 20; i++) {
 		char call_id[2][16];
 
@@ -565,7 +565,7 @@ static void test_said_before_going(void **state)
 		rco_session_free(s[0]);
 		rco_session_free(s[1]);
 	}
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- one user with itself ---- */
@@ -577,7 +577,7 @@ static void test_many_of_one_user(void **state)
 	const char *line = NULL;
 	rco_client *watch;
 	rco_session *s;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -601,7 +601,7 @@ static void test_many_of_one_user(void **state)
 	assert_non_null(strstr(line, "watched"));
 	rco_session_free(s);
 	rco_client_close(watch);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_subscribers_leave_room(void **state)
@@ -609,7 +609,7 @@ static void test_subscribers_leave_room(void **state)
 	rco_control_options o = {.max_clients = 8, .idle_ms = 60000};
 	rco_client *c[5];
 	int i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -620,10 +620,10 @@ static void test_subscribers_leave_room(void **state)
 	expect(c[0], "{\"do\":\"events\",\"call_id\":\"x\"}", RCO_OK); /* again, for something else */
 	expect(c[4], "{\"do\":\"hello\"}", RCO_OK);
 	rco_client_close(c[0]);
-	expect(c[4], "{\"do\":\"events\"}", RCO_OK); /* whoever has gone takes no place */
+	expect(c[4], "{\"do\":\"events\"}", RCO_OK); /* a client that has gone takes no place */
 	for (i = 1; i < 5; i++)
 		rco_client_close(c[i]);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- time ---- */
@@ -636,7 +636,7 @@ static void test_a_line_in_drips(void **state)
 	int64_t begun;
 	size_t i = 0;
 	int fd;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -660,7 +660,7 @@ static void test_a_line_in_drips(void **state)
 			assert_int_equal(read(fd, &c, 1), 1);
 	}
 	(void)close(fd);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Nor does reading a byte now and then. */
@@ -671,7 +671,7 @@ static void test_an_answer_read_in_drips(void **state)
 	int64_t begun;
 	int fd, i, size = 4096;
 	char c;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -691,7 +691,7 @@ static void test_an_answer_read_in_drips(void **state)
 	assert_true(now_ms() - begun < 30000);
 	(void)close(fd);
 	served(&d);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* More events than are kept, for one that does not read: it is closed, and the others are served meanwhile. */
@@ -702,7 +702,7 @@ static void test_events_that_nobody_reads(void **state)
 	int deaf, i, closed = 0;
 	rco_session *s;
 	rco_client *c;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -725,7 +725,7 @@ static void test_events_that_nobody_reads(void **state)
 	(void)close(deaf);
 	rco_session_free(s);
 	rco_client_close(c);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* ---- descriptors ---- */
@@ -744,7 +744,7 @@ static void child_few_descriptors(void *arg)
 	rco_control_options o = {.struct_size = (uint32_t)sizeof o, .max_clients = 1024};
 	int fds[200], n = 0, i;
 	rco_client *c = NULL;
-	door d;
+	control_socket d;
 
 	(void)arg;
 	t_world_init(&d.w, T_WORKERS);
@@ -817,10 +817,10 @@ static void child_no_descriptors(void *arg)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fds[200], waiting[10], n = 0, i;
-	door d;
+	control_socket d;
 
 	(void)arg;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	served(&d); /* it has its spare one */
 	for (i = 0; i < 10; i++)
 		assert_true((waiting[i] = socket(AF_UNIX, SOCK_STREAM, 0)) >= 0);
@@ -840,7 +840,7 @@ static void child_no_descriptors(void *arg)
 	served(&d);
 	for (i = 0; i < 10; i++)
 		(void)close(waiting[i]);
-	close_door(&d);
+	close_control(&d);
 }
 
 static void test_no_descriptors(void **state)
@@ -858,7 +858,7 @@ static void test_a_relative_path(void **state)
 {
 	rco_control_options o = {.struct_size = (uint32_t)sizeof o, .path = "here.sock"};
 	struct stat st;
-	door d;
+	control_socket d;
 
 	(void)state;
 	assert_non_null(getcwd(before, sizeof before));
@@ -875,7 +875,7 @@ static void test_a_relative_path(void **state)
 	assert_int_equal(chdir(d.w.root), 0);
 	assert_int_equal(rco_control_open(d.w.engine, &o, &d.control), RCO_OK); /* no lock is left */
 	assert_int_equal(chdir(before), 0);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* What stands at the path by the time it is closed may be somebody else's. */
@@ -884,10 +884,10 @@ static void test_another_thing_at_the_path(void **state)
 	rco_control_options o = {.struct_size = (uint32_t)sizeof o};
 	char target[160];
 	struct stat st;
-	door d;
+	control_socket d;
 
 	(void)state;
-	open_door(&d, T_WORKERS);
+	open_control(&d, T_WORKERS);
 	t_join(target, sizeof target, d.w.root, "target");
 	t_write_file(target, "x", 1);
 	assert_int_equal(unlink(d.path), 0);
@@ -901,7 +901,7 @@ static void test_another_thing_at_the_path(void **state)
 	assert_true(t_exists(target));
 	assert_int_equal(unlink(d.path), 0);
 	serve(&d, &o);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* A socket that somebody serves, of whichever kind and with whatever lock, is not removed. */
@@ -915,7 +915,7 @@ static void test_a_socket_that_lives(void **state)
 	rco_control *second = NULL;
 	char lock[128];
 	size_t i, k;
-	door d;
+	control_socket d;
 
 	(void)state;
 	t_world_init(&d.w, T_WORKERS);
@@ -945,7 +945,7 @@ static void test_a_socket_that_lives(void **state)
 	assert_int_equal(unlink(lock), 0);
 	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_BUSY);
 	served(&d);
-	close_door(&d);
+	close_control(&d);
 }
 
 /* Connections that were closed are heard in turn with others, and all of them are. */
@@ -957,7 +957,7 @@ static void test_who_has_gone_holds_up_nobody(void **state)
 	rco_session *gone[GONE], *s;
 	rco_client *c;
 	size_t i;
-	door d;
+	control_socket d;
 	int n = 0;
 
 	(void)state;
@@ -988,7 +988,7 @@ static void test_who_has_gone_holds_up_nobody(void **state)
 	}
 	rco_client_close(c);
 	rco_session_free(s);
-	close_door(&d);
+	close_control(&d);
 	free(line);
 }
 
@@ -1000,7 +1000,7 @@ static void test_many_are_late_at_once(void **state)
 	rco_receipt *receipt = NULL;
 	char line[64], out[512];
 	int fd[MANY], i;
-	door d;
+	control_socket d;
 
 	(void)state;
 	open_with(&d, T_WORKERS, &o);
@@ -1016,7 +1016,7 @@ static void test_many_are_late_at_once(void **state)
 		assert_int_equal(rco_engine_receipt(d.w.engine, line, &receipt), RCO_OK);
 		rco_receipt_free(receipt);
 	}
-	close_door(&d);
+	close_control(&d);
 }
 
 int main(void)

@@ -361,7 +361,7 @@ static void expect_only_tmp(place *p, const char *key)
 }
 
 /* P4, P5: a crash between any two slots before the commit leaves KEY.tmp alone, which the next process can see,
- * give up, or write anew. */
+ * give up, or write again. */
 static void test_crash_before_commit(void **state)
 {
 	place *p = *state;
@@ -428,7 +428,7 @@ static void test_sync_fails(void **state)
 	assert_int_equal(p->result.confirmed, RCO_CONFIRM_UNKNOWN);
 	expect_only_tmp(p, "a.wav");
 	p->fs.fail_kind = -1;
-	/* The system may take what it failed to write for clean: it is cut off and written anew. */
+	/* The system may take what it failed to write for clean: it is cut off and rewritten. */
 	p->fs.kind_calls[T_DISK_TRUNCATE] = 0;
 	assert_int_equal(put(p, "a.wav", 1), RCO_OK);
 	assert_int_equal(p->fs.kind_calls[T_DISK_TRUNCATE], 1);

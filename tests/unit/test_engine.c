@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Engines in odd places: paths that are too long, keys and evidence elsewhere, backends that refuse to be
- * attached, files of the state that are damaged, books that cannot be written. */
+ * attached, files of the state that are damaged, a journal that cannot be written. */
 #include "../support.h"
 
 #include <dlfcn.h>
@@ -201,7 +201,7 @@ static void test_an_id_that_cannot_be_set_aside(void **state)
 	t_world_destroy(&w);
 }
 
-/* ---- books ---- */
+/* ---- the journal ---- */
 
 /* What ends while the journal cannot be written is written when it can be; nothing is lost by it. */
 static void test_a_journal_that_fails_for_a_while(void **state)

@@ -88,7 +88,7 @@ static void *leave(void *arg)
 	return NULL;
 }
 
-/* Whoever has left is not running any more. */
+/* One who has left is not running any more. */
 static void test_leaving_waits(void **state)
 {
 	struct {

@@ -18,14 +18,14 @@ static t_fs fs;
 
 /* ---- a clock that lets somebody in ---- */
 
-static struct door {
+static struct meeting {
 	t_world *w;
 	rco_session *session;
 	pthread_t thread;
 	sem_t done;
 	_Atomic int armed; /* the next look at this clock, by this test's own thread */
 	char id[RCO_ID_TEXT + 1];
-} door;
+} meeting;
 
 static _Thread_local int is_test;
 
@@ -42,19 +42,19 @@ static void let(int (*arrived)(void))
 		(void)nanosleep(&tick, NULL);
 }
 
-static void door_open(t_world *w)
+static void meeting_init(t_world *w)
 {
-	memset(&door, 0, sizeof door);
-	door.w = w;
-	(void)sem_init(&door.done, 0, 0);
+	memset(&meeting, 0, sizeof meeting);
+	meeting.w = w;
+	(void)sem_init(&meeting.done, 0, 0);
 	is_test = 1;
 }
 
-static int door_passed(void)
+static int passed(void)
 {
 	int n = 0;
 
-	(void)sem_getvalue(&door.done, &n);
+	(void)sem_getvalue(&meeting.done, &n);
 	return n > 0;
 }
 
@@ -63,8 +63,8 @@ static int door_passed(void)
 static void *run_engine(void *arg)
 {
 	(void)arg;
-	(void)rco_engine_run(door.w->engine, 0);
-	(void)sem_post(&door.done);
+	(void)rco_engine_run(meeting.w->engine, 0);
+	(void)sem_post(&meeting.done);
 	return NULL;
 }
 
@@ -80,10 +80,10 @@ static int at_the_journal(void)
 
 static int64_t wall_in_end(void *ud)
 {
-	if (is_test && atomic_exchange(&door.armed, 0)) {
-		t_thread(&door.thread, run_engine, NULL);
+	if (is_test && atomic_exchange(&meeting.armed, 0)) {
+		t_thread(&meeting.thread, run_engine, NULL);
 		let(at_the_journal); /* it has found the rings empty */
-		t_push(door.session, 0, 5, 10, 1);
+		t_push(meeting.session, 0, 5, 10, 1);
 	}
 	return atomic_load(&((t_clock *)ud)->wall_us);
 }
@@ -98,15 +98,15 @@ static void test_frame_while_ending(void **state)
 	w.fs = &fs;
 	w.clock_table.wall_us = wall_in_end;
 	t_world_open(&w);
-	door_open(&w);
-	door.session = t_call(&w, "ending");
-	t_push(door.session, 0, 5, 0, 10);
+	meeting_init(&w);
+	meeting.session = t_call(&w, "ending");
+	t_push(meeting.session, 0, 5, 0, 10);
 	t_fs_stall(&fs, T_FS_WRITES);
-	atomic_store(&door.armed, 1);
-	assert_int_equal(rco_session_end(door.session), RCO_OK);
+	atomic_store(&meeting.armed, 1);
+	assert_int_equal(rco_session_end(meeting.session), RCO_OK);
 	(void)t_fs_resume(&fs);
-	(void)pthread_join(door.thread, NULL);
-	rco_session_free(door.session);
+	(void)pthread_join(meeting.thread, NULL);
+	rco_session_free(meeting.session);
 	t_await(&w, "ending", RCO_EVENT_STORED, 1);
 	t_await(&w, "ending", RCO_EVENT_CALL_RECORD, 1);
 	assert_true(t_store_has_noise(&w, "ending", "caller", 5, 11)); /* it was accepted, so it is kept */
@@ -127,16 +127,16 @@ static void ask(rco_engine *engine, const char *call_id, char id[RCO_ID_TEXT + 1
 static void *ask_once_more(void *arg)
 {
 	(void)arg;
-	ask(door.w->engine, "unborn", door.id);
-	(void)sem_post(&door.done);
+	ask(meeting.w->engine, "unborn", meeting.id);
+	(void)sem_post(&meeting.done);
 	return NULL;
 }
 
 static int64_t mono_in_create(void *ud)
 {
-	if (is_test && atomic_load(&door.armed) > 0 && atomic_fetch_sub(&door.armed, 1) == 1) {
-		t_thread(&door.thread, ask_once_more, NULL);
-		let(door_passed);
+	if (is_test && atomic_load(&meeting.armed) > 0 && atomic_fetch_sub(&meeting.armed, 1) == 1) {
+		t_thread(&meeting.thread, ask_once_more, NULL);
+		let(passed);
 	}
 	return atomic_load(&((t_clock *)ud)->mono_us);
 }
@@ -153,14 +153,14 @@ static void test_asked_while_born(void **state)
 	t_world_init(&w, 0);
 	w.clock_table.monotonic_us = mono_in_create;
 	t_world_open(&w);
-	door_open(&w);
+	meeting_init(&w);
 	ask(w.engine, "unborn", first);
-	atomic_store(&door.armed, 1); /* is the first objection still in time? */
+	atomic_store(&meeting.armed, 1); /* is the first objection still in time? */
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
-	(void)pthread_join(door.thread, NULL);
+	(void)pthread_join(meeting.thread, NULL);
 	assert_int_equal(rco_session_receipt(s, &r), RCO_OK);
 	assert_string_equal(rco_receipt_id(r), first);
-	assert_string_equal(door.id, first);
+	assert_string_equal(meeting.id, first);
 	rco_receipt_free(r);
 	rco_session_free(s);
 	t_world_destroy(&w);

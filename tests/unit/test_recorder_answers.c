@@ -5,7 +5,7 @@
  */
 #include "../support.h"
 
-#include "../../lib/session/tell.h"
+#include "../../lib/session/peer.h"
 
 #include <stdio.h>
 
@@ -371,7 +371,7 @@ static void test_pauses_that_fail(void **state)
 
 /* ---- stops that are not confirmed ---- */
 
-/* Asked ever more rarely, but for ever; and its files stay until it has stopped, or it would write them anew. */
+/* Asked ever more rarely, but for ever; and its files stay until it has stopped, or it would write them again. */
 static void test_a_stop_that_fails_for_long(void **state)
 {
 	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};

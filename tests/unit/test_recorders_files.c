@@ -75,7 +75,7 @@ static file_erased erase(const char *path)
 	return file_erase(dir, path, &id, 1, why);
 }
 
-/* Whoever has it open, and however: writing, reading, or by a mapping alone. */
+/* No matter who has it open, and how: writing, reading, or by a mapping alone. */
 static void test_open_files_are_busy(void **state)
 {
 	const char *path = in("x.wav");

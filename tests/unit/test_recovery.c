@@ -316,7 +316,7 @@ static void test_an_erased_call_that_the_buffer_still_has(void **state)
 	t_world_destroy(&w);
 }
 
-/* A file of rings that is none is wiped and made anew, whatever of that fails: the next start does it. */
+/* A file of rings that is none is wiped and created again, whatever of that fails: the next start does it. */
 static void test_a_damaged_file_of_rings(void **state)
 {
 #if T_SANITIZED

@@ -165,7 +165,7 @@ static void test_a_damaged_ring(void **state)
 	t_world_destroy(&w);
 }
 
-/* A file of rings that is damaged as a whole cannot be wiped either: it is made anew all the same. */
+/* A file of rings that is damaged as a whole cannot be wiped either: it is created again all the same. */
 static void start_on_a_disk_of_no_use(void *arg)
 {
 	struct rlimit before, none;

@@ -321,7 +321,7 @@ static void test_policies(void **state)
 	assert_int_equal(t_push_one(s, 0, 1), RCO_E_PAUSED);
 	p.flags = 0;
 	assert_int_equal(applied(s, RCO_RECORDPREF_ON, &p), RCO_RECORDPREF_DID_RESUME);
-	/* a pause of the host's is not the peer's to lift, whoever paused first */
+	/* a pause of the host's is not the peer's to lift, no matter who paused first */
 	assert_int_equal(rco_session_pause(s), RCO_OK);
 	assert_int_equal(applied(s, RCO_RECORDPREF_PAUSE, &p), RCO_RECORDPREF_DID_NOTHING);
 	assert_int_equal(applied(s, RCO_RECORDPREF_ON, &p), RCO_RECORDPREF_DID_NOTHING);

@@ -84,7 +84,7 @@ static void make_model(bench *b)
 
 /* ---- under fire ---- */
 
-/* Until it works; whoever fails three times has noticed, and the fault goes. */
+/* Until it works; one who fails three times has noticed, and the fault goes. */
 #define UNTIL(b, call)                                                                                            \
 	do {                                                                                                      \
 		int tries_;                                                                                       \

@@ -332,7 +332,7 @@ static void test_odd_files(void **state)
 		assert_int_equal(unlink(before), 0);
 		assert_int_equal(rename(aside, before), 0);
 	}
-	/* The folder that the host names may be a link: whoever can change the configuration can do more. */
+	/* The folder that the host names may be a link: anyone who can change the configuration can do more. */
 	assert_int_equal(rename(w.state, aside), 0);
 	assert_int_equal(symlink(aside, w.state), 0);
 	accepted();

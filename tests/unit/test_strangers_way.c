@@ -377,7 +377,7 @@ static void link_in_own_folder(void *arg)
 	assert_int_equal(symlink(l->target, l->name), 0);
 }
 
-/* With an engine that may remove everything, whoever makes a link must not choose what is removed. */
+/* With an engine that may remove everything, the maker of a link must not choose what is removed. */
 static void test_artifact_behind_a_foreign_link(void **state)
 {
 	char path[320], file[300], theirs[256];

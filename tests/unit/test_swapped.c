@@ -366,7 +366,7 @@ static void test_a_folder_is_moved(void **state)
 	t_world_destroy(&w);
 }
 
-/* Removed and made anew: it is looked for again, and only if it is one to be trusted. */
+/* Removed and created again: it is looked for again, and only if it is one to be trusted. */
 static void test_a_folder_is_made_anew(void **state)
 {
 	rco_session *s;

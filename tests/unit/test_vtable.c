@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door of the backends: a table is copied whole, a missing required slot
+ * How backends come in: a table is copied whole, a missing required slot
  * is named, a missing optional one is fine, and the struct_size rules hold for
  * tables of older and newer callers.
  */
@@ -262,7 +262,7 @@ static void test_flags_and_reserved(void **state)
 	}
 }
 
-/* Our own come in by the same door. */
+/* Our own come in the same way. */
 static void test_built_in(void **state)
 {
 	rco_deletion_ops deletion;

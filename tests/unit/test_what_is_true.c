@@ -111,7 +111,7 @@ static void unregistered(uint32_t kind_besides)
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ESCALATED), 1);
 	t_world_close(&w);
 	t_world_open(&w);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_STOPPED); /* the books are closed */
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_STOPPED); /* the record is closed */
 	t_join(path, sizeof path, w.artifacts, "call.wav");
 	t_write_file(path, "audio", 5);
 	assert_int_equal(rco_engine_register_artifact(w.engine, "call", RCO_KIND_AUDIO, path, NULL), RCO_OK);

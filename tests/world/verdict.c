@@ -136,7 +136,7 @@ static void check_gone(w_world *world, w_verdict *v, uint32_t call)
 
 /* ---- before birth ---- */
 
-/* The judging itself is crashed too: from here on the call is known, and whoever judges next has to know that. */
+/* The judging itself is crashed too: from here on the call is known, and the next judge has to know that. */
 static void note_born(w_world *world, w_call_note *n, rco_session *s)
 {
 	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};

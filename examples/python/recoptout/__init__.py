@@ -43,7 +43,7 @@ if missing is None:
 else:
 
     def __getattr__(name: str) -> object:
-        """All but the socket's client needs the library: whoever asks for it is told where it was looked for."""
+        """All but the socket's client needs the library: asking for it tells where it was looked for."""
         if name in __all__:
             raise missing
         raise AttributeError(name)

@@ -81,7 +81,7 @@ def _agent_name() -> str:
 
 
 class _NoAgent:
-    """In place of the library: whoever calls a function of it is told that, and where it was looked for."""
+    """In place of the library: calling a function of it tells that, and where it was looked for."""
 
     def __init__(self, missing: AgentLibraryMissing) -> None:
         self._missing = missing

@@ -2,7 +2,7 @@
 """The client of the control socket for threads.
 
 A signal's handler may raise while the main thread is in here (Ctrl-C, a worker's time limit), and what other threads wait for must not
-be lost with that. Python 3.10 and newer look for signals after a call, where a function begins and where a loop begins anew. So
+be lost with that. Python 3.10 and newer look for signals after a call, where a function begins and where a loop begins its next turn. So
 what must not come apart has none of these in it, or is one call of C: ``list.extend(map(read, ...))`` has kept what it has read when
 it returns. What is done twice if somebody was torn out between doing it and noting it does no harm the second time. Locks can be
 entered again by the thread that has them, for a handler may ask, too.

@@ -82,7 +82,7 @@ def check_server(connection: socket.socket, path: str, uid: Optional[int]) -> No
     expected = os.geteuid() if uid is None else uid
     if found not in (expected, 0):
         raise PermissionError(f"{path} is served by user {found}, not by user {expected} or root")
-    # Whoever listens serves, and nobody else: a child that has the socket still gives no answer. 0 cannot be seen from here.
+    # The process that listens serves, and nobody else: a child that has the socket still gives no answer. 0 cannot be seen from here.
     if pid > 0 and not _is_there(pid):
         raise ConnectionRefusedError(errno.ECONNREFUSED, f"process {pid} has ended, and a child of it keeps the socket", path)
 
@@ -151,7 +151,7 @@ class Owner:
 
 def let_go(descriptor: int) -> None:
     """Close a child's descriptor, and nothing of its parent's: neither shutdown(2) nor what an event loop undoes in an epoll(7)
-    that both have. Its number stays taken, for whoever closes it later."""
+    that both have. Its number stays taken, for the one who closes it later."""
     if descriptor >= 0:
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         os.dup2(nothing, descriptor, inheritable=False)
@@ -182,7 +182,7 @@ class Kept:
         self._missed = 0
 
     def put(self, event: Answer) -> None:
-        """Once, though whoever was torn out of it puts it again."""
+        """Once, though one that was torn out of it puts it again."""
         if not wanted(event, self.call_id):
             return
         fits = len(self._events) < EVENTS_MAX and self._missed == 0

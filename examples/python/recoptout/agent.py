@@ -94,7 +94,7 @@ class Phrasebook:
 
 
 def book_handle(book: Optional[Phrasebook]) -> Optional[ctypes.c_void_p]:
-    """For a struct; whoever asks keeps the book as long as C uses it."""
+    """For a struct; the one who asks keeps the book as long as C uses it."""
     if book is None:
         return None
     if not isinstance(book, Phrasebook):

@@ -23,7 +23,7 @@ from ._wire import LINE_MAX, Answer, ControlError
 __all__ = ["LINE_MAX", "AsyncClient", "Client", "ControlError"]
 
 
-# ---- for whoever has to look at night ----
+# ---- for the person on call at night ----
 
 _USAGE = """usage: python3 -m recoptout.control [--user NAME] SOCKET
            hello | pending | events [CALL_ID] | status CALL_ID | opt-out CALL_ID

@@ -425,7 +425,7 @@ class Engine:
 
     @property
     def public_key(self) -> bytes:
-        """The Ed25519 key that receipts are signed with; publish it to whoever verifies them."""
+        """The Ed25519 key that receipts are signed with; publish it to those who verify them."""
         key = ctypes.create_string_buffer(32)
         self._ask(lib.rco_engine_public_key, key)
         return key.raw
@@ -454,7 +454,7 @@ class Engine:
         allowed_uids: Sequence[int] = (),
         early_per_user: int = 0,
     ) -> None:
-        """Open the door for other processes: a Unix-domain socket, until the engine is closed. See :mod:`recoptout.control`.
+        """Open the control socket: for other processes, a Unix-domain socket, until the engine is closed. See :mod:`recoptout.control`.
 
         ``group``: the number of a group whose members get in, or of them those in ``allowed_uids`` if there are any; without
         a group these get in besides root and the engine's user. ``idle``: seconds for sending a line, and for reading an answer.

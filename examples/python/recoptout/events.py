@@ -154,7 +154,7 @@ class EventStream:
                 self._waiting.pop(number, None)
 
     def close(self) -> None:
-        """No more events. Whoever waits gets those that are there, and is told."""
+        """No more events. Waiting tasks get those that are there, and are told."""
         if self._birth.is_foreign:
             return
         self._close(self)

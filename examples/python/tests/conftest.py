@@ -58,7 +58,7 @@ def started(engine, call_id):
     return call
 
 
-class Door:
+class FakeSocket:
     """A server of our own, that answers as it is told."""
 
     def __init__(self, path, serve):

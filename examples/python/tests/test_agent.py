@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tool calls, sentences, claims, and the door for other processes."""
+"""Tool calls, sentences, claims, and the socket for other processes."""
 
 import json
 import os

@@ -20,7 +20,7 @@ import pytest
 import recoptout
 from recoptout import _wire
 from recoptout.control import AsyncClient, Client, ControlError
-from conftest import Door, started
+from conftest import FakeSocket, started
 
 
 def test_a_client_shared_by_threads(engine, path):
@@ -87,7 +87,7 @@ def test_answers_are_matched_by_their_id(path):
         lines.flush()
         lines.readline()
 
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
     got = {}
     with Client(path, timeout=60) as client:
 
@@ -100,7 +100,7 @@ def test_answers_are_matched_by_their_id(path):
         for thread in threads:
             thread.join()
     assert got == {"x": "x", "y": "y"}
-    door.close()
+    fake.close()
 
 
 def test_a_late_answer_goes_to_nobody(path):
@@ -114,14 +114,14 @@ def test_a_late_answer_goes_to_nobody(path):
         lines.flush()
         lines.readline()
 
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
     with Client(path, timeout=0.2) as client:
         with pytest.raises(TimeoutError):
             client.request("first")
         client._timeout = 60
         release.set()
         assert client.request("second")["do"] == "second"
-    door.close()
+    fake.close()
 
 
 def test_an_opt_out_that_waits_may_take_longer_than_an_answer(path):
@@ -131,10 +131,10 @@ def test_an_opt_out_that_waits_may_take_longer_than_an_answer(path):
         lines.write(json.dumps({"ok": True, "id": request["id"]}).encode() + b"\n")
         lines.flush()
 
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
     with Client(path, timeout=0.1) as client:
         assert client.opt_out("x", wait="verified", timeout=60)["ok"]
-    door.close()
+    fake.close()
 
 
 def test_lost_without_reconnecting(engine, path):
@@ -237,7 +237,7 @@ def test_a_message_with_objects_in_it(engine, path):
 
 
 def test_whom_it_expects(path):
-    door = Door(path, lambda lines: None)
+    fake = FakeSocket(path, lambda lines: None)
     with pytest.raises(PermissionError) as why:
         _wire.check_server(FakeServer(4242), "sock", None)
     assert "4242" in str(why.value)
@@ -246,7 +246,7 @@ def test_whom_it_expects(path):
     with pytest.raises(PermissionError):
         _wire.check_server(FakeServer(4242), "sock", 4243)
     Client(path, server_uid=os.geteuid()).close()
-    door.close()
+    fake.close()
 
 
 class FakeServer:
@@ -374,7 +374,7 @@ def test_an_engine_that_always_closes_is_not_asked_without_pause(path):
             lines.write(json.dumps({"ok": True, "code": 0, "id": request["id"]}).encode() + b"\n")
             lines.flush()
 
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
     with Client(path, timeout=1.5, reconnect=True) as client:
         with pytest.raises(OSError):
             client.hello()
@@ -395,16 +395,16 @@ def test_an_engine_that_always_closes_is_not_asked_without_pause(path):
 
     asyncio.run(ask())
     assert 3 <= len(made) < 20
-    door.close()
+    fake.close()
 
 
 def test_a_stopped_engine_is_a_time_out_however_long_the_message(path):
     release = threading.Event()
-    door = Door(path, lambda lines: release.wait(60))
+    fake = FakeSocket(path, lambda lines: release.wait(60))
     with Client(path, timeout=0.2) as client:
         with pytest.raises(TimeoutError):
             client.tool_call("x", "x" * 5_000_000)
         with pytest.raises(ConnectionError):  # half a line was sent
             client.hello()
     release.set()
-    door.close()
+    fake.close()

@@ -11,7 +11,7 @@ import pytest
 
 import recoptout
 from recoptout.control import AsyncClient, Client, ControlError
-from conftest import Door, started
+from conftest import FakeSocket, started
 
 
 # ---- a child ----
@@ -161,7 +161,7 @@ def test_asyncio_times_out_and_goes_on(path):
         lines.flush()
         lines.readline()
 
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
 
     async def ask():
         async with AsyncClient(path, timeout=0.2) as client:
@@ -172,7 +172,7 @@ def test_asyncio_times_out_and_goes_on(path):
             assert (await client.request("second"))["do"] == "second"
 
     asyncio.run(ask())
-    door.close()
+    fake.close()
 
 
 def test_asyncio_reconnects(make_engine, path):

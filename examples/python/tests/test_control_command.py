@@ -13,7 +13,7 @@ import threading
 import time
 
 from recoptout import control
-from conftest import Door, started
+from conftest import FakeSocket, started
 
 
 def ask(*arguments, **options):
@@ -66,10 +66,10 @@ def test_who_cannot_ask_is_told_what_to_do(path, tmp_path):
     left.close()
     path.unlink()
 
-    door = Door(path, lambda lines: None)  # it closes the connection
+    fake = FakeSocket(path, lambda lines: None)  # it closes the connection
     done = ask(path, "hello")
     assert done.returncode == 2 and "allowed_uids" in done.stderr
-    door.close()
+    fake.close()
     for help in ("--help", "-h"):
         done = ask(help)
         assert done.returncode == 0 and "Exit code" in done.stdout and done.stderr == ""
@@ -126,7 +126,7 @@ def test_as_many_listeners_as_there_may_be_is_an_error_and_no_traceback(path):
         lines.write(json.dumps(answer).encode() + b"\n")
         lines.flush()
 
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
     done = ask(path, "events")
     assert done.returncode == 1 and json.loads(done.stdout)["error"] == "RCO_E_LIMIT" and "Traceback" not in done.stderr
-    door.close()
+    fake.close()

@@ -12,7 +12,7 @@ import pytest
 
 from recoptout import _client, _wire
 from recoptout.control import Client, ControlError
-from conftest import Door, started
+from conftest import FakeSocket, started
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason="older ones look for signals between any two steps")
 
@@ -50,7 +50,7 @@ class TwoAsk:
 
     def __init__(self, path):
         self.asked = threading.Event()
-        self.door = Door(path, self.serve)
+        self.fake = FakeSocket(path, self.serve)
 
     def serve(self, lines):
         said, number = [], itertools.count(1)
@@ -91,7 +91,7 @@ def both(path, n):
             assert free_for_others(lock), n
         events = [event["number"] for event in iter(stream.take, None)]
         assert events in ([1], [1, 2]) and client._bells == [], n
-    server.door.close()
+    server.fake.close()
     os.unlink(path)
     return torn.was
 
@@ -182,7 +182,7 @@ def lost_and_found(path, n):
             lines.flush()
 
     opened, got = [], []
-    door = Door(path, serve)
+    fake = FakeSocket(path, serve)
     with Client(path, timeout=60, reconnect=True) as client:
         client._streams.append(_wire.Kept(None))
         with Torn(n) as torn:
@@ -197,7 +197,7 @@ def lost_and_found(path, n):
         for lock in (client._lock, client._connecting, client._connection.reader, client._connection.writer):
             assert free_for_others(lock), n
     opened.append(1)
-    door.close()
+    fake.close()
     os.unlink(path)
     return torn.was
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the tests of the control socket share: an engine that serves one, clients, and plain connections. */
-#ifndef TESTS_CONTROL_DOOR_H
-#define TESTS_CONTROL_DOOR_H
+#ifndef TESTS_CONTROL_SOCKET_H
+#define TESTS_CONTROL_SOCKET_H
 
 #include "../support.h"
 
@@ -21,14 +21,14 @@
 
 #define MAYBE static __attribute__((unused))
 
-typedef struct door {
+typedef struct control_socket {
 	t_world w;
 	char path[108];
 	rco_control *control;
-} door;
+} control_socket;
 
 /* Of an engine that is open. */
-MAYBE void serve(door *d, rco_control_options *o)
+MAYBE void serve(control_socket *d, rco_control_options *o)
 {
 	t_join(d->path, sizeof d->path, d->w.root, "sock");
 	o->struct_size = (uint32_t)sizeof *o;
@@ -36,28 +36,28 @@ MAYBE void serve(door *d, rco_control_options *o)
 	assert_int_equal(rco_control_open(d->w.engine, o, &d->control), RCO_OK);
 }
 
-MAYBE void open_with(door *d, uint32_t flags, rco_control_options *o)
+MAYBE void open_with(control_socket *d, uint32_t flags, rco_control_options *o)
 {
 	t_world_init(&d->w, flags);
 	t_world_open(&d->w);
 	serve(d, o);
 }
 
-MAYBE void open_door(door *d, uint32_t flags)
+MAYBE void open_control(control_socket *d, uint32_t flags)
 {
 	rco_control_options o = {0};
 
 	open_with(d, flags, &o);
 }
 
-MAYBE void close_door(door *d)
+MAYBE void close_control(control_socket *d)
 {
 	rco_control_close(d->control);
 	assert_false(t_exists(d->path));
 	t_world_destroy(&d->w);
 }
 
-MAYBE rco_client *come(const door *d)
+MAYBE rco_client *come(const control_socket *d)
 {
 	rco_client *c = NULL;
 
@@ -115,7 +115,7 @@ MAYBE void expect(rco_client *c, const char *request, int code)
 	json_decref(a);
 }
 
-MAYBE void served(const door *d)
+MAYBE void served(const control_socket *d)
 {
 	rco_client *c = come(d);
 
@@ -123,7 +123,7 @@ MAYBE void served(const door *d)
 	rco_client_close(c);
 }
 
-MAYBE int plug(const door *d)
+MAYBE int plug(const control_socket *d)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* For rooms above, which have something to tell or to ask about a call. */
-#ifndef RCO_SESSION_TELL_H
-#define RCO_SESSION_TELL_H
+/* What the rooms above ask of a call on behalf of its peer. */
+#ifndef RCO_SESSION_PEER_H
+#define RCO_SESSION_PEER_H
 
 #include <recoptout.h>
 
