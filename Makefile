@@ -9,8 +9,8 @@
 # ---------------------------------------------------------------------------- version
 # One place: include/recoptout.h. ABI is the N of librecoptout.so.N, AGENT_ABI that of librecoptout-agent.so.N.
 
-ABI         := 1
-AGENT_ABI   := 1
+ABI         := 2
+AGENT_ABI   := 2
 VERSION     := $(shell sed -n 's/^.define RCO_VERSION_STRING *"\(.*\)"$$/\1/p' include/recoptout.h)
 VERSION_NUM := $(shell awk '$$2 == "RCO_VERSION_MAJOR" { a = $$3 } $$2 == "RCO_VERSION_MINOR" { b = $$3 } \
 	$$2 == "RCO_VERSION_PATCH" { c = $$3 } END { print a "." b "." c }' include/recoptout.h)

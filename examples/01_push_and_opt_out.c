@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 	config.state_dir = state;
 	config.output_dir = output;
 	config.opt_out_enabled = 1;
-	config.window_ms = 500;              /* for a quick end; the default is ten seconds */
+	config.late_opt_out_ms = 500;        /* for a quick end; the default is ten seconds */
 	config.sweep_delay_ms = RCO_NONE_MS; /* likewise; the default looks again after a minute */
 	CHECK(rco_engine_create(&config, &engine));
 

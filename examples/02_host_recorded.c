@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <recoptout/storage.h> /* RCO_CONFIRM_DONE */
-
 /* Stands for the server's recording machinery. */
 struct recorder {
 	char path[512];
@@ -27,7 +25,7 @@ static int start(const char *call_id, uint64_t op, rco_result *result, void *use
 {
 	struct recorder *r = user_data;
 
-	(void)op; /* for recorders that answer later, with rco_complete() */
+	(void)op; /* for recorders that answer later, with rco_op_complete() */
 	r->file = fopen(r->path, "wb");
 	if (!r->file) {
 		fprintf(stderr, "%s: cannot write %s: %s\n", call_id, r->path, strerror(errno));
@@ -67,7 +65,7 @@ static rco_engine *open_engine(const char *folder)
 	config.state_dir = state;
 	config.output_dir = output;
 	config.opt_out_enabled = 1;
-	config.window_ms = 500;              /* for a quick end; the default is ten seconds */
+	config.late_opt_out_ms = 500;        /* for a quick end; the default is ten seconds */
 	config.sweep_delay_ms = RCO_NONE_MS; /* likewise; the default looks again after a minute */
 	CHECK(rco_engine_create(&config, &engine));
 	return engine;
@@ -108,7 +106,7 @@ int main(int argc, char **argv)
 	CHECK(rco_session_start(call));
 
 	how.wait_status = RCO_STATUS_VERIFIED;
-	CHECK(rco_opt_out_call(engine, "call-1", &how, &receipt));
+	CHECK(rco_engine_opt_out(engine, "call-1", &how, &receipt));
 	gone = access(recorder.path, F_OK) != 0 && errno == ENOENT;
 	printf("call-1: %s; the file %s\n", rco_status_name(rco_receipt_status(receipt)),
 	       gone ? "is gone" : "is STILL THERE");

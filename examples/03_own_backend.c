@@ -27,7 +27,7 @@ struct object {
 struct store {
 	pthread_mutex_t lock; /* slots of different calls may come at the same time */
 	pthread_cond_t changed;
-	rco_engine *engine; /* of attach: for rco_complete() */
+	rco_engine *engine; /* of attach: for rco_op_complete() */
 	struct object object[OBJECTS];
 	uint64_t commit_op; /* a commit that waits for its answer, 0: none */
 	char commit_key[256];
@@ -145,7 +145,7 @@ static void *committer(void *arg)
 		pthread_cond_broadcast(&s->changed);
 		pthread_mutex_unlock(&s->lock); /* never call into the library with a lock of your own held */
 		result.confirmed = o ? RCO_CONFIRM_DONE : RCO_CONFIRM_UNKNOWN;
-		rc = rco_complete(s->engine, op, o ? RCO_OK : RCO_E_NOT_FOUND, &result);
+		rc = rco_op_complete(s->engine, op, o ? RCO_OK : RCO_E_NOT_FOUND, &result);
 		if (rc != RCO_OK) /* RCO_E_STALE: too late, the engine has given this try up */
 			printf("  store: answer not taken: %s\n", rco_strerror(rc));
 		pthread_mutex_lock(&s->lock);
@@ -239,7 +239,7 @@ static rco_engine *open_engine(const char *state, struct store *s)
 	config.upload_user_data = s;
 	config.deletion = &deletion;
 	config.deletion_user_data = s;
-	config.window_ms = 500;              /* for a quick end; the default is ten seconds */
+	config.late_opt_out_ms = 500;        /* for a quick end; the default is ten seconds */
 	config.sweep_delay_ms = RCO_NONE_MS; /* likewise; the default looks again after a minute */
 	CHECK(rco_engine_create(&config, &engine));
 	return engine;

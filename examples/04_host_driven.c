@@ -50,7 +50,7 @@ static void open_engine(struct host *host, const char *folder)
 	config.state_dir = state;
 	config.output_dir = output;
 	config.opt_out_enabled = 1;
-	config.window_ms = 500;              /* for a quick end; the default is ten seconds */
+	config.late_opt_out_ms = 500;        /* for a quick end; the default is ten seconds */
 	config.sweep_delay_ms = RCO_NONE_MS; /* likewise; the default looks again after a minute */
 	config.event = on_event;
 	config.event_user_data = host;
@@ -112,7 +112,7 @@ static void loop(struct host *host)
 		}
 		if (fds[0].revents & POLLIN && read(fds[0].fd, &ticks, sizeof ticks) == (ssize_t)sizeof ticks)
 			media_tick(host);
-		CHECK(rco_engine_run(host->engine, 0)); /* 0: does what is due, and does not wait */
+		CHECK(rco_engine_run(host->engine, 0, 0)); /* 0: does what is due, and does not wait */
 	}
 	close(fds[0].fd);
 }

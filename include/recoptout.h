@@ -23,7 +23,7 @@
  *     rco_session_add_leg(call, "caller", RCO_FORMAT_PCMU_8K, &leg);
  *     rco_session_start(call);
  *     rco_session_push(call, leg, RCO_FORMAT_PCMU_8K, frame, 160);  // media thread
- *     rco_opt_out(call, NULL, &receipt);           // any thread; durable on return
+ *     rco_opt_out(call, NULL, &receipt);           // any thread that may wait for a disk
  *     rco_session_end(call);
  *
  * What a backend author implements is in <recoptout/storage.h>. Voice agents and
@@ -40,7 +40,9 @@
  *   its parent: every call answers #RCO_E_FORKED there. Create engines after
  *   forking.
  * - **Threads.** Every function may be called from any thread unless it says
- *   otherwise. One leg is pushed by one thread at a time. Callbacks say which
+ *   otherwise. On a **media thread** call rco_session_push(), rco_frames_push() and
+ *   rco_opt_out() with #RCO_OPT_OUT_NONBLOCK and no receipt; all others take locks,
+ *   memory, or wait for a disk. One leg is pushed by one thread at a time. Callbacks say which
  *   thread they come from; no lock is held while a callback runs, except that
  *   `log`, `clock` and `allocator` may be called with locks held: they must not
  *   wait for another thread that is inside the library.
@@ -64,8 +66,11 @@
  *
  * ## Conventions
  * Functions return #RCO_OK (0), #RCO_PENDING (1, where documented) or a
- * negative #rco_error. An error leaves the object as it was unless the text
- * says otherwise. Units stand in names: `_us` microseconds, `_ms`
+ * negative #rco_error. Negative: nothing was done, and the object is as it was.
+ * #RCO_OK: done, and where it says so durable. #RCO_PENDING: the request stands,
+ * and something is outstanding: rco_error_detail() says what, and of an opt-out
+ * the receipt (rco_receipt_status(), rco_receipt_code()). So `if (rc < 0)` is
+ * the whole error check. Units stand in names: `_us` microseconds, `_ms`
  * milliseconds, `_s` seconds, `_bytes`, `_hz`. Wall-clock times are
  * microseconds since 1970-01-01 UTC. Strings are UTF-8, end in NUL, and are
  * copied; a pointer you pass need not outlive the call. `free` functions
@@ -98,14 +103,14 @@ extern "C" {
  * --------------------------------------------------------------------- */
 
 #define RCO_VERSION_MAJOR  0
-#define RCO_VERSION_MINOR  1
+#define RCO_VERSION_MINOR  2
 #define RCO_VERSION_PATCH  0
-#define RCO_VERSION_STRING "0.1.0"
+#define RCO_VERSION_STRING "0.2.0"
 
 /** Version of the library that is loaded: major * 10000 + minor * 100 + patch. @since 0.1.0 */
 RCO_API uint32_t rco_version(void);
 
-/** The same as text, "0.1.0". Static storage. @since 0.1.0 */
+/** The same as text, "0.2.0". Static storage. @since 0.1.0 */
 RCO_API const char *rco_version_string(void);
 
 /** Number of the binary interface, the N of librecoptout.so.N. @since 0.1.0 */
@@ -134,7 +139,7 @@ enum {
 	RCO_STRUCT_SPOOL_OPTIONS = 19,
 	RCO_STRUCT_DIRECTORY_OPTIONS = 20,
 	RCO_STRUCT_MEMORY_OPTIONS = 21,
-	RCO_STRUCT_KEY_FOLDER_OPTIONS = 22,
+	RCO_STRUCT_KEY_DIR_OPTIONS = 22,
 	RCO_STRUCT_FRAME = 23,
 	RCO_STRUCT_PENDING = 24,
 	RCO_STRUCT_TOOL_OPTIONS = 25,
@@ -165,14 +170,12 @@ RCO_API int rco_has_feature(const char *name);
  * Errors
  * --------------------------------------------------------------------- */
 
-/** Not an error: accepted, the answer comes later. */
-#define RCO_PENDING 1
-
 /**
  * Every code, its number and its sentence. A code never changes meaning and a
  * number is never reused.
  */
 #define RCO_ERROR_MAP(X)                                                                                          \
+	X(PENDING, 1, "not an error: the request stands, and something is outstanding; see rco_error_detail()")   \
 	X(OK, 0, "success")                                                                                       \
 	X(E_INVALID, -1, "an argument is NULL or out of range; see the function's description")                   \
 	X(E_HANDLE, -2, "not a live handle: freed, never created, or of another type")                            \
@@ -188,7 +191,7 @@ RCO_API int rco_has_feature(const char *name);
 	X(E_OVERFLOW, -12, "the leg's ring is full, the frame was not taken; storage is too slow")                \
 	X(E_OPTED_OUT, -13, "the caller opted out; nothing of this call is recorded any more")                    \
 	X(E_PAUSED, -14, "recording is paused; resume it first")                                                  \
-	X(E_ENDED, -15, "this call has ended")                                                                    \
+	X(E_ENDED, -15, "this call has ended, too long ago for what was asked; see the function")                 \
 	X(E_NOT_STARTED, -16, "recording has not been started; call rco_session_start()")                         \
 	X(E_NO_CONSENT, -17, "the caller has not consented; nothing may be recorded")                             \
 	X(E_NOT_AVAILABLE, -18, "opt-out is not enabled for this engine or session")                              \
@@ -218,10 +221,10 @@ typedef enum rco_error {
 #define RCO_ERROR_ENUM_(name, value, text) RCO_##name = value,
 	RCO_ERROR_MAP(RCO_ERROR_ENUM_)
 #undef RCO_ERROR_ENUM_
-		RCO_ERROR_ENUM_END_ = 1 /**< not a code; keeps the list free of a last comma */
+		RCO_ERROR_ENUM_END_ = 2 /**< not a code; keeps the list free of a last comma */
 } rco_error;
 
-/** Name of a code, "RCO_E_BUSY", or "RCO_PENDING"; "RCO_E_UNKNOWN" for anything else. Static. @since 0.1.0 */
+/** Name of a code, "RCO_E_BUSY" or "RCO_PENDING"; "RCO_E_UNKNOWN" for anything else. Static. @since 0.1.0 */
 RCO_API const char *rco_error_name(int code);
 
 /** Sentence of a code, saying what to do. Static storage. @since 0.1.0 */
@@ -229,9 +232,10 @@ RCO_API const char *rco_strerror(int code);
 
 /**
  * What exactly went wrong in the last call on this thread that returned an
- * error: file names, limits, system messages; "" if there is nothing to add.
+ * error, or what is outstanding of one that returned #RCO_PENDING: file names,
+ * limits, system messages; "" if there is nothing to add.
  * The text belongs to the thread and is valid until its next call into the
- * library.
+ * library but for rco_error_name() and rco_strerror(), which leave it.
  * @since 0.1.0
  */
 RCO_API const char *rco_error_detail(void);
@@ -252,7 +256,6 @@ struct rco_buffer_ops;
 struct rco_upload_ops;
 struct rco_deletion_ops;
 struct rco_key_ops;
-struct rco_result;
 
 /** Fixed limits: legs of a session, bytes of a binary id and characters of its text, and of strings. */
 enum { RCO_MAX_LEGS = 8, RCO_ID_BYTES = 16, RCO_ID_TEXT = 36, RCO_CALL_ID_MAX = 255, RCO_LABEL_MAX = 31 };
@@ -362,8 +365,10 @@ typedef struct rco_event rco_event;
 
 /**
  * Receives events, in order for each call, on a worker thread or inside
- * rco_engine_run(). The event and its strings are valid during the call.
- * May call any function except those marked "not from a callback".
+ * rco_engine_run(), rco_engine_create() and rco_engine_free(); #RCO_EVENT_AGENT_CLAIM
+ * on the thread that checked the claims. A call's may come before
+ * rco_session_create() has returned. The event and its strings are valid during the
+ * call. May call any function except those marked "not from a callback".
  */
 typedef void (*rco_event_fn)(const rco_event *event, void *user_data);
 
@@ -383,7 +388,7 @@ typedef struct rco_engine_config {
 	/** Size of the parts in which a recording is uploaded; default 5 MiB. */
 	uint64_t upload_part_bytes;
 	/** Evidence (ledger files of closed opt-outs) is deleted after this time; 0 keeps it for ever. */
-	uint64_t evidence_retention_s;
+	uint64_t ledger_retention_s;
 
 	/** 1 to offer opt-out; 0, the default, answers #RCO_E_NOT_AVAILABLE (P9). */
 	uint32_t opt_out_enabled;
@@ -405,7 +410,7 @@ typedef struct rco_engine_config {
 	uint32_t flush_interval_ms;
 	/** How long after its end a call can still be opted out (P14); default 10,000. #RCO_NONE_MS: not at all.
 	 */
-	uint32_t window_ms;
+	uint32_t late_opt_out_ms;
 	/** Delay of the second look for late copies after an erasure; default 60,000. #RCO_NONE_MS: no second
 	 * look. */
 	uint32_t sweep_delay_ms;
@@ -418,7 +423,7 @@ typedef struct rco_engine_config {
 	uint32_t backend_timeout_ms;
 	/** How long an opt-out for a call not known is kept (P12), in running time: at a start it starts again;
 	 * default 86,400 (one day). */
-	uint32_t prebirth_ttl_s;
+	uint32_t early_opt_out_ttl_s;
 	/** How long an ended call is remembered, so that a late request is told "ended"; default 3,600. */
 	uint32_t remember_ended_s;
 	uint32_t reserved0; /**< 0 */
@@ -432,10 +437,11 @@ typedef struct rco_engine_config {
 	 * the sticky bit may be written by others. Files that others could read get mode 0600 again.
 	 */
 	const char *state_dir;
-	/** Folder of the built-in directory backend, used where `upload` or `deletion` is NULL, and for artifacts
-	 * of the host that `deletion` declines (#RCO_E_DECLINED). Of the process's user or root; its group may
-	 * write to it, others only if it has the sticky bit; else #RCO_E_PERMISSION. One that cannot be written at
-	 * present (read-only, full) is told by the log and #RCO_EVENT_UPLOAD_RETRY, and tried again. */
+	/** Folder of the built-in directory backend, made with mode 0700 if its parent exists; used where `upload`
+	 * or `deletion` is NULL, and for artifacts of the host that `deletion` declines (#RCO_E_DECLINED). Of the
+	 * process's user or root; its group may write to it, others only if it has the sticky bit; else
+	 * #RCO_E_PERMISSION. One that cannot be written at present (read-only, full) is told by the log and
+	 * #RCO_EVENT_UPLOAD_RETRY, and tried again. */
 	const char *output_dir;
 	/** Folder of the default key provider; default `state_dir`/keys. Put it on a RAM disk if you can. Each
 	 * engine needs one of its own, else #RCO_E_BUSY. */
@@ -524,11 +530,16 @@ RCO_API int rco_engine_opt_out_enabled(rco_engine *engine);
 /**
  * Host-driven mode: do the work that is due, waiting at most `max_wait_ms` for
  * some. One thread at a time.
- * @return #RCO_OK; #RCO_E_STATE if the engine has workers; #RCO_E_BUSY if
+ * @param budget_us 0, or stop working after about this time, for loops that have
+ *   frames to send as well: what is begun for one call is finished (a slot of a
+ *   backend, a commit of the ledger), the next call waits. New opt-outs come first
+ *   and are made durable whatever it is.
+ * @return #RCO_OK; #RCO_PENDING the budget was used up, and more is due: call again;
+ *   #RCO_E_STATE if the engine has workers; #RCO_E_BUSY if
  *   another thread is inside; #RCO_E_REENTRANT from a callback.
  * @since 0.1.0
  */
-RCO_API int rco_engine_run(rco_engine *engine, uint32_t max_wait_ms);
+RCO_API int rco_engine_run(rco_engine *engine, uint32_t max_wait_ms, uint32_t budget_us);
 
 /**
  * Host-driven mode: a descriptor that becomes readable when there is work, and
@@ -558,7 +569,7 @@ typedef struct rco_engine_stats {
 	uint64_t erasures_pending;   /**< opted out, erasure not yet verified */
 	uint64_t erasures_escalated; /**< of those, past the deadline: somebody should look */
 	uint64_t tombstones_waiting; /**< stopped, not yet durable: the ledger's disk is failing */
-	uint64_t opt_outs_prebirth;  /**< noted, for calls not known */
+	uint64_t opt_outs_early;     /**< noted, for calls not known */
 	uint64_t holds;              /**< opted out, kept because of a legal hold */
 	uint64_t frames_overflowed;  /**< refused because a ring was full, since the start */
 	uint64_t quarantined_files;  /**< set aside when the folder was opened */
@@ -590,7 +601,7 @@ typedef int (*rco_pending_fn)(const rco_pending *pending, void *user_data);
  * @return #RCO_OK; #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
  * @since 0.1.0
  */
-RCO_API int rco_engine_pending(rco_engine *engine, rco_pending_fn fn, void *user_data);
+RCO_API int rco_engine_each_pending(rco_engine *engine, rco_pending_fn fn, void *user_data);
 
 /**
  * The Ed25519 public key (RFC 8032) that receipts of this state folder are
@@ -598,6 +609,42 @@ RCO_API int rco_engine_pending(rco_engine *engine, rco_pending_fn fn, void *user
  * @since 0.1.0
  */
 RCO_API int rco_engine_public_key(rco_engine *engine, uint8_t key[32]);
+
+/* ------------------------------------------------------------------------
+ * Results and completions
+ * --------------------------------------------------------------------- */
+
+/** What a backend positively knows. */
+typedef enum rco_confirm {
+	RCO_CONFIRM_UNKNOWN = 0, /**< nothing: the preset */
+	RCO_CONFIRM_DONE = 1,    /**< what was asked for has happened */
+	RCO_CONFIRM_GONE = 2,    /**< I looked, or the store said so: it does not exist any more */
+	RCO_CONFIRM_PRESENT = 3  /**< I looked, and it is there */
+} rco_confirm;
+
+/** Answer of a slot. @since 0.1.0 */
+typedef struct rco_result {
+	uint32_t struct_size;
+	uint32_t flags;      /**< 0 */
+	uint32_t confirmed;  /**< #rco_confirm */
+	uint32_t reserved0;  /**< 0 */
+	uint64_t size_bytes; /**< see the slot */
+	uint64_t count;      /**< see the slot */
+	char upload_id[256]; /**< see the slot; ends in NUL */
+	char version[256];   /**< see the slot; ends in NUL */
+} rco_result;
+
+/**
+ * Answer an operation that returned #RCO_PENDING. Any thread, also from inside
+ * a slot or callback, and before the slot has returned. Not after `detach`.
+ * @param code #RCO_OK or what went wrong
+ * @param result as the slot would have filled it; NULL: nothing is confirmed
+ * @return #RCO_OK; #RCO_E_STALE if it was answered before, timed out, or
+ *   answered synchronously; nothing happens then. #RCO_E_INVALID,
+ *   #RCO_E_STRUCT_SIZE, #RCO_E_HANDLE
+ * @since 0.1.0
+ */
+RCO_API int rco_op_complete(rco_engine *engine, uint64_t op, int code, const rco_result *result);
 
 /* ------------------------------------------------------------------------
  * Recorder: the host's own recording machinery
@@ -614,7 +661,7 @@ typedef enum rco_recorder_action {
 /**
  * One recorder callback. Return #RCO_OK when it is done and set
  * `result->confirmed` to RCO_CONFIRM_DONE (a zero return alone does not count);
- * #RCO_PENDING to answer later with rco_complete(engine, op, ...); anything
+ * #RCO_PENDING to answer later with rco_op_complete(engine, op, ...); anything
  * else has failed. `result` is valid during the call only. Runs on the thread
  * that called the session function, or on a worker for a repeated try; may
  * block, but the caller of rco_opt_out() waits for it. A stop that was not
@@ -627,7 +674,7 @@ typedef enum rco_recorder_action {
  * is recorded. After any other code, a number of the host's own too, it may be
  * recording all the same, and `stop` is called when the caller objects.
  */
-typedef int (*rco_recorder_fn)(const char *call_id, uint64_t op, struct rco_result *result, void *user_data);
+typedef int (*rco_recorder_fn)(const char *call_id, uint64_t op, rco_result *result, void *user_data);
 
 /** Callbacks of a host-recorded session. @since 0.1.0 */
 typedef struct rco_recorder_ops {
@@ -679,6 +726,7 @@ typedef struct rco_session_options {
 	/** For host-recorded calls; NULL if all audio is pushed. Checked and copied. */
 	const rco_recorder_ops *recorder;
 	void *recorder_user_data;
+	void *user_data; /**< yours: given back in each event of this session, and never looked at */
 	void *reserved1; /**< NULL */
 } rco_session_options;
 
@@ -690,12 +738,8 @@ typedef enum rco_session_state {
 	RCO_STATE_ENDED = 4,     /**< hung up, being drained */
 	RCO_STATE_UPLOADING = 5, /**< commit waits for the window of P14 */
 	RCO_STATE_STORED = 6,
-	RCO_STATE_OPTED_OUT = 7, /**< stopped; tombstone not yet durable, or held */
-	RCO_STATE_ERASING = 8,
-	RCO_STATE_ERASE_PENDING = 9, /**< a backend failed; tried again later */
-	RCO_STATE_ERASED = 10,
-	RCO_STATE_VERIFIED = 11,
-	RCO_STATE_CLOSED = 12 /**< ended with nothing recorded */
+	RCO_STATE_OPTED_OUT = 7, /**< stopped for good; what becomes of the recording is told by the receipt */
+	RCO_STATE_CLOSED = 8     /**< ended with nothing recorded */
 } rco_session_state;
 
 /** Name of a state, "recording"; "unknown" otherwise. Static. @since 0.1.0 */
@@ -703,13 +747,16 @@ RCO_API const char *rco_session_state_name(uint32_t state);
 
 /**
  * Begin a session, in state IDLE. If an opt-out for this call id is waiting
- * (P12) the session is born opted out: it can be used, and nothing is recorded.
+ * (P12) the session is born opted out, and nothing is recorded. Such a call goes
+ * on as a call: rco_session_add_leg(), rco_session_start() and pushing then answer
+ * #RCO_E_OPTED_OUT, here as after any opt-out between two of your steps; that is no
+ * failure, the leg is not there, and nothing is to be pushed.
  * The caller owns `*session`.
  *
  * A call is over when the host has said so (rco_session_end(),
  * rco_session_free()). One that was live when an earlier process died, or freed
  * its engine, goes on if a session of its id is made while the recovered call
- * can still be opted out (`window_ms` from the start; for one that was opted
+ * can still be opted out (`late_opt_out_ms` from the start; for one that was opted
  * out already 10 seconds at least). If it was opted out it still is: same receipt, frames refused, the recorder's
  * `start` not called. If not, what earlier processes recorded of it is a part of this call: stored, in files of
  * its own, when this session is, and erased when this one is opted out. A legal hold is one of all parts,
@@ -750,7 +797,10 @@ RCO_API int rco_session_start(rco_session *session);
  *
  * For media threads: no system call, no lock, no allocation, no waiting. One
  * thread at a time for each leg. Each frame is accepted whole or not at all.
- * Pauses and refused frames are left out of the recording, not filled.
+ * Pauses and refused frames are left out of the recording, not filled. A leg has no
+ * clock: its audio is what is pushed, end to end. Time without frames (silence
+ * suppression, lost packets), and the time before a leg that begins late, is missing
+ * from it unless you push silence.
  *
  * @param format the frame's format, which must be the leg's: catches a payload
  *   type that changed under way
@@ -765,7 +815,7 @@ RCO_API int rco_session_start(rco_session *session);
 RCO_API int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data,
                              size_t size_bytes);
 
-/** A frame for rco_push_frames(). Its layout does not change: arrays of it are passed. @since 0.1.0 */
+/** A frame for rco_frames_push(). Its layout does not change: arrays of it are passed. @since 0.1.0 */
 typedef struct rco_frame {
 	rco_session *session;
 	const void *data;
@@ -782,19 +832,27 @@ typedef struct rco_frame {
  * many single pushes when there are so many calls that none is in the cache:
  * the memory of the next ones is fetched while one is copied.
  *
- * No two frames of one leg may be pushed at the same time by two threads.
+ * No two frames of one leg may be pushed at the same time by two threads. Free no
+ * session of the batch before this has returned.
  *
  * @return how many were accepted; #RCO_E_INVALID if `frames` is NULL and
  *   `count` is not 0
  * @since 0.1.0
  */
-RCO_API int32_t rco_push_frames(rco_frame *frames, uint32_t count);
+RCO_API int32_t rco_frames_push(rco_frame *frames, uint32_t count);
 
-/** Pause: frames are refused with #RCO_E_PAUSED, the recorder's `pause` is called. Harmless when paused. @since
- * 0.1.0 */
+/**
+ * Pause: frames are refused with #RCO_E_PAUSED, the recorder's `pause` is called. Harmless when paused.
+ * @return #RCO_OK; #RCO_PENDING frames are refused, and the recorder has not confirmed its pause: it answers
+ * later, or it failed, which rco_error_detail() says, and is asked again by the next call; #RCO_E_OPTED_OUT,
+ * #RCO_E_ENDED, #RCO_E_NOT_STARTED; #RCO_E_OPS the recorder cannot pause; #RCO_E_INVALID, #RCO_E_HANDLE,
+ * #RCO_E_FORKED
+ * @since 0.1.0
+ */
 RCO_API int rco_session_pause(rco_session *session);
 
-/** Resume after a pause. Never resumes an opted-out call. Harmless when recording. @since 0.1.0 */
+/** Resume after a pause. Harmless when recording. Codes as of rco_session_pause(): #RCO_E_OPTED_OUT never resumes.
+ * @since 0.1.0 */
 RCO_API int rco_session_resume(rco_session *session);
 
 /**
@@ -811,8 +869,8 @@ RCO_API int rco_session_end(rco_session *session);
  * with #RCO_CONSENT_ASK_FIRST record; declined equals an opt-out (also where
  * opt-out is not enabled) and is as final.
  * @param granted 1 or 0
- * @return #RCO_OK; #RCO_E_OPTED_OUT for a grant after an opt-out;
- *   #RCO_E_ENDED; #RCO_E_NOT_DURABLE as rco_opt_out()
+ * @return #RCO_OK; #RCO_PENDING declined, and something is outstanding, as of
+ *   rco_opt_out(); #RCO_E_OPTED_OUT for a grant after an opt-out; #RCO_E_ENDED
  * @since 0.1.0
  */
 RCO_API int rco_session_set_consent(rco_session *session, int granted);
@@ -823,9 +881,10 @@ RCO_API int rco_session_set_consent(rco_session *session, int granted);
  * a call record that says so, until the hold is lifted, which starts the
  * erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT. It is known
  * to a later process when this returns #RCO_OK; waits for the journal's disk.
- * @return #RCO_OK; #RCO_E_OPTED_OUT; #RCO_E_INVALID; #RCO_E_NOT_DURABLE the
- *   journal cannot be written: a hold to be set is in force until the process
- *   ends, one to be lifted stays; call again
+ * @return #RCO_OK; #RCO_PENDING a hold to be set is in force until the process
+ *   ends, but the journal cannot be written: call again; #RCO_E_OPTED_OUT;
+ *   #RCO_E_INVALID; #RCO_E_NOT_DURABLE the journal cannot be written, and the
+ *   hold that was to be lifted stays: call again
  * @since 0.1.0
  */
 RCO_API int rco_session_set_legal_hold(rco_session *session, int hold);
@@ -845,8 +904,12 @@ RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
  * Register a copy of the recording, or something derived from it, that the
  * library did not make: it is erased with the call. After an opt-out it is
  * erased at once (audio, and the kinds of `erase_kinds`), for as long as the
- * call is remembered (by its id: also after a restart, see `remember_opt_outs`). Durable on return: blocks for one
- * group commit.
+ * call is remembered (by its id: also after a restart, see `remember_opt_outs`).
+ * Other kinds are kept. Durable on return: blocks for one group commit.
+ *
+ * What writes the file has to be stopped by you before the opt-out, or be the
+ * session's `recorder`, which the opt-out stops: the library cannot stop a writer
+ * that it does not know. A file with a second hard link is not erased.
  *
  * A name belongs to one call at a time. Register it before the recorder writes
  * there. Another call that registered the same one (its place, with links on
@@ -884,7 +947,7 @@ RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
  *   #RCO_E_ENDED when the call is stored;
  *   #RCO_E_BUSY nothing was registered: another call, which the detail names, has
  *   this name, or its recording is there; #RCO_E_NO_MEMORY;
- *   #RCO_E_NOT_DURABLE registered, but a crash could lose it: call again
+ *   #RCO_PENDING registered, but a crash could lose it: call again
  * @since 0.1.0
  */
 RCO_API int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location,
@@ -901,7 +964,7 @@ RCO_API int rco_engine_register_artifact(rco_engine *engine, const char *call_id
  * #RCO_STATUS_REQUESTED, and pending. Said of an id, it is said of every call of
  * it of which that is not known. Durable on return.
  * @return #RCO_OK; #RCO_E_STATE if there is no such doubt; #RCO_E_NOT_FOUND;
- *   #RCO_E_NOT_DURABLE said, but a crash could lose it: call again;
+ *   #RCO_PENDING said, but a crash could lose it: call again;
  *   #RCO_E_INVALID, #RCO_E_CALL_ID, #RCO_E_HANDLE, #RCO_E_FORKED
  * @since 0.1.0
  */
@@ -974,13 +1037,13 @@ typedef enum rco_status {
 	/** stopped, and survives a crash; erasure is under way */
 	RCO_STATUS_DURABLE = 3,
 	/** stopped and durable; a backend failed to erase, retried */
-	RCO_STATUS_PENDING = 4,
+	RCO_STATUS_RETRYING = 4,
 	/** every copy was removed, as the backends confirmed */
 	RCO_STATUS_ERASED = 5,
 	/** and a second look found nothing */
 	RCO_STATUS_VERIFIED = 6,
 	/** not erased within `erase_deadline_ms`; still retried, somebody should look */
-	RCO_STATUS_FAILED = 7,
+	RCO_STATUS_OVERDUE = 7,
 	/** stopped and durable; no recording of this call was made */
 	RCO_STATUS_NOT_RECORDING = 8,
 	/** stopped and durable; kept because of a legal hold */
@@ -1009,7 +1072,10 @@ typedef struct rco_opt_out_options {
 	uint32_t struct_size;
 	uint32_t flags;       /**< RCO_OPT_OUT_... */
 	uint32_t wait_status; /**< 0, or RCO_STATUS_ERASED or _VERIFIED: wait for it ... */
-	uint32_t timeout_ms;  /**< ... at most this long. Not from a callback. */
+	/** ... at most this long, from when the request is durable; 0: not at all. A call that cannot come to it
+	 * (held) is answered at once, and so is one that was not recorded, or is not known. Not from a callback.
+	 */
+	uint32_t timeout_ms;
 	/** Who asked, for the receipt: "agent-tool", "dtmf"; up to 31 of [a-z0-9_.-]; NULL: "api". */
 	const char *source;
 	void *reserved; /**< NULL */
@@ -1018,30 +1084,34 @@ typedef struct rco_opt_out_options {
 /**
  * The caller objects: stop recording this call, and erase what was recorded.
  *
- * When it returns, no frame of this session is accepted any more, whatever the
- * return code, unless that is #RCO_E_NOT_AVAILABLE, #RCO_E_ENDED, or one for a
- * bad argument (P1, P13). #RCO_OK also means that it is durable (P3). It
- * cannot be undone; asking again, from any thread, returns the same receipt
- * id with what is known by then (P6).
+ * A negative code: nothing was done. Otherwise no frame of this session is
+ * accepted any more when it returns (P1, P13). #RCO_OK also means that it is
+ * durable (P3) and that the host's recorder confirmed its stop. It cannot be
+ * undone; asking again, from any thread, returns the same receipt id with what
+ * is known by then (P6).
  *
  * Blocks for the host recorder's `stop` and for one group commit of the ledger.
  *
- * @param options NULL for the defaults
- * @param receipt NULL, or gets a receipt to be freed with rco_receipt_free();
- *   given with #RCO_OK, #RCO_PENDING, #RCO_E_CALLBACK, #RCO_E_NOT_DURABLE,
- *   #RCO_E_TIMEOUT and #RCO_E_REENTRANT.
- *   If memory for it is short it is NULL and the opt-out stands all the same.
- * @return #RCO_OK stopped and durable; #RCO_PENDING with #RCO_OPT_OUT_NONBLOCK,
- *   or durable and the host's recorder answers its stop later;
- *   #RCO_E_CALLBACK durable, but the host's recorder did not confirm its stop:
+ * #RCO_PENDING: the opt-out stands, and something is outstanding.
+ * rco_receipt_code() says what:
+ * - #RCO_PENDING with #RCO_OPT_OUT_NONBLOCK, or durable and the host's recorder
+ *   answers its stop later: told by #RCO_EVENT_DURABLE and #RCO_EVENT_STOPPED;
+ * - #RCO_E_CALLBACK durable, but the host's recorder did not confirm its stop:
  *   it is asked again until it does, told by #RCO_EVENT_STOPPED;
- *   #RCO_E_NOT_DURABLE stopped, but the ledger cannot be written: retried, told
- *   by #RCO_EVENT_DURABLE; #RCO_E_TIMEOUT durable, but `wait_status` not
- *   reached (in host-driven mode another thread has to run the engine);
- *   #RCO_E_REENTRANT durable, but waiting is not possible in a callback;
+ * - #RCO_E_NOT_DURABLE stopped, but the ledger cannot be written: retried, told
+ *   by #RCO_EVENT_DURABLE;
+ * - #RCO_E_TIMEOUT durable, but `wait_status` not reached (in host-driven mode
+ *   another thread has to run the engine);
+ * - #RCO_E_REENTRANT durable, but waiting is not possible in a callback.
+ *
+ * @param options NULL for the defaults
+ * @param receipt NULL, or gets a receipt to be freed with rco_receipt_free() with
+ *   #RCO_OK and #RCO_PENDING. If memory for it is short it is NULL and the
+ *   opt-out stands all the same.
+ * @return #RCO_OK stopped and durable; #RCO_PENDING stopped, see above;
  *   #RCO_E_NOT_AVAILABLE not enabled; #RCO_E_ENDED after the window of P14;
  *   #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE,
- *   #RCO_E_FORKED nothing was done
+ *   #RCO_E_FORKED
  * @since 0.1.0
  */
 RCO_API int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt);
@@ -1056,7 +1126,7 @@ RCO_API int rco_opt_out(rco_session *session, const rco_opt_out_options *options
  * does, is another call: it is not touched.
  *
  * A call that this engine does not know is **noted**, durably: the wish applies
- * to the next session of that id within `prebirth_ttl_s` (P12), and the status
+ * to the next session of that id within `early_opt_out_ttl_s` (P12), and the status
  * is #RCO_STATUS_NOTED. Look at it: nothing was stopped, and if the id is not
  * one that your server gives its sessions, the call goes on being recorded. So
  * it is with a kept call that was stored and is forgotten (`remember_ended_s`,
@@ -1066,13 +1136,12 @@ RCO_API int rco_opt_out(rco_session *session, const rco_opt_out_options *options
  * another call's by now: the receipt is the old one, and the wish is noted as
  * well.
  *
- * @return as rco_opt_out(), and #RCO_E_CALL_ID; only for a call not known, and
- *   nothing was kept: #RCO_E_LIMIT when `early_opt_outs_max` wait already,
- *   #RCO_E_NO_MEMORY
+ * @return as rco_opt_out(); #RCO_OK with #RCO_STATUS_NOTED stopped nothing; #RCO_E_CALL_ID; only for a call not
+ * known, and nothing was kept: #RCO_E_LIMIT when `early_opt_outs_max` wait already, #RCO_E_NO_MEMORY
  * @since 0.1.0
  */
-RCO_API int rco_opt_out_call(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
-                             rco_receipt **receipt);
+RCO_API int rco_engine_opt_out(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
+                               rco_receipt **receipt);
 
 /** The receipt of a call that was opted out, as of now. #RCO_E_NOT_FOUND if it was not. @since 0.1.0 */
 RCO_API int rco_session_receipt(rco_session *session, rco_receipt **receipt);
@@ -1087,17 +1156,17 @@ RCO_API int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_rece
 
 /** Facts in a receipt, as bits. */
 enum {
-	RCO_FACT_STOPPED = 1u << 0,      /**< nothing is accepted any more, the recorder confirmed */
-	RCO_FACT_DURABLE = 1u << 1,      /**< survives a crash */
-	RCO_FACT_ERASED = 1u << 2,       /**< every backend confirmed */
-	RCO_FACT_VERIFIED = 1u << 3,     /**< and was looked at again */
-	RCO_FACT_HELD = 1u << 4,         /**< a legal hold is in force */
-	RCO_FACT_RECORDED = 1u << 5,     /**< there was something to erase */
-	RCO_FACT_BEFORE_BIRTH = 1u << 6, /**< asked before this engine knew the call */
-	RCO_FACT_AFTER_END = 1u << 7,    /**< asked in the window after hang-up */
-	RCO_FACT_SWEPT = 1u << 8,        /**< the second look for late copies is done */
-	RCO_FACT_RECOVERED = 1u << 9,    /**< taken up by a later process after a crash */
-	RCO_FACT_ESCALATED = 1u << 10,   /**< the deadline has passed */
+	RCO_FACT_STOPPED = 1u << 0,    /**< nothing is accepted any more, the recorder confirmed */
+	RCO_FACT_DURABLE = 1u << 1,    /**< survives a crash */
+	RCO_FACT_ERASED = 1u << 2,     /**< every backend confirmed */
+	RCO_FACT_VERIFIED = 1u << 3,   /**< and was looked at again */
+	RCO_FACT_HELD = 1u << 4,       /**< a legal hold is in force */
+	RCO_FACT_RECORDED = 1u << 5,   /**< there was something to erase */
+	RCO_FACT_EARLY = 1u << 6,      /**< asked before this engine knew the call */
+	RCO_FACT_AFTER_END = 1u << 7,  /**< asked in the window after hang-up */
+	RCO_FACT_SWEPT = 1u << 8,      /**< looked for late copies once more, `sweep_delay_ms` after that */
+	RCO_FACT_RECOVERED = 1u << 9,  /**< taken up by a later process after a crash */
+	RCO_FACT_ESCALATED = 1u << 10, /**< the deadline has passed */
 	/** the host's recorder recorded, and no audio of it is registered: nothing is known that could be erased
 	 */
 	RCO_FACT_UNREGISTERED = 1u << 11
@@ -1125,6 +1194,15 @@ RCO_API const char *rco_receipt_source(const rco_receipt *receipt);
 /** #rco_status; RCO_STATUS_UNKNOWN for NULL. @since 0.1.0 */
 RCO_API uint32_t rco_receipt_status(const rco_receipt *receipt);
 
+/**
+ * Why the request that gave this receipt was answered with #RCO_PENDING: see
+ * rco_opt_out(). #RCO_OK if it was answered with that, and of receipts that were
+ * asked for later (rco_session_receipt(), rco_engine_receipt()). Not a part of
+ * the signed text.
+ * @since 0.1.0
+ */
+RCO_API int rco_receipt_code(const rco_receipt *receipt);
+
 /** RCO_FACT_... bits; 0 for NULL. @since 0.1.0 */
 RCO_API uint32_t rco_receipt_facts(const rco_receipt *receipt);
 
@@ -1139,7 +1217,8 @@ RCO_API int64_t rco_receipt_time_us(const rco_receipt *receipt, uint32_t moment)
  * Ed25519 signature (RFC 8032, base64 of RFC 4648) of
  * "librecoptout-receipt-v1\n" followed by all bytes before `,"sig":`.
  * "issued_at" is when it was given, "ledger_seq" and "ledger_hash" the head of
- * the ledger's chain then (docs/ledger-format.md).
+ * the ledger's chain then (docs/ledger-format.md, which lists all members).
+ * @param len gets the length without the NUL
  * @return #RCO_OK; #RCO_E_LIMIT if `cap` is too small, with `*len` set
  * @since 0.1.0
  */
@@ -1147,7 +1226,8 @@ RCO_API int rco_receipt_to_json(const rco_receipt *receipt, char *buf, size_t ca
 
 /**
  * Verify a receipt without an engine, with the public key you got by another
- * way than the receipt itself.
+ * way than the receipt itself. A genuine receipt may be another call's: compare its
+ * "call_id" with the one you asked for.
  * @param json the line, with or without a line break at its end
  * @param status NULL, or gets the #rco_status it speaks of
  * @return #RCO_OK genuine; #RCO_E_SIGNATURE; #RCO_E_CORRUPT not a receipt;
@@ -1169,16 +1249,16 @@ typedef enum rco_event_type {
 	RCO_EVENT_PAUSED = 2,
 	RCO_EVENT_RESUMED = 3,
 	RCO_EVENT_ENDED = 4,
-	RCO_EVENT_OPTED_OUT = 5,   /**< latched: nothing is accepted any more */
-	RCO_EVENT_STOP_FAILED = 6, /**< the host's recorder did not confirm its stop; retried */
-	RCO_EVENT_STOPPED = 7,     /**< the recorder confirmed, or there was none */
-	RCO_EVENT_DURABLE = 8, /**< the tombstone is on disk; without a call id: `count` for calls not yet known */
+	RCO_EVENT_OPTED_OUT = 5,    /**< latched: nothing is accepted any more */
+	RCO_EVENT_STOP_FAILED = 6,  /**< the host's recorder did not confirm its stop; retried */
+	RCO_EVENT_STOPPED = 7,      /**< the recorder confirmed, or there was none */
+	RCO_EVENT_DURABLE = 8,      /**< the opt-out is on disk, also of a call not known */
 	RCO_EVENT_NOT_DURABLE = 9,  /**< the ledger could not be written; retried */
 	RCO_EVENT_ERASE_RETRY = 10, /**< a backend failed; `code` says how, `attempt` counts */
 	RCO_EVENT_ERASED = 11,
 	RCO_EVENT_VERIFIED = 12,
 	RCO_EVENT_ESCALATED = 13, /**< past the deadline: somebody should look. Retries go on. */
-	RCO_EVENT_SWEPT = 14,     /**< second look done; `count` late copies were removed */
+	RCO_EVENT_SWEPT = 14, /**< looked once more, `sweep_delay_ms` later; `count` late copies were removed */
 	RCO_EVENT_HELD = 15,
 	RCO_EVENT_HOLD_LIFTED = 16,
 	RCO_EVENT_UPLOAD_STARTED = 17,
@@ -1195,7 +1275,7 @@ typedef enum rco_event_type {
 	RCO_EVENT_ARTIFACT_ERASED = 26, /**< a copy registered after the opt-out was removed */
 	RCO_EVENT_CONSENT = 27,         /**< consent was granted */
 	RCO_EVENT_WORKER_ENDED = 28,    /**< a backend ended the thread it was called on; another one took over */
-	RCO_EVENT_AGENT_CLAIM = 29      /**< the agent said what is not so: see rco_agent_turn() */
+	RCO_EVENT_AGENT_CLAIM = 29      /**< the agent said what is not so: see rco_session_check_claims() */
 } rco_event_type;
 
 /** Name of an event type, "verified"; "unknown" otherwise. Static. @since 0.1.0 */
@@ -1213,7 +1293,12 @@ struct rco_event {
 	const char *call_id;    /**< "" for events of the engine */
 	const char *receipt_id; /**< "" without an opt-out */
 	const char *message;    /**< a sentence for the log, "" if none */
-	const void *reserved;   /**< NULL */
+	/** of rco_session_options; NULL for events of the engine, of calls not known, and of those that an earlier
+	 * process began */
+	void *user_data;
+	uint8_t recording_id[16]; /**< binary UUID of the recording, zero without a call: tells calls of one id
+	                             apart */
+	const void *reserved;     /**< NULL */
 };
 
 /** How many may listen besides the function of the config. */
@@ -1226,7 +1311,7 @@ struct rco_event {
  *   #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
  * @since 0.1.0
  */
-RCO_API int rco_engine_listen(rco_engine *engine, rco_event_fn fn, void *user_data);
+RCO_API int rco_engine_add_listener(rco_engine *engine, rco_event_fn fn, void *user_data);
 
 /**
  * No more. When this has returned the function is not running and will not be
@@ -1235,7 +1320,7 @@ RCO_API int rco_engine_listen(rco_engine *engine, rco_event_fn fn, void *user_da
  *   #RCO_E_HANDLE, #RCO_E_FORKED
  * @since 0.1.0
  */
-RCO_API int rco_engine_unlisten(rco_engine *engine, rco_event_fn fn, void *user_data);
+RCO_API int rco_engine_remove_listener(rco_engine *engine, rco_event_fn fn, void *user_data);
 
 /* ------------------------------------------------------------------------
  * For libraries on top of this one
@@ -1255,7 +1340,7 @@ RCO_API int rco_error_set_detail(int code, const char *text);
 
 /**
  * Has the host's recorder of the call not confirmed yet that it is stopped? Looks
- * at memory only. After rco_opt_out_call() with #RCO_OPT_OUT_NONBLOCK it says
+ * at memory only. After rco_engine_opt_out() with #RCO_OPT_OUT_NONBLOCK it says
  * whether rco_engine_stop_recorder() may have to wait for that recorder.
  * @return 1; 0 if it has, or there is no such call or no recorder of the host;
  *   #RCO_E_INVALID, #RCO_E_CALL_ID, #RCO_E_HANDLE, #RCO_E_FORKED
@@ -1265,7 +1350,7 @@ RCO_API int rco_engine_recorder_running(rco_engine *engine, const char *call_id)
 
 /**
  * Ask the host's recorder of a call that was opted out to stop, on this thread,
- * and wait for its answer, but for no disk. rco_opt_out_call() with
+ * and wait for its answer, but for no disk. rco_engine_opt_out() with
  * #RCO_OPT_OUT_RECORDER_ASKED then makes the opt-out durable, and waits for the
  * disk alone. So of an opt-out with #RCO_OPT_OUT_NONBLOCK each part can be waited
  * for by a thread of its own.

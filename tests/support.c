@@ -208,7 +208,7 @@ void t_world_init(t_world *w, uint32_t flags)
 	w->cfg.log = log_line;
 	if (flags & T_WORKERS) {
 		w->cfg.workers = 2;
-		w->cfg.window_ms = RCO_NONE_MS;
+		w->cfg.late_opt_out_ms = RCO_NONE_MS;
 		w->cfg.sweep_delay_ms = RCO_NONE_MS;
 		w->cfg.retry_min_ms = 10;
 		w->cfg.retry_max_ms = 50;
@@ -286,7 +286,7 @@ void t_settle(t_world *w)
 
 	/* A run does a step; it is enough when nothing is due twice running. */
 	for (i = 0; i < 2000; i++) {
-		assert_int_equal(rco_engine_run(w->engine, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(w->engine, 0, 0), RCO_OK);
 		assert_int_equal(rco_engine_poll(w->engine, &fd, &timeout_ms), RCO_OK);
 		if (timeout_ms > 0 && i >= 20)
 			return;
@@ -307,7 +307,7 @@ void t_await(t_world *w, const char *call_id, uint32_t type, size_t n)
 		ok = t_events_wait(&w->events, call_id, type, n, PATIENCE_MS);
 	} else {
 		for (i = 0; i < 5000 && t_events_count(&w->events, call_id, type) < n; i++) {
-			assert_int_equal(rco_engine_run(w->engine, 0), RCO_OK);
+			assert_int_equal(rco_engine_run(w->engine, 0, 0), RCO_OK);
 			if (i % 10 == 9)
 				t_clock_advance(&w->clock, i < 2000 ? 50 : 1000);
 		}
@@ -378,6 +378,30 @@ void t_wait_buffered(rco_session *session)
 		(void)sched_yield();
 		assert_int_equal(rco_session_get_stats(session, &stats), RCO_OK);
 	} while (stats.buffered_bytes < stats.accepted_bytes);
+}
+
+static int outstanding(int rc, rco_receipt *r)
+{
+	if (rc == RCO_PENDING && r != NULL)
+		rc = rco_receipt_code(r);
+	rco_receipt_free(r);
+	return rc;
+}
+
+int t_opt_out(rco_session *session, const rco_opt_out_options *options)
+{
+	rco_receipt *r = NULL;
+	int rc = rco_opt_out(session, options, &r);
+
+	return outstanding(rc, r);
+}
+
+int t_opt_out_call(rco_engine *engine, const char *call_id, const rco_opt_out_options *options)
+{
+	rco_receipt *r = NULL;
+	int rc = rco_engine_opt_out(engine, call_id, options, &r);
+
+	return outstanding(rc, r);
 }
 
 uint32_t t_status(t_world *w, const char *call_id)

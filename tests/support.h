@@ -46,8 +46,8 @@ void __gcov_dump(void);
 
 /* ---- folders and files ---- */
 
-/* Shared memory for folders: /dev/shm, or a folder in there that $T_SHM names, by the test that has to clean up after
- * tests that were killed. */
+/* Shared memory for folders: /dev/shm, or a folder in there that $T_SHM names, by the test that has to clean up
+ * after tests that were killed. */
 const char *t_shm(void);
 /* Make an empty folder below `under` ($TMPDIR or /tmp if NULL); its path goes to out. */
 void t_tempdir(const char *under, char *out, size_t size);
@@ -198,7 +198,8 @@ uint64_t t_fault_audio_calls(t_fault *fault, int slot);
 uint64_t t_fault_mixed(t_fault *fault);
 uint64_t t_fault_done(t_fault *fault, int slot);
 size_t t_fault_held(t_fault *fault, int slot);
-/* Answer what is held of a slot. Returns what the last rco_complete() said, RCO_E_NOT_FOUND if nothing was held.
+/* Answer what is held of a slot. Returns what the last rco_op_complete() said, RCO_E_NOT_FOUND if nothing was
+ * held.
  */
 int t_fault_release(t_fault *fault, int slot);
 /* Wait until a thread is inside a T_BLOCK slot; 0 after 20 seconds. */
@@ -305,6 +306,9 @@ int t_push_one(rco_session *session, uint32_t leg, uint64_t seed);
 uint32_t t_state(rco_session *session);
 /* With workers: until all that was accepted is in the buffer. */
 void t_wait_buffered(rco_session *session);
+/* Opt out: RCO_OK, why nothing was done, or what is outstanding (rco_receipt_code()). */
+int t_opt_out(rco_session *session, const rco_opt_out_options *options);
+int t_opt_out_call(rco_engine *engine, const char *call_id, const rco_opt_out_options *options);
 /* Status of the receipt of the call by now; 0 if there is none. */
 uint32_t t_status(t_world *world, const char *call_id);
 

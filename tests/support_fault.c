@@ -142,7 +142,7 @@ static int held_answer(t_held *h)
 {
 	if (!h->made)
 		h->code = make_counted(h->fault, &h->request, &h->result);
-	return rco_complete(h->fault->engine, h->op, h->code, &h->result);
+	return rco_op_complete(h->fault->engine, h->op, h->code, &h->result);
 }
 
 static void *answer_thread(void *arg)
@@ -151,7 +151,7 @@ static void *answer_thread(void *arg)
 
 	(void)held_answer(h);
 	if (h->twice) {
-		int rc = rco_complete(h->fault->engine, h->op, RCO_OK, &h->result);
+		int rc = rco_op_complete(h->fault->engine, h->op, RCO_OK, &h->result);
 
 		(void)pthread_mutex_lock(&h->fault->lock);
 		h->fault->twice_rc = rc;

@@ -22,7 +22,7 @@ typedef struct bench {
 	uint32_t epoch_s;
 	const rco_key_ops *key_ops; /* NULL: the key folder's */
 	void *key_ud;
-	rco_key_folder *keys;
+	rco_key_dir *keys;
 	rco_spool *spool;
 	pthread_mutex_t log_lock;
 	char log[1 << 16];
@@ -89,12 +89,11 @@ static inline void b_env(bench *b, rco__env *env)
 
 static inline int b_try_keys(bench *b)
 {
-	rco_key_folder_options o = {
-		.struct_size = (uint32_t)sizeof o, .epoch_s = b->epoch_s, .path = b->keys_path};
+	rco_key_dir_options o = {.struct_size = (uint32_t)sizeof o, .epoch_s = b->epoch_s, .path = b->keys_path};
 	rco__env env;
 
 	b_env(b, &env);
-	return rco__key_folder_open(&env, &o, &b->keys);
+	return rco__key_dir_open(&env, &o, &b->keys);
 }
 
 static inline int b_try_spool(bench *b)
@@ -102,7 +101,7 @@ static inline int b_try_spool(bench *b)
 	rco_spool_options o = {.struct_size = (uint32_t)sizeof o,
 	                       .segment_bytes = b->segment_bytes,
 	                       .path = b->spool_path,
-	                       .keys = b->key_ops != NULL ? b->key_ops : rco_key_folder_ops(),
+	                       .keys = b->key_ops != NULL ? b->key_ops : rco_key_dir_ops(),
 	                       .keys_user_data = b->key_ops != NULL ? b->key_ud : b->keys};
 	rco__env env;
 
@@ -119,7 +118,7 @@ static inline void b_open(bench *b)
 static inline void b_close(bench *b)
 {
 	rco_spool_free(b->spool);
-	rco_key_folder_free(b->keys);
+	rco_key_dir_free(b->keys);
 	b->spool = NULL;
 	b->keys = NULL;
 }

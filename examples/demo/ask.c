@@ -27,11 +27,11 @@ int ask_opt_out(struct stage *stage, unsigned call, int by_id, uint32_t flags, c
 	int rc;
 
 	if (by_id)
-		rc = rco_opt_out_call(stage->engine, plans[call].id, &options, &receipt);
+		rc = rco_engine_opt_out(stage->engine, plans[call].id, &options, &receipt);
 	else
 		rc = rco_opt_out(stage->call[call].session, &options, &receipt);
 	took_us = now_us() - from_us;
-	if (rc == RCO_OK || rc == RCO_PENDING)
+	if (rc >= 0)
 		atomic_store(&cb->stopped, 1);
 	timeline_note(plans[call].id, "opt-out asked by %s%s: %s after %d us", source, by_id ? ", by call id" : "",
 	              stop_words(rc), (int)took_us);

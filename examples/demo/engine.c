@@ -93,7 +93,7 @@ static int open_engine(struct stage *stage)
 	cfg.workers = 2;
 	cfg.segment_bytes = 8u << 20;
 	cfg.flush_interval_ms = 40; /* calls run SPEED times faster than real ones */
-	cfg.window_ms = 1500;
+	cfg.late_opt_out_ms = 1500;
 	cfg.sweep_delay_ms = 500;
 	cfg.deletion = &deletion;
 	cfg.deletion_user_data = &stage->deletion;

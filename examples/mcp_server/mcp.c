@@ -180,8 +180,8 @@ static json_t *unreachable(const mcp_server *server, int stateless)
 	json_t *inner, *result;
 	char *text;
 
-	(void)rco_sentence_get(NULL, server->language, RCO_SAY_TROUBLE, NULL, sentence, sizeof sentence, NULL);
-	inner = json_pack("{s:s, s:s}", "status", "trouble", "sentence", sentence);
+	(void)rco_sentence_get(NULL, server->language, RCO_SAY_ERROR, NULL, sentence, sizeof sentence, NULL);
+	inner = json_pack("{s:s, s:s}", "status", "error", "sentence", sentence);
 	text = inner != NULL ? json_dumps(inner, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 	result = json_pack("{s:[{s:s, s:s}], s:o, s:b, s:s*}", "content", "type", "text", "text", text,
 	                   "structuredContent", inner, "isError", 1, "resultType", stateless ? "complete" : NULL);

@@ -14,9 +14,9 @@ import { pathToFileURL } from 'node:url';
 import koffi from 'koffi';
 
 // The second library uses the first, so that this one is loaded before it.
-const named = process.env.RECOPTOUT_LIBRARY ?? 'librecoptout.so.1', beside = dirname(named);
+const named = process.env.RECOPTOUT_LIBRARY ?? 'librecoptout.so.2', beside = dirname(named);
 const lib = koffi.load(named);
-const agent = koffi.load(beside === '.' ? 'librecoptout-agent.so.1' : join(beside, 'librecoptout-agent.so.1'));
+const agent = koffi.load(beside === '.' ? 'librecoptout-agent.so.2' : join(beside, 'librecoptout-agent.so.2'));
 
 koffi.opaque('rco_engine');
 koffi.opaque('rco_session');
@@ -59,8 +59,8 @@ const sessionReceipt = lib.func('int rco_session_receipt(rco_session *session, _
 const receiptStatus = lib.func('uint32_t rco_receipt_status(rco_receipt *receipt)');
 const receiptFree = lib.func('void rco_receipt_free(rco_receipt *receipt)');
 const statusName = lib.func('const char *rco_status_name(uint32_t status)');
-const agentTurn = agent.func(
-  'int rco_agent_turn(rco_session *session, const char *language, const char *text, size_t size, _Out_ uint32_t *untrue)');
+const checkClaims = agent.func(
+  'int rco_session_check_claims(rco_session *session, const char *language, const char *text, size_t size, _Out_ uint32_t *untrue)');
 const sentenceFor = agent.func('uint32_t rco_sentence_for(int code, uint32_t status)');
 const sentenceGet = agent.func('int rco_sentence_get(void *book, const char *language, uint32_t sentence, ' +
   'const char *company, _Out_ char *text, size_t size, _Out_ size_t *length)');
@@ -83,7 +83,7 @@ function sized(name, values) {
   return { ...koffi.decode(Buffer.alloc(koffi.sizeof(name)), name), struct_size: koffi.sizeof(name), ...values };
 }
 
-const TOOL_NONBLOCK = 2, GUIDANCE = 2, TROUBLE = 13; // of recoptout/agent.h
+const TOOL_NONBLOCK = 2, GUIDANCE = 2, ERROR = 13; // of recoptout/agent.h
 const ROUNDS = 8; // of tools in one turn; a model that wants more is going in circles
 
 export const CORRECTION = 'Nothing has been stopped or deleted: only the tool recording_opt_out does that. ' +
@@ -141,7 +141,7 @@ function objectForTheCaller(session, language) {
 
 function isUntrue(session, language, text) {
   const untrue = [0];
-  check(agentTurn(session, language, text, Buffer.byteLength(text), untrue));
+  check(checkClaims(session, language, text, Buffer.byteLength(text), untrue));
   return untrue[0] !== 0;
 }
 
@@ -192,7 +192,7 @@ export async function turn(engine, session, model, messages, otherTools, languag
     if (said !== '') spoken.push(said);
     if (results.length === 0) return [...spoken, ...(truth !== '' && said === '' ? [truth] : [])].join(' ');
   }
-  return truth || sentence(TROUBLE, language);
+  return truth || sentence(ERROR, language);
 }
 
 /** An engine and a call that is being recorded; close() ends both. */

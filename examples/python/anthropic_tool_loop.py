@@ -52,7 +52,7 @@ def object_for_the_caller(call, language):
         receipt = call.opt_out(source="agent-claim")
     except recoptout.RecoptoutError as why:
         receipt = getattr(why, "receipt", None)
-    return receipt.sentence(language) if receipt else recoptout.sentence("trouble", language)
+    return receipt.sentence(language) if receipt else recoptout.sentence("error", language)
 
 
 def turn(call, model, messages, other_tools, language):
@@ -92,7 +92,7 @@ def turn(call, model, messages, other_tools, language):
             messages.append({"role": "user", "content": results + words})
         elif reply.get("stop_reason") != "pause_turn":  # a tool on the platform's side goes on when it is asked again
             return " ".join(spoken + ([truth] if truth and not said else []))
-    return truth or recoptout.sentence("trouble", language)
+    return truth or recoptout.sentence("error", language)
 
 
 def main(path):

@@ -54,7 +54,7 @@ def object_for_the_caller(call, language):
         receipt = call.opt_out(source="agent-claim")
     except recoptout.RecoptoutError as why:
         receipt = getattr(why, "receipt", None)
-    return receipt.sentence(language) if receipt else recoptout.sentence("trouble", language)
+    return receipt.sentence(language) if receipt else recoptout.sentence("error", language)
 
 
 def turn(call, model, messages, other_tools, language):
@@ -91,7 +91,7 @@ def turn(call, model, messages, other_tools, language):
             spoken.append(said)
         if not results:
             return " ".join(spoken + ([truth] if truth and not said else []))
-    return truth or recoptout.sentence("trouble", language)
+    return truth or recoptout.sentence("error", language)
 
 
 def main(path):

@@ -203,7 +203,7 @@ static void let_go(entry *e, held *h, int stopped)
 static int is_past(entry *e)
 {
 	return !e->opted_out && e->ended_ns != 0 &&
-	       file_clock_ns() - e->ended_ns > (int64_t)e->g->o.window_ms * 1000000 + INT64_C(2000000000);
+	       file_clock_ns() - e->ended_ns > (int64_t)e->g->o.late_opt_out_ms * 1000000 + INT64_C(2000000000);
 }
 
 /* Of the attempt's time, what is left; but an answer that came late leaves a while for the file to be closed. */
@@ -313,7 +313,7 @@ static void *attempt(void *arg)
 		(void)entry_save(e);
 	result.confirmed = stopped ? RCO_CONFIRM_DONE : RCO_CONFIRM_UNKNOWN;
 	if (op != 0)
-		(void)rco_complete(g->engine, op, stopped ? RCO_OK : RCO_E_UNCONFIRMED, &result);
+		(void)rco_op_complete(g->engine, op, stopped ? RCO_OK : RCO_E_UNCONFIRMED, &result);
 	wake(g);
 	entry_unref(e);
 	(void)pthread_mutex_lock(&g->lock);

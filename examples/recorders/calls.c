@@ -152,7 +152,7 @@ void entry_retire(entry *e)
 {
 	gateway *g = e->g;
 	int64_t now = file_clock_ns(), wait_ns = g->o.watch_s * SECOND_NS,
-		window_ns = g->o.window_ms * INT64_C(1000000);
+		window_ns = g->o.late_opt_out_ms * INT64_C(1000000);
 	entry **at = &g->calls;
 	int over;
 

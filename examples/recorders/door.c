@@ -149,7 +149,7 @@ static int is_awaited(gateway *g, const char *call_id)
 	if (rco_engine_receipt(g->engine, call_id, &r) == RCO_OK)
 		facts = rco_receipt_facts(r);
 	rco_receipt_free(r);
-	return (facts & RCO_FACT_BEFORE_BIRTH) &&
+	return (facts & RCO_FACT_EARLY) &&
 	       !(facts & (RCO_FACT_RECORDED | RCO_FACT_ERASED | RCO_FACT_VERIFIED | RCO_FACT_SWEPT));
 }
 
@@ -241,6 +241,14 @@ static int await_recorder(gateway *g, const char *call_id)
 	return over;
 }
 
+/* RCO_OK, why it is not, or what is outstanding. */
+static int opt_out(gateway *g, const char *call_id, const rco_opt_out_options *o, rco_receipt **r)
+{
+	int rc = rco_engine_opt_out(g->engine, call_id, o, r);
+
+	return rc == RCO_PENDING && *r != NULL ? rco_receipt_code(*r) : rc;
+}
+
 static void do_opt_out(gateway *g, const char *call_id, char *answer, size_t room)
 {
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o,
@@ -254,7 +262,7 @@ static void do_opt_out(gateway *g, const char *call_id, char *answer, size_t roo
 	int rc;
 
 	attempt_patience_ms = 4 * timeout_ms;
-	rc = rco_opt_out_call(g->engine, call_id, &o, &r);
+	rc = opt_out(g, call_id, &o, &r);
 	if (rc == RCO_PENDING && await_recorder(g, call_id)) {
 		rco_receipt_free(r);
 		r = NULL;
@@ -262,7 +270,7 @@ static void do_opt_out(gateway *g, const char *call_id, char *answer, size_t roo
 		 */
 		left_ms = began_ms + timeout_ms - net_now_ms();
 		attempt_patience_ms = left_ms > 0 ? (uint32_t)left_ms : 0;
-		rc = rco_opt_out_call(g->engine, call_id, &o, &r);
+		rc = opt_out(g, call_id, &o, &r);
 	}
 	attempt_patience_ms = patience_ms;
 	if (rc == RCO_PENDING) /* it has been asked once, and again */

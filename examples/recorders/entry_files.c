@@ -180,10 +180,10 @@ static int tell(entry *e, const char *path)
 
 	if (rc == RCO_E_NOT_FOUND && e->opted_out && !e->early && entry_revive(e) == RCO_OK)
 		rc = rco_session_register_artifact(e->session, RCO_KIND_AUDIO, path, NULL);
-	if (rc != RCO_OK && rc != RCO_E_ENDED && rc != RCO_E_NOT_FOUND)
+	if (rc < 0 && rc != RCO_E_ENDED && rc != RCO_E_NOT_FOUND)
 		note_once(e, path, rco_error_detail());
 	/* A call that was kept and is stored needs it no more. */
-	return rc == RCO_OK || rc == RCO_E_NOT_DURABLE || rc == RCO_E_ENDED;
+	return rc >= 0 || rc == RCO_E_ENDED;
 }
 
 /* Lock held. Remembers it; 1 if the library has to be told. */

@@ -384,7 +384,7 @@ static void take_up(entry *e)
 	e->early = rc != RCO_OK;
 	if (rc == RCO_OK)
 		rc = rco_opt_out(e->session, &o, NULL);
-	if (rc != RCO_OK && rc != RCO_PENDING)
+	if (rc < 0)
 		note(e->parts[0].id, "no session", rco_error_detail());
 	if (e->ended_ns != 0)
 		(void)rco_session_end(e->session);
@@ -549,7 +549,7 @@ static int open_engine(gateway *g)
 	                         .state_dir = g->o.state,
 	                         .output_dir = g->o.output,
 	                         .opt_out_enabled = 1,
-	                         .window_ms = g->o.window_ms,
+	                         .late_opt_out_ms = g->o.late_opt_out_ms,
 	                         .retry_max_ms = RETRY_MAX_MS,
 	                         .backend_timeout_ms = timeout_ms > 30000 ? timeout_ms : 30000,
 	                         .workers = WORKERS,
@@ -600,8 +600,8 @@ gateway *gateway_open(const gateway_options *options)
 	if (g == NULL)
 		return NULL;
 	g->o = *options;
-	if (g->o.window_ms == 0)
-		g->o.window_ms = WINDOW_DEFAULT_MS;
+	if (g->o.late_opt_out_ms == 0)
+		g->o.late_opt_out_ms = WINDOW_DEFAULT_MS;
 	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = g->wake >= 0 ? init_locks(g) : RCO_E_LIMIT;
 	if (rc == RCO_OK)

@@ -14,7 +14,7 @@ typedef struct gateway_options {
 	const rec_adapter *adapter;
 	rec_settings settings;
 	const char *state, *output, *control, *language;
-	uint32_t window_ms, watch_s; /* how long after its end late files of a call are looked for */
+	uint32_t late_opt_out_ms, watch_s; /* how long after its end late files of a call are looked for */
 } gateway_options;
 
 /* Takes up the calls that an earlier process was told of. NULL, with a sentence on stderr. */

@@ -120,7 +120,7 @@ static void take(gateway_options *o, const char **door, int which, const char *v
 		o->language = value;
 		break;
 	case 'w':
-		o->window_ms = number(value);
+		o->late_opt_out_ms = number(value);
 		break;
 	case 'W':
 		o->watch_s = number(value);

@@ -50,7 +50,7 @@ void faults_tick(struct faults *f)
 		if (f->later[i].due_us > f->c->t->now_us)
 			f->later[left++] = f->later[i];
 		else
-			(void)rco_complete(f->c->engine, f->later[i].op, f->later[i].code, &f->later[i].result);
+			(void)rco_op_complete(f->c->engine, f->later[i].op, f->later[i].code, &f->later[i].result);
 	}
 	f->n_later = left;
 }

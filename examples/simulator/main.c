@@ -339,7 +339,7 @@ static void tick(call *c)
 	wait_a_tick(c);
 	look(c);
 	faults_tick(c->faults);
-	(void)rco_engine_run(c->engine, 0);
+	(void)rco_engine_run(c->engine, 0, 0);
 }
 
 static uint32_t status_of(call *c)

@@ -21,7 +21,7 @@ static void agent_says(call *c, const char *text)
 	}
 	voice_say(&c->voice[AGENT], text, now_s(c));
 	tell(c, "agent", text);
-	(void)rco_agent_turn(c->session, c->s->language, text, strlen(text), &untrue);
+	(void)rco_session_check_claims(c->session, c->s->language, text, strlen(text), &untrue);
 	if (untrue != 0)
 		tell(c, "untrue",
 		     untrue & RCO_CLAIM_ERASED ? "the agent claims a deletion that did not happen"
@@ -104,7 +104,7 @@ static void call_tool(call *c)
 		tell(c, "failed", rco_error_detail());
 		return;
 	}
-	if (rc != RCO_OK && rc != RCO_PENDING)
+	if (rc < 0)
 		tell(c, "failed", rco_error_detail());
 	else if (c->t->moment[STOPPED] < 0)
 		c->t->moment[STOPPED] = now_s(c);

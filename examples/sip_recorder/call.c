@@ -99,8 +99,8 @@ void call_human_left(call *c)
 /* ---- the recording ---- */
 
 /*
- * The session exists before the call is answered, so that a caller who objects earlier is heard. A second call of the
- * same Call-ID is not recorded: an objection could not say which of both is meant.
+ * The session exists before the call is answered, so that a caller who objects earlier is heard. A second call of
+ * the same Call-ID is not recorded: an objection could not say which of both is meant.
  */
 static void open_session(call *c)
 {

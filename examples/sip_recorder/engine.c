@@ -27,7 +27,7 @@ void engine_run(server *s)
 	uint32_t next_ms = 0;
 	int32_t fd;
 
-	(void)rco_engine_run(s->engine, 0);
+	(void)rco_engine_run(s->engine, 0, 0);
 	if (rco_engine_poll(s->engine, &fd, &next_ms) != RCO_OK)
 		next_ms = 1000;
 	s->due_us = now_us() + next_ms * UINT64_C(1000);
@@ -158,7 +158,7 @@ int engine_open(server *s)
 	                         .state_dir = s->o.state,
 	                         .output_dir = s->o.output,
 	                         .opt_out_enabled = (uint32_t)s->o.opt_out,
-	                         .window_ms = s->o.window_ms,
+	                         .late_opt_out_ms = s->o.late_opt_out_ms,
 	                         .export_layout = s->o.stereo ? RCO_LAYOUT_STEREO : RCO_LAYOUT_DEFAULT,
 	                         .log = logged,
 	                         .event = happened,

@@ -177,9 +177,9 @@ static int take(options *o, int which, const char *value)
 	case O_RING:
 		return number(value, 60000, &o->ring_ms);
 	case O_WINDOW:
-		if (!number(value, 86400000, &o->window_ms))
+		if (!number(value, 86400000, &o->late_opt_out_ms))
 			return 0;
-		o->window_ms = o->window_ms == 0 ? RCO_NONE_MS : o->window_ms;
+		o->late_opt_out_ms = o->late_opt_out_ms == 0 ? RCO_NONE_MS : o->late_opt_out_ms;
 		return 1;
 	case O_LINGER:
 		return number(value, 86400000, &o->linger_ms);

@@ -21,7 +21,7 @@ typedef struct options {
 	const char *announcement, *confirmation, *agent;
 	const char *dtmf, *transfer_dtmf, *transfer_to, *ear;
 	uint32_t recordpref_off; /* RCO_OFF_... */
-	uint32_t window_ms, ring_ms, max_calls, linger_ms;
+	uint32_t late_opt_out_ms, ring_ms, max_calls, linger_ms;
 	uint16_t rtp_min, rtp_max;
 	int opt_out, quiet, stereo;
 } options;

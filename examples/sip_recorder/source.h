@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where a party's audio and keys may come from (docs/telephony.md has the rule in words). UDP has no sender that
- * could be relied on: anyone who guesses the port can send to it. So the session description says who may speak, and
- * what is taken besides is what a network address translator makes of that (RFC 7362), or a stream that goes on
- * from another port.
+ * could be relied on: anyone who guesses the port can send to it. So the session description says who may speak,
+ * and what is taken besides is what a network address translator makes of that (RFC 7362), or a stream that goes
+ * on from another port.
  */
 #ifndef SIP_RECORDER_SOURCE_H
 #define SIP_RECORDER_SOURCE_H

@@ -6,15 +6,15 @@
  *           [--call CALL_ID]... [--help]
  *
  * POST /vapi, /retell, /elevenlabs. Each request has to bring the secret, as "Authorization: Bearer SECRET" (all
- * three platforms let you add a header), or it is not looked at: anyone who can post here can name a call. Which call
- * is meant is in the header X-Call-Id, which ElevenLabs fills in, or else in the platform's envelope (Vapi,
+ * three platforms let you add a header), or it is not looked at: anyone who can post here can name a call. Which
+ * call is meant is in the header X-Call-Id, which ElevenLabs fills in, or else in the platform's envelope (Vapi,
  * Retell); never in the arguments.
  *
  * Of a request that ends before its body does, what came counts, as below.
  *
  * A body that cannot be read is refused, and a line on stderr says so: 415 if it has a content coding, 400 if it
  * is no JSON object. What can be read of it counts all the same. An address that is this tool's alone (Retell,
- * ElevenLabs) takes also that for a call; of whom is in the header, or the answer is "trouble".
+ * ElevenLabs) takes also that for a call; of whom is in the header, or the answer is "error".
  *
  * On loopback, behind a reverse proxy, which speaks TLS, and which limits how many connections an address opens:
  * here all come from one. So those who have not shown the secret have half of the places, and those who have the
@@ -229,7 +229,7 @@ static int ask(hook *h, struct MHD_Connection *connection, body *b, rco_tool_ans
 	h->crowd.away_ms -= crowd_clock_ms();
 	rc = rco_tool_call(h->engine, &r, answer);
 	h->crowd.away_ms += crowd_clock_ms(); /* the disk may have taken its time; meanwhile nobody was read */
-	if (rc < 0)
+	if (rc != RCO_OK && rco_error_detail()[0] != '\0')
 		(void)fprintf(stderr, "webhook: %s: %s\n", rco_error_name(rc), rco_error_detail());
 	return rc;
 }

@@ -81,7 +81,7 @@ typedef enum rco_sentence {
 	RCO_SAY_ERASED = 4,
 	/** Stopped, erasure is under way (#RCO_STATUS_DURABLE). */
 	RCO_SAY_ERASING = 5,
-	/** Stopped, erasure failed so far and is being retried (#RCO_STATUS_PENDING, _FAILED). */
+	/** Stopped, erasure failed so far and is being retried (#RCO_STATUS_RETRYING, _OVERDUE). */
 	RCO_SAY_RETRYING = 6,
 	/** Stopped, and not more is certain yet (#RCO_STATUS_STOPPED). */
 	RCO_SAY_STOPPED = 7,
@@ -96,7 +96,7 @@ typedef enum rco_sentence {
 	/** The call is over, a recording of it can no longer be reached this way (#RCO_E_ENDED). */
 	RCO_SAY_ENDED = 12,
 	/** It did not work, and somebody has to see to it (any other error): claims nothing. */
-	RCO_SAY_TROUBLE = 13,
+	RCO_SAY_ERROR = 13,
 	/** The wish is noted (#RCO_STATUS_NOTED): says nothing about a recording. */
 	RCO_SAY_NOTED = 14
 } rco_sentence;
@@ -319,13 +319,14 @@ typedef struct rco_tool_answer rco_tool_answer;
  * @param answer gets what to send; given whenever the return is #RCO_OK,
  *   #RCO_PENDING or any answer of rco_opt_out(): also an error has to be told
  *   the platform; free it
- * @return what rco_opt_out() returned, #RCO_OK instead of #RCO_E_TIMEOUT;
+ * @return what rco_opt_out() returned; #RCO_OK where all that is outstanding is
+ *   that `wait_ms` was not enough;
  *   #RCO_OK if there was no call of this tool (rco_tool_answer_calls() is 0);
  *   #RCO_E_INVALID with an answer, which says that it did not work, if the
  *   envelope names no call: nothing was stopped, and somebody has to see to it;
  *   without an answer: #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_NEWER, #RCO_E_HANDLE,
- *   #RCO_E_FORKED nothing was done; #RCO_E_NO_MEMORY there is no room for
- *   the answer, but the opt-out was asked for
+ *   #RCO_E_FORKED nothing was done; #RCO_E_NO_MEMORY, or, if the opt-out
+ *   stands, #RCO_PENDING with `*answer` NULL: there is no room for the answer
  * @since 0.1.0
  */
 RCO_API int rco_tool_call(rco_engine *engine, const rco_tool_request *request, rco_tool_answer **answer);
@@ -389,8 +390,8 @@ RCO_API uint32_t rco_claims(const char *language, const char *text, size_t text_
  * @return #RCO_OK, also if something was untrue; #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
  * @since 0.1.0
  */
-RCO_API int rco_agent_turn(rco_session *session, const char *language, const char *text, size_t text_bytes,
-                           uint32_t *untrue);
+RCO_API int rco_session_check_claims(rco_session *session, const char *language, const char *text,
+                                     size_t text_bytes, uint32_t *untrue);
 
 #ifdef __cplusplus
 }

@@ -33,6 +33,10 @@
  *                wait_ms
  *     events     call_id                           then events, one a line
  *
+ * - code is what the function in C returned: negative, and ok false, nothing was done;
+ *   0 or 1 ("RCO_PENDING") the request stands. Of 1 reason names what is outstanding
+ *   where that has failed so far, as rco_receipt_code() does: "RCO_E_CALLBACK",
+ *   "RCO_E_NOT_DURABLE".
  * - `opt_out`, `tool_call`: recording stops when the line has been read; the answer
  *   comes when that is durable. "wait" is "erased" or "verified": the answer waits
  *   for it, at most timeout_ms (default 5,000, at most 60,000). `wait_ms` is the
@@ -53,7 +57,7 @@
  *   dialect before message: behind one of more than 256 KiB it comes too late, which is an
  *   error if no call of the tool was found without it. answer is what the platform has to get, null if
  *   it was no call of the tool. If that alone makes the line too long it is left out,
- *   and code is RCO_E_LIMIT; the opt-out stands, as status says.
+ *   and reason is RCO_E_LIMIT; the opt-out stands, as status says.
  * - `events`: of one call, or of all without call_id; a second request replaces the first:
  *
  *     < {"event":"durable","time_us":1767225600000000,"call_id":"...","receipt_id":"...",
@@ -109,10 +113,10 @@
  *
  * ## Children
  * A child after fork() has neither the socket nor a connection: when the engine's process dies its clients see
- * that at once, even if a child of its lives on, nobody else can connect (#RCO_E_NOT_FOUND), and the next engine serves the path
- * at once. A child that is made past pthread_atfork(3), by clone(2) or _Fork(), has them: who connects to it then
- * is told the same, for the one who listened has ended; who was connected before waits for as long as a request may
- * take (#RCO_E_TIMEOUT).
+ * that at once, even if a child of its lives on, nobody else can connect (#RCO_E_NOT_FOUND), and the next engine
+ * serves the path at once. A child that is made past pthread_atfork(3), by clone(2) or _Fork(), has them: who
+ * connects to it then is told the same, for the one who listened has ended; who was connected before waits for as
+ * long as a request may take (#RCO_E_TIMEOUT).
  */
 #ifndef RECOPTOUT_CONTROL_H
 #define RECOPTOUT_CONTROL_H
@@ -244,7 +248,7 @@ RCO_API int rco_client_request(rco_client *client, const char *request, const ch
  * Opt a call out.
  * @param receipt NULL, or gets the receipt's JSON line (rco_receipt_verify()); valid until the next call
  * @param status NULL, or gets the #rco_status
- * @return what rco_opt_out_call() returned over there, or as rco_client_request(); #RCO_E_IO also if
+ * @return what rco_engine_opt_out() returned over there, or as rco_client_request(); #RCO_E_IO also if
  *   the answer's ok and code contradict each other
  * @since 0.1.0
  */

@@ -3,7 +3,7 @@
  * @file recoptout/storage.h
  * What a backend author implements, and the backends that come with the library.
  *
- * Storage is three small tables, each replaceable alone:
+ * Storage is three small tables (`upload` is replaced together with `deletion`, each other one by itself):
  *
  * - **buffer**: holds the audio of calls until it is uploaded or erased
  *   (built in: *spool*, *memory*);
@@ -15,35 +15,94 @@
  * ## How a slot answers
  * Every slot that has an `op` may
  *
- * - answer at once: write what it knows to `*result` and return #RCO_OK or an
- *   error. `*result` arrives zeroed (with struct_size set) and is valid during
- *   the call only;
- * - or return #RCO_PENDING and answer later, once, from any thread, with
- *   rco_complete(engine, op, code, &result). Until then all that was passed in
- *   stays valid, except `result`. After `backend_timeout_ms` the engine counts
- *   the operation as failed, tries again, and the late answer gets
- *   #RCO_E_STALE.
+ * - answer at once: write what it knows to `*result` and return #RCO_OK or an error. `*result` arrives zeroed
+ *   (with struct_size set) and is valid during the call only. A number above 0 other than #RCO_PENDING counts
+ *   as #RCO_E_UNCONFIRMED;
+ * - or return #RCO_PENDING and answer later, once, from any thread, with rco_op_complete(engine, op, code,
+ *   &result); this may come before the slot has returned. It notes the answer and wakes the engine, and calls
+ *   no slot and no callback. If it answers #RCO_E_INVALID or #RCO_E_STRUCT_SIZE, the operation still waits.
+ *   Numbers begin at random: that of one engine is none of another.
  *
- * #RCO_OK alone never counts as done: where a slot's description says so,
- * `result->confirmed` has to say what is now true. It is preset to
- * #RCO_CONFIRM_UNKNOWN, which counts as "not confirmed, try again".
+ * #RCO_OK alone never counts as done: where a slot's description says so, `result->confirmed` has to say what
+ * is now true. It is preset to #RCO_CONFIRM_UNKNOWN, which counts as "not confirmed, try again".
  *
- * Any slot may be called again after a failure, a time-out or a crash for
- * something that has in fact happened: all slots are idempotent.
+ * Time-out: an operation that is still #RCO_PENDING `backend_timeout_ms` after its slot was called (by the
+ * engine's clock) has failed with #RCO_E_TIMEOUT and is tried again, with a new number. The backend is not
+ * told, neither then nor how long it has. Its late answer gets #RCO_E_STALE. A slot that blocks has no
+ * time-out.
+ *
+ * Memory: all that was passed in, except `result`, stays valid until rco_op_complete() is called for that
+ * operation, also after its time-out, or until `detach` returns. So answer every operation, however late: the
+ * memory of one that is never answered (a whole part, of a `put`) is kept until then.
+ *
+ * Repetition: any slot may be called again after an error, a time-out or a crash for something that has in
+ * fact happened: all slots are idempotent. An operation that timed out may still take effect, even after it
+ * was tried again. But when `erase` confirms GONE nothing that was called before may still add to that
+ * recording, and when `abort` does, no `begin`, `put` or `commit` that was called before may still take
+ * effect on what it gave up. While that cannot be said yet answer with an error: the slot is called again.
+ *
+ * Reasons: what a slot gave to rco_error_set_detail() before it returned an error is told with the error. Of
+ * one that is given to rco_op_complete() only the code is told.
+ *
+ * ## What an error makes the engine do
+ * Nothing is given up. What failed is tried again after `retry_min_ms`, then after twice the pause before, up
+ * to `retry_max_ms`, and told by #RCO_EVENT_BUFFER_RETRY, _UPLOAD_RETRY or _ERASE_RETRY. An error, a time-out
+ * and a missing confirmation count alike, except:
+ *
+ *     slot                  answer      what follows
+ *     attach, scan          any error   rco_engine_create() fails with it; with RCO_E_OPS for a number above 0
+ *     append                NOT_FOUND   open, then append the same piece
+ *     append                INVALID     behind such an open: erase, open; what it had becomes silence
+ *     append                KEY         of a call before a restart: erase, open; that audio becomes silence
+ *     flush                 any error   again after half of `flush_interval_ms`; only the first one is told
+ *     erase, in create      any error   a line in the log; the next rco_engine_create() calls it again
+ *     read for the upload   any error   abort, head, begin, all of that file again
+ *     begin, put, commit    any error   the same; of a call record: begin, put, commit again
+ *     head                  PERMISSION  before audio is begun again: as GONE; else as any error
+ *     read after erase      NOT_FOUND   the recording is gone
+ *     read after erase      CORRUPT     it is there: erase again
+ *     erase, abort, remove, any error   the other files of the call, then this one again
+ *       verify, list
+ *     verify, list          PRESENT     abort and remove again
+ *     remove, verify        DECLINED    of RCO_STORE_HOST, at once, with an `output_dir`: the built-in
+ *                                       directory is asked. Anywhere else, or late: as any error
+ *     wrap                  any error   the open of the spool has failed with it
+ *     unwrap                KEY         the audio is lost; NOT_FOUND counts as KEY, any other is asked again
+ *     destroy               any error   again after a minute
+ *
+ * So #RCO_E_NOT_FOUND from `put` or `commit`, of an upload that the store has forgotten, leads to a new
+ * `begin`. An erasure that fails is #RCO_STATUS_RETRYING, after `erase_deadline_ms` #RCO_STATUS_OVERDUE, and
+ * goes on.
  *
  * ## Threads
- * Slots are called on worker threads or inside rco_engine_run(); `attach`, `scan`
- * and `erase` also inside rco_engine_create(); `open`, `append` and `flush` also
- * inside rco_engine_free(); `revoke` on any thread. Slots of one
- * call come one after the other; of different calls, at the same time if there
- * are several workers. Slots may block, and then hold up the calls of that
- * worker: a slow store answers #RCO_PENDING. No lock is held while a slot
- * runs; a slot may call anything not marked "not from a callback".
+ * Slots of one recording come one after the other: the next one when that before was answered or timed out.
+ * `revoke` comes at any time. Slots of different recordings come at the same time, also with `workers` 1: for
+ * each worker one thread empties the rings (`open`, `append`) and a second one does the rest; one more thread
+ * calls `flush`, beside all others. In host-driven mode they come inside rco_engine_run(). `attach`, `scan`
+ * and `erase` also come inside rco_engine_create(); `open`, `append`, `erase`, `flush` and `detach` inside
+ * rco_engine_free(); `revoke` on any thread.
+ *
+ * Slots may block, and then hold up the calls of that thread: a slow store answers #RCO_PENDING. No lock is
+ * held while a slot of these three tables runs; it may call anything not marked "not from a callback".
+ *
+ * ## Sizes
+ * - `upload_id` and `version` of an #rco_result: 255 bytes. Leave a version that is longer "": the library
+ *   erases what it stored with version "", all of them, and does not use this one. A backend with longer
+ *   upload ids answers with a short one of its own, and finds the uploads by the key when `upload_id` is "".
+ * - `key`: at most 76 bytes for #RCO_STORE_UPLOAD. For #RCO_STORE_HOST 1 to 1,023, its `version` at most 255.
+ * - a part: all but a file's last have `upload_part_bytes`, the last at least 1. Parts are 1 to n, n at least
+ *   1. Nobody checks `upload_part_bytes` against the limits of a store; a call record is one part of any
+ *   size.
+ * - a piece for `append`: 1 byte to 1 MiB. `cap_bytes` of `read`: at least 1.
+ * - meta of a recording #RCO_META_MAX, a wrapped key #RCO_WRAPPED_KEY_MAX; RSA with 3,072 bits does not fit.
  *
  * ## Tables
- * `struct_size` and `flags` first; tables are checked and copied slot by slot
- * when the engine is created, so they may be on the stack. `user_data` must
- * stay valid until rco_engine_free() has returned.
+ * `struct_size` and `flags` first; tables are checked and copied slot by slot when the engine is created, so
+ * they may be on the stack. `user_data` must stay valid until rco_engine_free() has returned.
+ *
+ * An `upload` table needs a `deletion` table for the same store, else #RCO_E_OPS. A `deletion` table without
+ * an `upload` table is asked for what the host registered (#RCO_STORE_HOST) only: what the built-in directory
+ * has stored, the directory removes.
  */
 #ifndef RECOPTOUT_STORAGE_H
 #define RECOPTOUT_STORAGE_H
@@ -53,42 +112,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* ------------------------------------------------------------------------
- * Results and completions
- * --------------------------------------------------------------------- */
-
-/** What a backend positively knows. */
-typedef enum rco_confirm {
-	RCO_CONFIRM_UNKNOWN = 0, /**< nothing: the preset */
-	RCO_CONFIRM_DONE = 1,    /**< what was asked for has happened */
-	RCO_CONFIRM_GONE = 2,    /**< I looked, or the store said so: it does not exist any more */
-	RCO_CONFIRM_PRESENT = 3  /**< I looked, and it is there */
-} rco_confirm;
-
-/** Answer of a slot. @since 0.1.0 */
-typedef struct rco_result {
-	uint32_t struct_size;
-	uint32_t flags;      /**< 0 */
-	uint32_t confirmed;  /**< #rco_confirm */
-	uint32_t reserved0;  /**< 0 */
-	uint64_t size_bytes; /**< see the slot */
-	uint64_t count;      /**< see the slot */
-	char upload_id[256]; /**< see the slot; ends in NUL */
-	char version[256];   /**< see the slot; ends in NUL */
-} rco_result;
-
-/**
- * Answer an operation that returned #RCO_PENDING. Any thread, also from inside
- * a slot or callback. Not after rco_engine_free() of that engine.
- * @param code #RCO_OK or what went wrong
- * @param result as the slot would have filled it; NULL: nothing is confirmed
- * @return #RCO_OK; #RCO_E_STALE if it was answered before, timed out, or
- *   answered synchronously; nothing happens then. #RCO_E_INVALID,
- *   #RCO_E_STRUCT_SIZE, #RCO_E_HANDLE
- * @since 0.1.0
- */
-RCO_API int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *result);
 
 /* ------------------------------------------------------------------------
  * Buffer
@@ -135,56 +158,86 @@ typedef struct rco_scanned {
 typedef void (*rco_scan_fn)(const rco_scanned *found, void *user_data);
 
 /**
- * Where audio waits. Obligations on every path: what was appended and not
- * confirmed may be appended again, at the same position, and must then appear
- * once; what `erase` confirmed must not be readable from anywhere.
+ * Where audio waits. Obligations on every path: what was appended and not confirmed is appended again and
+ * must then appear once; what `erase` confirmed must not be readable from anywhere.
  * @since 0.1.0
  */
 typedef struct rco_buffer_ops {
 	uint32_t struct_size;
 	uint32_t flags; /**< 0 */
 
-	/** Optional. Learn the engine, for rco_complete(). An error fails rco_engine_create(). */
+	/** Optional. Learn the engine, for rco_op_complete(): before any other slot; `scan` comes after the
+	 * attach of all three tables. An error fails rco_engine_create(). */
 	int (*attach)(rco_engine *engine, void *user_data);
 
-	/** REQUIRED. Prepare a recording; again for one that is open: no effect. Confirm DONE. */
+	/**
+	 * Optional. Nothing is wanted any more, and no slot is called after it: once for an attach that
+	 * succeeded (or is NULL), by rco_engine_free(), or by an rco_engine_create() that fails later. What
+	 * was given with #RCO_PENDING is valid until this returns, and nobody may call rco_op_complete()
+	 * afterwards: wait here until no thread of yours uses either. What is not answered by now, is asked
+	 * again by the next engine. Before it, rco_engine_free() waits for `open` and `append` of calls that
+	 * have audio to be taken, one call after the other, at most until the time-out of each, and for
+	 * nothing else that is pending.
+	 */
+	void (*detach)(rco_engine *engine, void *user_data);
+
+	/** REQUIRED. Prepare a recording; again for one that is open: no effect. An id that was erased may
+	 * come again, for a new recording (where `append` had answered KEY). Confirm DONE. */
 	int (*open)(const rco_recording *recording, uint64_t op, rco_result *result, void *user_data);
 
 	/**
-	 * REQUIRED. Take a piece. `position_bytes` is where the leg's audio ended so
-	 * far, or earlier for a repetition, which overlaps only what is already held
-	 * and is then answered with DONE. After it, the piece survives a crash of the
-	 * process, in a backend that survives crashes at all. Confirm DONE. An error
-	 * must leave the recording as it was. #RCO_E_NOT_FOUND: not open, or erased.
+	 * REQUIRED. Take a piece. `position_bytes` is where the leg's audio ended so far. After an error or a
+	 * time-out the same piece comes again, with the same position, length and bytes: if all of it is
+	 * held, confirm it. After a restart pieces begin where `scan` said that the leg ends; one of the
+	 * process before that arrives later still may overlap them. So of a piece that begins within what is
+	 * held and ends behind it keep the rest or refuse it, and never confirm what is not held. One that
+	 * begins behind the end is an error (#RCO_E_INVALID). After DONE the piece survives a crash of the
+	 * process, in a backend that survives crashes at all. Confirm DONE. An error must leave the recording
+	 * as it was. #RCO_E_NOT_FOUND: not open, revoked, or erased.
 	 */
 	int (*append)(const rco_chunk *chunk, uint64_t op, rco_result *result, void *user_data);
 
-	/** Optional. Make everything appended so far, of all recordings, survive a power cut. Confirm DONE. */
+	/** Optional. Make everything appended so far, of all recordings, survive a power cut. Confirm DONE.
+	 * That in rco_engine_free() is the last: it is not waited for if it is pending, and not made while
+	 * one before is. */
 	int (*flush)(uint64_t op, rco_result *result, void *user_data);
 
 	/** Optional. No more pieces come; flushed on return. Confirm DONE. */
 	int (*seal)(const uint8_t recording_id[16], uint64_t op, rco_result *result, void *user_data);
 
 	/**
-	 * REQUIRED. Read a leg's audio from `position_bytes` on into `data`, up to
-	 * `cap_bytes` and not over the end; `result->size_bytes` says how much, 0
-	 * at the end. Confirm DONE. #RCO_E_CORRUPT if it is held but damaged,
-	 * #RCO_E_NOT_FOUND if it is not held, which is how an erasure is verified.
+	 * REQUIRED. Read a leg's audio from `position_bytes` on into `data`, up to `cap_bytes` and not over
+	 * the end; `result->size_bytes` says how much: before the end at least 1, at the end and behind it 0,
+	 * for a leg without audio 0. Confirm DONE. #RCO_E_CORRUPT if it is held but damaged from there on.
+	 * #RCO_E_NOT_FOUND is about the recording: not held, revoked, or erased. An erasure is verified after
+	 * `erase` has confirmed it, never between `revoke` and `erase`: by reading 2 bytes of each leg at 0,
+	 * which gives NOT_FOUND or nothing.
 	 */
 	int (*read)(const uint8_t recording_id[16], uint32_t leg, uint64_t position_bytes, void *data,
 	            size_t cap_bytes, uint64_t op, rco_result *result, void *user_data);
 
 	/**
-	 * Optional. Make the recording unreadable in this process's memory now, by
-	 * wiping its key: called on the thread that opted out, at the same time as
-	 * other slots. Must not block on anything slow. `erase` follows.
+	 * Optional. Make the recording unreadable in this process's memory now, by wiping its key: when an
+	 * opt-out is durable, or a legal hold on one is lifted, on the thread that asked or one of the
+	 * engine's, at the same time as other slots, also for an id that is not held. Must not block on
+	 * anything slow. From then on `open`, `append` and `read` answer #RCO_E_NOT_FOUND. `erase` follows,
+	 * when what is under way was answered; of an opt-out that an earlier process made durable it comes
+	 * alone. A backend that encrypts nothing leaves it out.
 	 */
 	void (*revoke)(const uint8_t recording_id[16], void *user_data);
 
-	/** REQUIRED. Remove every trace; what does not exist is gone too. Confirm GONE, durably. */
+	/** REQUIRED. Remove every trace; what does not exist is gone too. Confirm GONE, durably. Also called
+	 * when a call was stored; where that was before a crash, inside rco_engine_create(), which does not
+	 * wait for a pending answer. */
 	int (*erase)(const uint8_t recording_id[16], uint64_t op, rco_result *result, void *user_data);
 
-	/** Optional (a backend without it keeps nothing over a restart). Report every recording held. May block.
+	/**
+	 * Optional (a backend without it keeps nothing over a restart). Report every recording held, once
+	 * each. Called once, inside rco_engine_create(); may block; `found` calls no slot. An error fails
+	 * rco_engine_create(), so report what is damaged as such. A recording that was reported is open,
+	 * sealed or not: the next piece comes without `open`, at `leg_bytes`, in the place of what was
+	 * damaged. What `append` had confirmed and is not reported becomes silence, as far as the rings tell
+	 * of it.
 	 */
 	int (*scan)(rco_scan_fn found, void *found_user_data, void *user_data);
 
@@ -201,7 +254,7 @@ enum {
 	RCO_STORE_HOST = 2    /**< elsewhere: `key` is the location the host registered */
 };
 
-/** One file in a store. Pointers are valid until the operation is answered. @since 0.1.0 */
+/** One file in a store. Pointers are valid as all that is passed in: see "Memory" above. @since 0.1.0 */
 typedef struct rco_object {
 	uint32_t struct_size;
 	uint32_t flags; /**< 0 */
@@ -218,9 +271,16 @@ typedef struct rco_object {
 } rco_object;
 
 /**
- * Where finished files go. Nothing may be visible under `key` before `commit`.
- * The engine has made the intent (key, then upload id) durable before it calls
- * `begin` and `put`. @since 0.1.0
+ * Where finished files go. Nothing may be visible under `key` before `commit`. The engine has made the intent
+ * (key, then upload id) durable before it calls `begin` and `put` for audio.
+ *
+ * All audio files of a recording are begun, then sent one after the other, each part when that before is
+ * confirmed, and committed when `late_opt_out_ms` has passed since the end of the call: until then the
+ * uploads stay open. An upload is not continued after an error or a restart, but begun again from part 1,
+ * after `abort` with the upload id that is known, `abort` with "", and `head`: what belongs to its parts
+ * (ETags) need not outlive the process. The call record (RCO_KIND_METADATA) is begun, sent and committed
+ * again under its key when there is more to say, without `abort`, and is never removed. Keys contain the
+ * recording's UUID, so that engines may share a store. @since 0.1.0
  */
 typedef struct rco_upload_ops {
 	uint32_t struct_size;
@@ -228,40 +288,55 @@ typedef struct rco_upload_ops {
 
 	/** Optional, as in #rco_buffer_ops. */
 	int (*attach)(rco_engine *engine, void *user_data);
+	/** Optional, as in #rco_buffer_ops. */
+	void (*detach)(rco_engine *engine, void *user_data);
 
-	/** REQUIRED. Start an upload; `result->upload_id` names it (may be ""). Confirm DONE. */
+	/** REQUIRED. Start an upload; `result->upload_id` names it (may be ""). One of the key that was begun
+	 * before and not finished may be dropped; `object->upload_id` says nothing here. Confirm DONE. */
 	int (*begin)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
-	/** REQUIRED. Send part `part`, counted from 1, in order; again after a failure. Confirm DONE. */
+	/** REQUIRED. Send part `part`, counted from 1, in order. The same part again takes the place of the
+	 * one before. #RCO_E_NOT_FOUND or another error if the upload was given up. Confirm DONE. */
 	int (*put)(const rco_object *object, uint32_t part, const void *data, size_t size_bytes, uint64_t op,
 	           rco_result *result, void *user_data);
 
-	/** REQUIRED. Make the file visible under `key`, durably. `result->version`: its version. Confirm DONE. */
+	/**
+	 * REQUIRED. Make the file of all parts since `begin` visible under `key`, durably; a finished file
+	 * that is there is replaced, or becomes an older version. `result->version`: its version;
+	 * `result->size_bytes`: its size, or 0. Confirm DONE; again for an upload that was committed: the
+	 * same answer. An error if the upload was given up.
+	 */
 	int (*commit)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
 	/**
-	 * REQUIRED. Give the upload up, all parts included, also those still on
-	 * their way; with `upload_id` "" every upload of that key. A file that was
-	 * committed stays: that is the deletion table's. Confirm GONE only when no
-	 * part is left.
+	 * REQUIRED. Give the upload up, all parts included, also those still on their way; with `upload_id`
+	 * "" every upload of that key. What does not exist is gone too. A file that was committed stays: that
+	 * is the deletion table's. Confirm GONE only when no part is left and none can come (see "Repetition"
+	 * above).
 	 */
 	int (*abort)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
 	/**
-	 * REQUIRED. Everything that exists under `key`: `result->count` is the number
-	 * of files, versions and unfinished uploads. Confirm PRESENT or GONE.
+	 * REQUIRED. Everything that exists under `key`: `result->count` is the number of versions (a file
+	 * without versions is one) and unfinished uploads. Confirm PRESENT or GONE, which alone counts. Asked
+	 * after `verify` has said GONE.
 	 */
 	int (*list)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
 	/**
-	 * REQUIRED. Is there a finished file? Its `size_bytes` and `version`. Confirm PRESENT or GONE. Of a call
-	 * that was taken up from an earlier process the call record is asked for before the upload and before the
-	 * commit: where it is PRESENT, files that are GONE are not stored again, and files that are shorter than
-	 * they are to be (`size_bytes`) are replaced. Of a call record `count` may tell how many bytes of audio,
-	 * in all its legs, it speaks of, for files of which no size is known beforehand; 0: not told, or erased.
-	 * What is there but not of this process's making is an error, not PRESENT.
+	 * REQUIRED. Is there a finished file? Its `size_bytes` and `version`. Confirm PRESENT or GONE. Asked
+	 * before an upload is begun again: a file of the same size (of any, where it is not known beforehand)
+	 * is then the one that was to be stored, every other one is replaced. Of a call that was taken up
+	 * from an earlier process the call record is asked for before the upload and before the commit: where
+	 * it is PRESENT, files that are GONE are not stored again, and files that are shorter than
+	 * `object->size_bytes` are replaced. Of a call record `count` may tell how many bytes of audio, in
+	 * all its legs, it speaks of, for files of which no size is known beforehand; 0: not told, or erased.
+	 * #RCO_E_PERMISSION for a file that somebody else could have put there; a store in which nobody else
+	 * can write has none.
 	 */
 	int (*head)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
+
+	void *reserved; /**< NULL */
 } rco_upload_ops;
 
 /** Removes files. @since 0.1.0 */
@@ -271,15 +346,19 @@ typedef struct rco_deletion_ops {
 
 	/** Optional, as in #rco_buffer_ops. */
 	int (*attach)(rco_engine *engine, void *user_data);
+	/** Optional, as in #rco_buffer_ops. */
+	void (*detach)(rco_engine *engine, void *user_data);
 
 	/**
-	 * REQUIRED. Remove the object: one version, or with `version` "" all of them
-	 * and anything that hides them. What does not exist is gone too. Confirm
-	 * GONE, durably.
+	 * REQUIRED. Remove the object: one version, or with `version` "" (always for #RCO_STORE_UPLOAD) all
+	 * of them and anything that hides them. What does not exist is gone too. Confirm GONE, durably.
+	 * #RCO_E_DECLINED, from here and from `verify` alike, and at once: an #RCO_STORE_HOST object that is
+	 * not this backend's.
 	 */
 	int (*remove)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
-	/** REQUIRED. Look again, and do not trust what `remove` said. Confirm GONE or PRESENT. */
+	/** REQUIRED. Look again, and do not trust what `remove` said. Confirm GONE or PRESENT. Asked after
+	 * `remove`, and once more after `sweep_delay_ms`. */
 	int (*verify)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
 	void *reserved; /**< NULL */
@@ -293,10 +372,13 @@ typedef struct rco_deletion_ops {
 #define RCO_WRAPPED_KEY_MAX 256
 
 /**
- * Wraps the key of each recording for storage, under an epoch key that it
- * keeps. All slots may block, are called from several threads at once, and
- * return #RCO_OK or an error. `wrap` is called while the recording is locked, so
- * that its calls wait, and no slot may end its thread. @since 0.1.0
+ * Wraps the key of each recording for storage, under an epoch key that it keeps. All slots may block, are
+ * called from several threads at once, and return #RCO_OK or an error. `wrap` runs inside the `open` of the
+ * spool, once for each recording, on the thread that empties the rings: the calls of that worker wait for it.
+ * `unwrap` runs for each recording held inside rco_engine_create(), and inside `append` and `read` where it
+ * failed there. During both the recording is locked: other slots of it wait, `revoke` and rco_opt_out() do
+ * not. No slot may end its thread. A provider over a network keeps the epoch key in memory and wraps with
+ * that. Epochs belong to one spool: two with one provider would destroy each other's. @since 0.1.0
  */
 typedef struct rco_key_ops {
 	uint32_t struct_size;
@@ -306,7 +388,8 @@ typedef struct rco_key_ops {
 	 * REQUIRED. Encrypt `key` for storage under the current epoch key, bound to
 	 * `recording_id`. Writes at most #RCO_WRAPPED_KEY_MAX bytes to `wrapped`,
 	 * their number to `*wrapped_bytes`, and the epoch's number to `*epoch`.
-	 * Epochs are counted upwards from 1.
+	 * Epochs are counted upwards from 1. Never answer with an epoch older than one that was answered
+	 * before this call began: it may have been destroyed.
 	 */
 	int (*wrap)(const uint8_t key[32], const uint8_t recording_id[16], uint8_t *wrapped, size_t *wrapped_bytes,
 	            uint64_t *epoch, void *user_data);
@@ -315,18 +398,19 @@ typedef struct rco_key_ops {
 	int (*unwrap)(uint64_t epoch, const uint8_t *wrapped, size_t wrapped_bytes, const uint8_t recording_id[16],
 	              uint8_t key[32], void *user_data);
 
-	/** Optional. No recording needs this epoch any more: destroy its key. Never the current epoch; again for
-	 * one already destroyed: no effect. */
+	/** Optional. No recording needs this epoch any more: destroy its key. Never the newest epoch that the
+	 * spool knows, nor one that was the newest when a `wrap` that still runs began; again for one already
+	 * destroyed: no effect. */
 	int (*destroy)(uint64_t epoch, void *user_data);
 
 	void *reserved; /**< NULL */
 } rco_key_ops;
 
 /** The built-in provider: epoch keys as files of mode 0600 in a folder. */
-typedef struct rco_key_folder rco_key_folder;
+typedef struct rco_key_dir rco_key_dir;
 
 /** @since 0.1.0 */
-typedef struct rco_key_folder_options {
+typedef struct rco_key_dir_options {
 	uint32_t struct_size;
 	uint32_t flags;     /**< 0 */
 	uint32_t epoch_s;   /**< a new epoch key after this time; default 86,400 */
@@ -338,17 +422,17 @@ typedef struct rco_key_folder_options {
 	rco_log_fn log;
 	void *log_user_data;
 	void *reserved1; /**< NULL */
-} rco_key_folder_options;
+} rco_key_dir_options;
 
 /** Open a key folder. #RCO_E_BUSY if it is open already, here or in another process; #RCO_E_IO, #RCO_E_PERMISSION,
  * #RCO_E_NOT_FOUND, #RCO_E_NO_SPACE; damaged files are set aside. @since 0.1.0 */
-RCO_API int rco_key_folder_create(const rco_key_folder_options *options, rco_key_folder **folder);
+RCO_API int rco_key_dir_create(const rco_key_dir_options *options, rco_key_dir **folder);
 
 /** Its table; pass the folder as user_data. Static storage. @since 0.1.0 */
-RCO_API const rco_key_ops *rco_key_folder_ops(void);
+RCO_API const rco_key_ops *rco_key_dir_ops(void);
 
 /** Close it; keys in memory are wiped. After the engine. @since 0.1.0 */
-RCO_API void rco_key_folder_free(rco_key_folder *folder);
+RCO_API void rco_key_dir_free(rco_key_dir *folder);
 
 /* ------------------------------------------------------------------------
  * Built-in backends. An engine makes the spool and the directory itself from

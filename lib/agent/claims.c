@@ -364,8 +364,8 @@ static uint32_t truth(uint32_t status)
 	       (rco__status_deleted(status) ? RCO_CLAIM_ERASED : 0u);
 }
 
-int rco_agent_turn(rco_session *session, const char *language, const char *text, size_t text_bytes,
-                   uint32_t *untrue)
+int rco_session_check_claims(rco_session *session, const char *language, const char *text, size_t text_bytes,
+                             uint32_t *untrue)
 {
 	rco_receipt *receipt = NULL;
 	uint32_t wrong;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t options_v1_size = sizeof(rco_tool_options);
+static const size_t options_v1_size = RCO__SIZE_THROUGH(rco_tool_options, reserved1);
 
 static const char description[] =
 	"Stop recording this call and erase what was recorded of it. Call this at once whenever the caller says, "
@@ -133,12 +133,13 @@ static int check_options(const rco_tool_options *in, rco_tool_options *o)
 {
 	int rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_tool_options");
 
+	if (rc == RCO_OK)
+		rc = rco__struct_known(o->flags, RCO_TOOL_STRICT, o->reserved0 != 0 || o->reserved1 != NULL,
+		                       "rco_tool_options");
 	if (rc != RCO_OK)
 		return rc;
-	if ((o->flags & ~(uint32_t)RCO_TOOL_STRICT) != 0 || o->reserved0 != 0 || o->reserved1 != NULL ||
-	    o->dialect == RCO_DIALECT_AUTO || rco_dialect_name(o->dialect) == NULL)
-		return rco__fail(RCO_E_INVALID,
-		                 "a field of rco_tool_options is out of range, or there is no dialect");
+	if (o->dialect == RCO_DIALECT_AUTO || rco_dialect_name(o->dialect) == NULL)
+		return rco__fail(RCO_E_INVALID, "rco_tool_options: there is no dialect");
 	if (needs_url(o->dialect) && (o->url == NULL || o->url[0] == '\0'))
 		return rco__fail(RCO_E_INVALID, "%s wants the url that the tool call is sent to",
 		                 rco_dialect_name(o->dialect));

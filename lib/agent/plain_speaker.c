@@ -15,7 +15,7 @@ static int is_error(rco__word w)
 #define THINKING " think thinking thought reasoning reflection plan "
 
 /* It speaks again: whatever was open before, brackets of a sentence too, is over. */
-static void begin_anew(rco__plain *p)
+static void start_over(rco__plain *p)
 {
 	p->speaker = RCO__NOBODY;
 	p->label = p->tagged = p->trace = p->error = 0;
@@ -105,7 +105,7 @@ static void note_mark(rco__plain *p, size_t at, rco__word w)
 		return;
 	}
 	if (speaker_of(w) == RCO__MODEL || rco__is_one_of(w, " end_thinking "))
-		begin_anew(p);
+		start_over(p);
 	if (speaker_of(w) != RCO__NOBODY)
 		p->speaker = speaker_of(w);
 	if (rco__is_behind(p, at, "<|channel|>") && rco__is_one_of(w, " analysis final commentary "))
@@ -132,7 +132,7 @@ static void note_line_of(rco__plain *p, size_t colon, rco__word w)
 static void note_tag(rco__plain *p, rco__word w, int ends)
 {
 	if (ends && rco__is_one_of(w, THINKING))
-		begin_anew(p);
+		start_over(p);
 	else if (rco__is_one_of(w, OTHERS THINKING
 	                        " parameter parameters arg arg_key arg_value arguments args input tools "
 	                        "documents "))

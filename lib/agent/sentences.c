@@ -198,5 +198,5 @@ uint32_t rco_sentence_for(int code, uint32_t status)
 	if (code == RCO_E_ENDED)
 		return RCO_SAY_ENDED;
 	/* Without a receipt nothing is known, whatever the code: there may have been no memory for it. */
-	return status < sizeof said / sizeof said[0] ? said[status] : (uint32_t)RCO_SAY_TROUBLE;
+	return status < sizeof said / sizeof said[0] ? said[status] : (uint32_t)RCO_SAY_ERROR;
 }

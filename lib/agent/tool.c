@@ -11,7 +11,7 @@
 
 enum { SENTENCE_ROOM = 4096 + 1024 };
 
-static const size_t request_v1_size = sizeof(rco_tool_request);
+static const size_t request_v1_size = RCO__SIZE_THROUGH(rco_tool_request, reserved);
 
 struct rco_tool_answer {
 	uint32_t dialect, calls, others;
@@ -45,10 +45,12 @@ static int check_request(const rco_tool_request *in, rco_tool_request *r)
 {
 	int rc = rco__struct_copy(r, sizeof *r, request_v1_size, in, "rco_tool_request");
 
+	if (rc == RCO_OK)
+		rc = rco__struct_known(r->flags, RCO_TOOL_ENVELOPE | RCO_TOOL_NONBLOCK, r->reserved != NULL,
+		                       "rco_tool_request");
 	if (rc != RCO_OK)
 		return rc;
-	if ((r->flags & ~(uint32_t)(RCO_TOOL_ENVELOPE | RCO_TOOL_NONBLOCK)) != 0 || r->reserved != NULL ||
-	    rco_dialect_name(r->dialect) == NULL || (r->json == NULL && r->json_bytes > 0))
+	if (rco_dialect_name(r->dialect) == NULL || (r->json == NULL && r->json_bytes > 0))
 		return rco__fail(RCO_E_INVALID, "a field of rco_tool_request is out of range");
 	if (r->session == NULL && r->call_id == NULL && !(r->flags & RCO_TOOL_ENVELOPE))
 		return rco__fail(RCO_E_INVALID,
@@ -72,8 +74,9 @@ static int opt_out(rco_engine *engine, const rco_tool_request *r, const rco__mes
 	if (r->session != NULL)
 		rc = rco_opt_out(r->session, &o, receipt);
 	else
-		rc = rco_opt_out_call(engine, r->call_id != NULL ? r->call_id : m->call_id, &o, receipt);
-	return rc == RCO_E_TIMEOUT ? RCO_OK : rc; /* durable; what was reached is in the receipt */
+		rc = rco_engine_opt_out(engine, r->call_id != NULL ? r->call_id : m->call_id, &o, receipt);
+	/* durable; what was reached is in the receipt */
+	return rc == RCO_PENDING && rco_receipt_code(*receipt) == RCO_E_TIMEOUT ? RCO_OK : rc;
 }
 
 static const char *status_text(int code, uint32_t status)
@@ -82,14 +85,7 @@ static const char *status_text(int code, uint32_t status)
 		return rco_status_name(status);
 	if (code == RCO_E_NOT_AVAILABLE)
 		return "not_available";
-	return code == RCO_E_ENDED ? "ended" : "trouble";
-}
-
-/* The opt-out holds, whatever is still to be done for it. */
-static int stands(int code)
-{
-	return code == RCO_OK || code == RCO_PENDING || code == RCO_E_CALLBACK || code == RCO_E_NOT_DURABLE ||
-	       code == RCO_E_REENTRANT;
+	return code == RCO_E_ENDED ? "ended" : "error";
 }
 
 static void find_sentence(const rco_tool_request *r, int code, uint32_t status, rco_tool_answer *a)
@@ -165,7 +161,7 @@ static int answer(rco_engine *engine, const rco_tool_request *r, rco__message *m
                   rco_tool_answer *a)
 {
 	uint32_t status = rco_receipt_status(receipt);
-	rco__said said = {.status = status_text(code, status), .error = !stands(code)};
+	rco__said said = {.status = status_text(code, status), .error = code < 0};
 
 	a->dialect = m->dialect;
 	a->calls = m->calls;
@@ -199,8 +195,8 @@ static int serve(rco_engine *engine, const rco_tool_request *r, rco__message *m,
 			rco_tool_answer_free(a);
 		else
 			rco_receipt_free(receipt);
-		return rco__fail(RCO_E_NO_MEMORY, "no memory for the answer; the opt-out itself said %s",
-		                 rco_error_name(rc));
+		return rco__fail(m->calls > 0 && rc >= 0 ? RCO_PENDING : RCO_E_NO_MEMORY,
+		                 "no memory for the answer; the opt-out itself said %s", rco_error_name(rc));
 	}
 	*out = a;
 	return whose || rc == RCO_OK ? rc

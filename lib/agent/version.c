@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { ABI_VERSION = 1 };
+enum { ABI_VERSION = 2 };
 
 const char *rco_agent_version_string(void)
 {

@@ -47,11 +47,12 @@ int rco__allocator_take(rco_allocator *to, const rco_allocator *from)
 		                      .release = default_release};
 		return RCO_OK;
 	}
-	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_allocator");
+	rc = rco__struct_copy(to, sizeof *to, RCO__SIZE_THROUGH(rco_allocator, reserved), from, "rco_allocator");
 	if (rc != RCO_OK)
 		return rc;
-	if (to->flags != 0 || to->reserved != NULL)
-		return rco__fail(RCO_E_NEWER, "rco_allocator: flags and reserved have to be zero");
+	rc = rco__struct_known(to->flags, 0, to->reserved != NULL, "rco_allocator");
+	if (rc != RCO_OK)
+		return rc;
 	if (to->alloc == NULL || to->zalloc == NULL || to->resize == NULL || to->release == NULL)
 		return rco__fail(RCO_E_OPS, "rco_allocator: set all of alloc, zalloc, resize and release");
 	return RCO_OK;
@@ -139,6 +140,14 @@ static int check_struct_size(uint32_t size, size_t v1_size, const char *name)
 		return RCO_OK;
 	return rco__fail(RCO_E_STRUCT_SIZE, "%s: struct_size is %u, should be sizeof(%s), %zu at least", name,
 	                 size, name, v1_size);
+}
+
+int rco__struct_known(uint32_t flags, uint32_t known, int used, const char *name)
+{
+	if ((flags & ~known) == 0 && !used)
+		return RCO_OK;
+	return rco__fail(RCO_E_NEWER, "%s: a flag or a reserved field is set that this library does not know",
+	                 name);
 }
 
 int rco__struct_copy(void *dst, size_t now_size, size_t v1_size, const void *src, const char *name)

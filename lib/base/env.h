@@ -39,10 +39,15 @@ int64_t rco__mono_us(const rco__env *env);
 /* One line, no line break, at most 1023 bytes. level is RCO_LOG_... */
 void rco__log(const rco__env *env, uint32_t level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+#define RCO__SIZE_THROUGH(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
+
 /* Copy a public input struct by the struct_size rules of recoptout.h into `dst` (zeroed first).
- * v1_size: size of version 1 of the struct; now_size: sizeof today. RCO_E_INVALID for NULL,
- * RCO_E_STRUCT_SIZE, RCO_E_NEWER. `name` is for the detail text. */
+ * v1_size: through the last member of version 1, which never changes; now_size: sizeof today. RCO_E_INVALID for
+ * NULL, RCO_E_STRUCT_SIZE, RCO_E_NEWER. `name` is for the detail text. */
 int rco__struct_copy(void *dst, size_t now_size, size_t v1_size, const void *src, const char *name);
+
+/* RCO_E_NEWER if `flags` has one that is not `known`, or a reserved field is `used`. */
+int rco__struct_known(uint32_t flags, uint32_t known, int used, const char *name);
 
 /* The reverse, for structs the library fills: writes min(out->struct_size, now_size) bytes of `src`, keeping the
  * caller's struct_size. RCO_E_INVALID, RCO_E_STRUCT_SIZE. */

@@ -38,7 +38,7 @@ static int take_clock(rco_clock *to, const rco_clock *from)
 		                  .monotonic_us = default_monotonic_us};
 		return RCO_OK;
 	}
-	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_clock");
+	rc = rco__struct_copy(to, sizeof *to, RCO__SIZE_THROUGH(rco_clock, reserved), from, "rco_clock");
 	if (rc != RCO_OK)
 		return rc;
 	if (to->flags != 0 || to->reserved != NULL)

@@ -17,8 +17,6 @@ const char *rco_error_name(int code)
 		return "RCO_" #name;
 		RCO_ERROR_MAP(ERROR_NAME)
 #undef ERROR_NAME
-	case RCO_PENDING:
-		return "RCO_PENDING";
 	default:
 		return "RCO_E_UNKNOWN";
 	}
@@ -32,8 +30,6 @@ const char *rco_strerror(int code)
 		return text;
 		RCO_ERROR_MAP(ERROR_TEXT)
 #undef ERROR_TEXT
-	case RCO_PENDING:
-		return "accepted; the answer comes later";
 	default:
 		return "not a code of this library; it may come from a newer version or from a backend";
 	}

@@ -175,8 +175,8 @@ static int open_root(const char *path, int kind, int *fd)
 	return rc;
 }
 
-/* Removed and created again, or a network file system that forgot it: dup3() puts the new one in the place of the old
- * at once, so that another thread uses the one or the other. */
+/* Removed and created again, or a network file system that forgot it: dup3() puts the new one in the place of the
+ * old at once, so that another thread uses the one or the other. */
 static void look_again(const rco__root *root)
 {
 	struct stat st;

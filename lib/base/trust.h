@@ -24,10 +24,10 @@ int rco__trust_folder(const struct stat *st, int kind, const char *path);
 int rco__trust_owner(const struct stat *st);
 
 /*
- * The way to a folder, as it is named, links and all: anyone who may rename in one of the folders above it could put
- * another one in its place. Each of them has to be ours or root's, and written by nobody else unless the sticky
- * bit keeps others from what is not theirs; each link, also in the place of the folder itself, ours or root's.
- * What is not there yet is no error. RCO_OK, RCO_E_PERMISSION, RCO_E_LIMIT.
+ * The way to a folder, as it is named, links and all: anyone who may rename in one of the folders above it could
+ * put another one in its place. Each of them has to be ours or root's, and written by nobody else unless the
+ * sticky bit keeps others from what is not theirs; each link, also in the place of the folder itself, ours or
+ * root's. What is not there yet is no error. RCO_OK, RCO_E_PERMISSION, RCO_E_LIMIT.
  */
 int rco__trust_way(const char *path);
 

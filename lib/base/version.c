@@ -7,7 +7,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#define ABI_VERSION 1u
+#define ABI_VERSION 2u
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -50,7 +50,7 @@ uint32_t rco_abi_sizeof(uint32_t struct_id)
 		[RCO_STRUCT_SPOOL_OPTIONS] = sizeof(rco_spool_options),
 		[RCO_STRUCT_DIRECTORY_OPTIONS] = sizeof(rco_directory_options),
 		[RCO_STRUCT_MEMORY_OPTIONS] = sizeof(rco_memory_options),
-		[RCO_STRUCT_KEY_FOLDER_OPTIONS] = sizeof(rco_key_folder_options),
+		[RCO_STRUCT_KEY_DIR_OPTIONS] = sizeof(rco_key_dir_options),
 		[RCO_STRUCT_FRAME] = sizeof(rco_frame),
 		[RCO_STRUCT_PENDING] = sizeof(rco_pending),
 		[RCO_STRUCT_RECORDPREF_POLICY] = sizeof(rco_recordpref_policy),
@@ -95,18 +95,10 @@ const char *rco_status_name(uint32_t status)
 const char *rco_session_state_name(uint32_t state)
 {
 	static const char *const names[] = {
-		[RCO_STATE_IDLE] = "idle",
-		[RCO_STATE_RECORDING] = "recording",
-		[RCO_STATE_PAUSED] = "paused",
-		[RCO_STATE_ENDED] = "ended",
-		[RCO_STATE_UPLOADING] = "uploading",
-		[RCO_STATE_STORED] = "stored",
-		[RCO_STATE_OPTED_OUT] = "opted_out",
-		[RCO_STATE_ERASING] = "erasing",
-		[RCO_STATE_ERASE_PENDING] = "erase_pending",
-		[RCO_STATE_ERASED] = "erased",
-		[RCO_STATE_VERIFIED] = "verified",
-		[RCO_STATE_CLOSED] = "closed",
+		[RCO_STATE_IDLE] = "idle",           [RCO_STATE_RECORDING] = "recording",
+		[RCO_STATE_PAUSED] = "paused",       [RCO_STATE_ENDED] = "ended",
+		[RCO_STATE_UPLOADING] = "uploading", [RCO_STATE_STORED] = "stored",
+		[RCO_STATE_OPTED_OUT] = "opted_out", [RCO_STATE_CLOSED] = "closed",
 	};
 
 	return name_in(names, COUNT(names), state);

@@ -17,7 +17,7 @@
 
 enum { EVENTS_KEPT = 1024, BACK_OFF_MIN_MS = 20, BACK_OFF_MAX_MS = 1000, LATE_MAX = 1024, ID_ROOM = 32 };
 
-static const size_t options_v1_size = sizeof(rco_client_options);
+static const size_t options_v1_size = RCO__SIZE_THROUGH(rco_client_options, reserved);
 static const char OUR_ID[] = "\"rco-"; /* of ids that we gave */
 
 typedef struct kept {
@@ -76,10 +76,12 @@ static int check_options(const rco_client_options *in, rco_client_options *o)
 {
 	int rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_client_options");
 
+	if (rc == RCO_OK)
+		rc = rco__struct_known(o->flags, RCO_CLIENT_SERVER_UID | RCO_CLIENT_RECONNECT, o->reserved != NULL,
+		                       "rco_client_options");
 	if (rc != RCO_OK)
 		return rc;
-	if ((o->flags & ~(uint32_t)(RCO_CLIENT_SERVER_UID | RCO_CLIENT_RECONNECT)) != 0 || o->reserved != NULL ||
-	    (o->server_uid != 0 && !(o->flags & RCO_CLIENT_SERVER_UID)))
+	if (o->server_uid != 0 && !(o->flags & RCO_CLIENT_SERVER_UID))
 		return rco__fail(RCO_E_INVALID, "a field of rco_client_options is out of range");
 	if (o->path == NULL || o->path[0] == '\0' || strlen(o->path) >= sizeof((rco_client *)0)->path)
 		return rco__fail(RCO_E_INVALID, "the path of a socket is 1 to 107 bytes long");
@@ -465,7 +467,7 @@ int rco_client_opt_out(rco_client *client, const char *call_id, const char *sour
 	if (receipt != NULL)
 		*receipt = json_string_value(json_object_get(client->answer, "receipt"));
 	rc = (int)json_integer_value(json_object_get(client->answer, "code"));
-	if (rc < 0) {
+	if (rc != RCO_OK) {
 		const char *detail = json_string_value(json_object_get(client->answer, "detail"));
 
 		return rco__fail(rc, "%s", detail != NULL ? detail : rco_strerror(rc));

@@ -48,8 +48,8 @@ static int check_peer(int fd, const char *path, uint32_t uid)
 	if (peer.uid != uid && peer.uid != 0)
 		return rco__fail(RCO_E_PERMISSION, "%s is served by user %u, not by user %u or root", path,
 		                 (unsigned)peer.uid, (unsigned)uid);
-	/* The process that listens serves, and nobody else: a child that has the socket still gives no answer. 0 is one
-	 * that cannot be seen from here. */
+	/* The process that listens serves, and nobody else: a child that has the socket still gives no answer. 0
+	 * is one that cannot be seen from here. */
 	if (peer.pid > 0 && kill(peer.pid, 0) != 0 && errno == ESRCH)
 		return rco__fail(
 			RCO_E_NOT_FOUND,

@@ -101,6 +101,13 @@ void rco__request_free(rco__request *request);
 
 /* ---- jobs ---- */
 
+/* What an opt-out came to. */
+typedef struct rco__outcome {
+	int code;         /* of the stop, and then of the opt-out */
+	int reason;       /* of RCO_PENDING: rco_receipt_code() */
+	char detail[512]; /* of that, or of an error */
+} rco__outcome;
+
 /* A request that is not answered yet. Owned by one list at a time. */
 typedef struct rco__job {
 	struct rco__job *next;
@@ -110,9 +117,8 @@ typedef struct rco__job {
 	int64_t deadline_us; /* until then an erasure is waited for */
 	int look, over;      /* something happened to its call; it has waited enough */
 	struct rco__job *due;
-	int code;         /* of the stop, and then of the opt-out */
-	char detail[512]; /* if that failed */
-	char *answer;     /* a line; NULL: not yet, or no memory */
+	rco__outcome outcome;
+	char *answer; /* a line; NULL: not yet, or no memory */
 } rco__job;
 
 typedef struct rco__jobs {
@@ -279,11 +285,11 @@ char *rco__request_answer(rco_control *control, const rco__request *request, int
 char *rco__answer_error(const rco__request *request, int code, const char *detail); /* request may be NULL */
 int rco__request_asks(rco_control *control, const rco__request *request); /* a recorder of the host has to stop */
 /* The job threads': stop it, and make it durable. */
-int rco__request_stop(rco_control *control, const rco__request *request);
-int rco__request_do(rco_control *control, const rco__request *request);
+void rco__request_stop(rco_control *control, const rco__request *request, rco__outcome *outcome);
+void rco__request_do(rco_control *control, const rco__request *request, rco__outcome *outcome);
 uint32_t rco__request_wait_ms(const rco__request *request);                  /* 0: it waits for nothing */
 int rco__request_reached(rco_control *control, const rco__request *request); /* what it waits for */
-char *rco__request_finish(rco_control *control, const rco__request *request, int code, const char *detail);
+char *rco__request_finish(rco_control *control, const rco__request *request, const rco__outcome *outcome);
 char *rco__event_line(const rco_event *event);
 
 /* ---- message.c: the message in a tool_call ---- */

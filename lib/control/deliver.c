@@ -22,7 +22,7 @@ static void finish_job(rco_control *control, rco__job *job)
 		rco__job_free(job);
 		return;
 	}
-	job->answer = rco__request_finish(control, job->request, job->code, job->detail);
+	job->answer = rco__request_finish(control, job->request, &job->outcome);
 	if (!rco__client_answer(c, job))
 		rco__client_forget(control, c);
 }
@@ -48,7 +48,8 @@ void rco__deliver_done(rco_control *control)
 	(void)pthread_mutex_unlock(&control->lock);
 	for (; job != NULL; job = next) {
 		next = job->next;
-		if (job->code >= 0 && rco__request_wait_ms(job->request) > 0 && client_of(control, job) != NULL)
+		if (job->outcome.code >= 0 && job->outcome.reason == RCO_OK &&
+		    rco__request_wait_ms(job->request) > 0 && client_of(control, job) != NULL)
 			start_waiting(control, job);
 		else
 			finish_job(control, job);

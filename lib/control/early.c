@@ -71,7 +71,7 @@ static int waits(rco_control *control, const char *call_id)
 	if (rco_engine_receipt(control->engine, call_id, &receipt) != RCO_OK)
 		return 0;
 	status = rco_receipt_status(receipt);
-	early = (rco_receipt_facts(receipt) & RCO_FACT_BEFORE_BIRTH) != 0;
+	early = (rco_receipt_facts(receipt) & RCO_FACT_EARLY) != 0;
 	rco_receipt_free(receipt);
 	return status == RCO_STATUS_NOTED || (status == RCO_STATUS_REQUESTED && early);
 }

@@ -72,9 +72,9 @@ static int find_descriptor(rco_control *control)
 }
 
 /*
- * A client that needs another's place, or descriptor, comes first after a look at everybody: it is served before others
- * come, so what was there before it came has been seen. Nobody has to go for one who has gone, nor after asking
- * for something that was not read yet.
+ * A client that needs another's place, or descriptor, comes first after a look at everybody: it is served before
+ * others come, so what was there before it came has been seen. Nobody has to go for one who has gone, nor after
+ * asking for something that was not read yet.
  */
 static void let_in(rco_control *control)
 {

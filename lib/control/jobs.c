@@ -3,11 +3,9 @@
  * and what all of the socket's threads need: the time, and to wake the io thread. */
 #include "control.h"
 
-#include "../base/error.h"
 #include "../base/thread.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,25 +66,6 @@ static void put_on(rco__job_threads *of, rco__job *job)
 	(void)pthread_cond_signal(&of->work);
 }
 
-static void stop(rco_control *control, rco__job *job)
-{
-	rco__error_clear();
-	job->code = rco__request_stop(control, job->request);
-	(void)snprintf(job->detail, sizeof job->detail, "%s", job->code < 0 ? rco_error_detail() : "");
-}
-
-static void commit(rco_control *control, rco__job *job)
-{
-	int code;
-
-	rco__error_clear();
-	code = rco__request_do(control, job->request);
-	if (code == RCO_OK) /* it is as good as the stop was */
-		return;
-	job->code = code;
-	(void)snprintf(job->detail, sizeof job->detail, "%s", code < 0 ? rco_error_detail() : "");
-}
-
 static void work_at(rco_control *control, rco__job_threads *of)
 {
 	rco__job *job;
@@ -102,7 +81,8 @@ static void work_at(rco_control *control, rco__job_threads *of)
 		}
 		of->n_todo--;
 		(void)pthread_mutex_unlock(&control->lock);
-		(of == &control->stops ? stop : commit)(control, job);
+		(of == &control->stops ? rco__request_stop : rco__request_do)(control, job->request,
+		                                                              &job->outcome);
 		(void)pthread_mutex_lock(&control->lock);
 		if (of == &control->stops)
 			put_on(&control->commits, job);

@@ -74,9 +74,9 @@ static int goes_before(const rco__client_of *a, const rco__client_of *b)
 	return worth(a) != worth(b) ? worth(a) < worth(b) : a->asked_us < b->asked_us;
 }
 
-/* A client that may be closed for one of `uid`: of the user that has most, and of its own only if nobody has more. Half
- * of the places are for root and the engine's user, if they want them: up to there they lose none to others, and
- * get theirs from others. */
+/* A client that may be closed for one of `uid`: of the user that has most, and of its own only if nobody has more.
+ * Half of the places are for root and the engine's user, if they want them: up to there they lose none to others,
+ * and get theirs from others. */
 static rco__client_of *choose(rco_control *control, uid_t uid, int subscribers)
 {
 	const uint32_t half = subscribers ? (most_subscribers(control) + 1) / 2 : control->max_clients / 2;

@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include "../base/bytes.h"
+#include "../base/error.h"
 #include "../base/status.h"
 
 #include <stdio.h>
@@ -23,9 +24,9 @@ static rco__text head(int code)
 {
 	rco__text t = {0};
 
-	rco__text_put(&t, code == RCO_OK || code == RCO_PENDING ? "{\"ok\":true" : "{\"ok\":false");
+	rco__text_put(&t, code >= 0 ? "{\"ok\":true" : "{\"ok\":false");
 	rco__text_member_number(&t, "code", code);
-	rco__text_member(&t, "error", code == RCO_PENDING ? "RCO_PENDING" : rco_error_name(code));
+	rco__text_member(&t, "error", rco_error_name(code));
 	return t;
 }
 
@@ -85,23 +86,37 @@ static const char *company_of(const rco__request *request)
 	return company != NULL && strlen(company) <= COMPANY_MAX ? company : NULL;
 }
 
+static const rco__outcome nothing_failed;
+
+/* What failed, or is outstanding. */
+static void explain(rco__text *t, const rco__outcome *o)
+{
+	const int why = o->code < 0 ? o->code : o->reason;
+
+	if (o->code >= 0 && why != RCO_OK && why != RCO_PENDING)
+		rco__text_member(t, "reason", rco_error_name(why));
+	if (why < 0)
+		rco__text_member(t, "detail", o->detail[0] != '\0' ? o->detail : rco_strerror(why));
+}
+
 /* status, sentence and receipt of an opt-out; the receipt as its own line of text, for its signature is over
  * bytes. Takes the receipt. */
-static char *receipt_answer(rco_control *control, const rco__request *request, int code, const char *detail,
+static char *receipt_answer(rco_control *control, const rco__request *request, const rco__outcome *outcome,
                             rco_receipt *receipt)
 {
 	const uint32_t status = rco_receipt_status(receipt);
 	char sentence[8192] = "", signed_text[RCO_RECEIPT_JSON_MAX];
-	rco__text t = head(code);
+	rco__text t = head(outcome->code);
 	size_t len;
 
-	(void)rco_sentence_get(control->book, text(request, RCO__M_LANGUAGE), rco_sentence_for(code, status),
-	                       company_of(request), sentence, sizeof sentence, NULL);
+	(void)rco_sentence_get(control->book, text(request, RCO__M_LANGUAGE),
+	                       rco_sentence_for(outcome->code, status), company_of(request), sentence,
+	                       sizeof sentence, NULL);
 	rco__text_member(&t, "status", rco_status_name(status));
 	rco__text_member(&t, "sentence", sentence);
-	if (code != RCO_OK && code != RCO_PENDING)
-		rco__text_member(&t, "detail", detail[0] != '\0' ? detail : rco_strerror(code));
-	else if (status == RCO_STATUS_NOTED) /* for a caller who mistyped the id */
+	explain(&t, outcome);
+	if (outcome->code >= 0 && outcome->reason >= 0 &&
+	    status == RCO_STATUS_NOTED) /* for a caller who mistyped the id */
 		rco__text_member(&t, "detail", "no call of this id is known here; the wish waits for one");
 	if (receipt != NULL) {
 		t.failed |= rco_receipt_to_json(receipt, signed_text, sizeof signed_text, &len) != RCO_OK;
@@ -133,7 +148,7 @@ static char *status(rco_control *control, const rco__request *request)
 	if (call_id == NULL)
 		return rco__answer_error(request, RCO_E_INVALID, "call_id is missing");
 	rc = rco_engine_receipt(control->engine, call_id, &receipt);
-	return rc == RCO_OK ? receipt_answer(control, request, rc, "", receipt) : failed(request, rc);
+	return rc == RCO_OK ? receipt_answer(control, request, &nothing_failed, receipt) : failed(request, rc);
 }
 
 /* ---- pending ---- */
@@ -169,7 +184,7 @@ static char *pending_answer(rco_control *control, const rco__request *request)
 
 	rco__text_name(&t, "pending");
 	rco__text_put(&t, "[");
-	rc = rco_engine_pending(control->engine, list_pending, &found);
+	rc = rco_engine_each_pending(control->engine, list_pending, &found);
 	if (rc != RCO_OK) {
 		free(t.bytes);
 		return failed(request, rc);
@@ -212,20 +227,24 @@ static void describe_call(rco__text *t, const rco_tool_answer *a)
 }
 
 /* A message may hold more ids than a line has room for answers. What became of the request is told in any case. */
-static char *without_answer(const rco__request *request, const rco_tool_answer *a)
+static char *without_answer(const rco__request *request, const rco_tool_answer *a, int code)
 {
-	rco__text t = head(RCO_E_LIMIT);
+	const int stands = code >= 0 && rco_tool_answer_calls(a) > 0;
+	rco__text t = head(stands ? RCO_PENDING : RCO_E_LIMIT);
 
+	if (stands)
+		rco__text_member(&t, "reason", rco_error_name(RCO_E_LIMIT));
 	rco__text_member(&t, "detail",
 	                 "the platform's answer is longer than a line may be; the opt-out is as status says");
 	describe_call(&t, a);
 	return line_or_error(request, &t);
 }
 
-static char *tool_answer(rco_control *control, const rco__request *request, int code, const char *detail)
+static char *tool_answer(rco_control *control, const rco__request *request, const rco__outcome *before)
 {
 	rco_tool_answer *a = NULL;
 	const int rc = rco__call_message_answer(control, request, &a);
+	rco__outcome outcome;
 	const char *json;
 	rco__text t;
 	char *line;
@@ -234,33 +253,35 @@ static char *tool_answer(rco_control *control, const rco__request *request, int 
 
 	if (a == NULL)
 		return failed(request, rc);
-	if (code == RCO_OK) /* of what is durable more may be known by now */
-		code = rc;
-	t = head(code);
+	outcome = *before;
+	if (outcome.code == RCO_OK) { /* of what is durable more may be known by now */
+		outcome.code = rc;
+		outcome.reason = rco_receipt_code(rco_tool_answer_receipt(a));
+	}
+	t = head(outcome.code);
 	json = rco_tool_answer_json(a, &len);
 	rco__text_name(&t, "answer");
 	rco__text_put(&t, len > 0 ? json : "null");
 	describe_call(&t, a);
-	if (code < 0)
-		rco__text_member(&t, "detail", detail[0] != '\0' ? detail : rco_strerror(code));
+	explain(&t, &outcome);
 	no_memory = t.failed;
 	line = line_of(request, &t);
 	if (line == NULL && !no_memory)
-		line = without_answer(request, a);
+		line = without_answer(request, a, outcome.code);
 	rco_tool_answer_free(a);
 	return line;
 }
 
 /* ---- opting out ---- */
 
-static int opt_out(rco_control *control, const rco__request *request, uint32_t flags)
+static int opt_out(rco_control *control, const rco__request *request, uint32_t flags, rco_receipt **receipt)
 {
 	const char *source = text(request, RCO__M_SOURCE);
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = flags, .source = source};
 
 	if (source == NULL)
 		o.source = request->what == RCO__DO_TOOL_CALL ? "agent-tool" : "control";
-	return rco_opt_out_call(control->engine, text(request, RCO__M_CALL_ID), &o, NULL);
+	return rco_engine_opt_out(control->engine, text(request, RCO__M_CALL_ID), &o, receipt);
 }
 
 static int has_call(rco__request *request)
@@ -303,7 +324,7 @@ int rco__request_latch(rco_control *control, rco__request *request, uid_t uid, i
 	request->refused = *code != RCO_OK;
 	if (request->refused)
 		return 0;
-	*code = opt_out(control, request, RCO_OPT_OUT_NONBLOCK);
+	*code = opt_out(control, request, RCO_OPT_OUT_NONBLOCK, NULL);
 	if (is_new && *code >= 0)
 		rco__early_note(control, uid, call_id);
 	return *code >= 0;
@@ -314,14 +335,38 @@ int rco__request_asks(rco_control *control, const rco__request *request)
 	return rco_engine_recorder_running(control->engine, text(request, RCO__M_CALL_ID)) == 1;
 }
 
-int rco__request_stop(rco_control *control, const rco__request *request)
+static void note_detail(rco__outcome *outcome)
 {
-	return rco_engine_stop_recorder(control->engine, text(request, RCO__M_CALL_ID));
+	(void)snprintf(outcome->detail, sizeof outcome->detail, "%s", rco_error_detail());
 }
 
-int rco__request_do(rco_control *control, const rco__request *request)
+void rco__request_stop(rco_control *control, const rco__request *request, rco__outcome *outcome)
 {
-	return opt_out(control, request, RCO_OPT_OUT_RECORDER_ASKED);
+	int rc;
+
+	rco__error_clear();
+	rc = rco_engine_stop_recorder(control->engine, text(request, RCO__M_CALL_ID));
+	if (rc == RCO_E_CALLBACK || rc == RCO_E_REENTRANT) { /* it was opted out, and is asked again */
+		outcome->reason = rc;
+		rc = RCO_PENDING;
+	}
+	outcome->code = rc;
+	note_detail(outcome);
+}
+
+void rco__request_do(rco_control *control, const rco__request *request, rco__outcome *outcome)
+{
+	rco_receipt *receipt = NULL;
+	int rc;
+
+	rco__error_clear();
+	rc = opt_out(control, request, RCO_OPT_OUT_RECORDER_ASKED, &receipt);
+	if (rc != RCO_OK) { /* else it is as good as the stop was */
+		outcome->code = rc;
+		outcome->reason = rco_receipt_code(receipt);
+		note_detail(outcome);
+	}
+	rco_receipt_free(receipt);
 }
 
 uint32_t rco__request_wait_ms(const rco__request *request)
@@ -355,31 +400,30 @@ int rco__request_reached(rco_control *control, const rco__request *request)
 	}
 }
 
-char *rco__request_finish(rco_control *control, const rco__request *request, int code, const char *detail)
+char *rco__request_finish(rco_control *control, const rco__request *request, const rco__outcome *outcome)
 {
 	rco_receipt *receipt = NULL;
 
 	if (request->what == RCO__DO_TOOL_CALL)
-		return tool_answer(control, request, code, detail);
+		return tool_answer(control, request, outcome);
 	(void)rco_engine_receipt(control->engine, text(request, RCO__M_CALL_ID), &receipt);
-	return receipt != NULL || code == RCO_OK || code == RCO_PENDING
-	               ? receipt_answer(control, request, code, detail, receipt)
-	               : rco__answer_error(request, code, detail);
+	return receipt != NULL || outcome->code >= 0 ? receipt_answer(control, request, outcome, receipt)
+	                                             : rco__answer_error(request, outcome->code, outcome->detail);
 }
 
 /* ---- what is answered at once ---- */
 
 static char *refused(rco_control *control, const rco__request *request, int code)
 {
-	char detail[512];
+	rco__outcome outcome = {.code = code};
 
-	(void)snprintf(detail, sizeof detail, "%s", rco_error_detail());
+	note_detail(&outcome);
 	if (request->what == RCO__DO_TOOL_CALL)
-		return tool_answer(control, request, code, detail);
+		return tool_answer(control, request, &outcome);
 	/* These have a sentence for the caller. */
 	if (code == RCO_E_ENDED || code == RCO_E_NOT_AVAILABLE)
-		return receipt_answer(control, request, code, detail, NULL);
-	return rco__answer_error(request, code, detail[0] != '\0' ? detail : rco_strerror(code));
+		return receipt_answer(control, request, &outcome, NULL);
+	return rco__answer_error(request, code, outcome.detail[0] != '\0' ? outcome.detail : rco_strerror(code));
 }
 
 static char *tool_call(rco_control *control, const rco__request *request)
@@ -398,7 +442,7 @@ static char *tool_call(rco_control *control, const rco__request *request)
 	if (!rco__request_dialect(request, &dialect) && rco__call_message_calls(request->message) == 0)
 		return rco__answer_error(request, RCO_E_INVALID,
 		                         "unknown dialect, and in no other a call of the tool");
-	return tool_answer(control, request, RCO_OK, "");
+	return tool_answer(control, request, &nothing_failed);
 }
 
 char *rco__request_answer(rco_control *control, const rco__request *request, int code)

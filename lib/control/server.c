@@ -22,7 +22,7 @@
 
 enum { SOCKET_NAME_MAX = 64 };
 
-static const size_t options_v1_size = offsetof(rco_control_options, gid);
+static const size_t options_v1_size = RCO__SIZE_THROUGH(rco_control_options, early_per_user);
 
 /* ---- events ---- */
 
@@ -84,8 +84,8 @@ static void hear(const rco_event *event, void *user_data)
 
 /* ---- the socket ---- */
 
-/* Anyone who may write to the folder could put another socket there. It is held open: the path may be relative, and
- * the host may go elsewhere. */
+/* Anyone who may write to the folder could put another socket there. It is held open: the path may be relative,
+ * and the host may go elsewhere. */
 static int open_folder(rco_control *control)
 {
 	char folder[108];
@@ -286,10 +286,11 @@ static int check_options(const rco_control_options *in, rco_control_options *o)
 {
 	int rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_control_options");
 
+	if (rc == RCO_OK)
+		rc = rco__struct_known(o->flags, RCO_CONTROL_GROUP, o->reserved != NULL, "rco_control_options");
 	if (rc != RCO_OK)
 		return rc;
-	if ((o->flags & ~(uint32_t)RCO_CONTROL_GROUP) != 0 || o->reserved != NULL ||
-	    (o->gid != 0 && !(o->flags & RCO_CONTROL_GROUP)) || o->path == NULL || o->path[0] == '\0' ||
+	if ((o->gid != 0 && !(o->flags & RCO_CONTROL_GROUP)) || o->path == NULL || o->path[0] == '\0' ||
 	    o->max_clients > RCO__CLIENTS_MAX || (o->allowed_uids == NULL && o->n_allowed_uids > 0) ||
 	    o->n_allowed_uids > 1024)
 		return rco__fail(RCO_E_INVALID,
@@ -447,12 +448,12 @@ static int open_door(rco_control *control)
 	control->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (control->wake_fd < 0)
 		return rco__fail_errno(errno, "eventfd");
-	rc = rco_engine_listen(control->engine, hear, control);
+	rc = rco_engine_add_listener(control->engine, hear, control);
 	if (rc != RCO_OK)
 		return rc;
 	rc = start(control);
 	if (rc != RCO_OK)
-		(void)rco_engine_unlisten(control->engine, hear, control);
+		(void)rco_engine_remove_listener(control->engine, hear, control);
 	return rc;
 }
 
@@ -503,7 +504,7 @@ void rco_control_close(rco_control *control)
 		let_go(control);
 		return;
 	}
-	(void)rco_engine_unlisten(control->engine, hear, control);
+	(void)rco_engine_remove_listener(control->engine, hear, control);
 	stop(control);
 	destroy(control);
 }

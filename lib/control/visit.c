@@ -275,8 +275,9 @@ static int one_request(rco_control *control, rco__client_of *c, rco__request *re
 	}
 	/* It stops what is recorded, however many are waited for; who asks for more at once than is waited for is
 	 * told how far it has come. */
-	job->answer =
-		slow ? rco__request_finish(control, request, code, "") : answer_now(control, c, request, code);
+	job->outcome.code = code;
+	job->answer = slow ? rco__request_finish(control, request, &job->outcome)
+	                   : answer_now(control, c, request, code);
 	rco__request_free(job->request);
 	job->request = NULL;
 	return rco__client_answer(c, job);

@@ -68,6 +68,11 @@ uint32_t rco_receipt_status(const rco_receipt *receipt)
 	return live(receipt) ? receipt->data.status : (uint32_t)RCO_STATUS_UNKNOWN;
 }
 
+int rco_receipt_code(const rco_receipt *receipt)
+{
+	return live(receipt) ? receipt->data.code : RCO_OK;
+}
+
 uint32_t rco_receipt_facts(const rco_receipt *receipt)
 {
 	return live(receipt) ? receipt->data.facts : 0;
@@ -211,9 +216,9 @@ static void put_time(struct text *text, const char *name, int64_t us)
 
 static void put_facts(struct text *text, uint32_t facts)
 {
-	static const char *const names[] = {"stopped", "durable",   "erased",       "verified",
-	                                    "held",    "recorded",  "before_birth", "after_end",
-	                                    "swept",   "recovered", "escalated",    "unregistered"};
+	static const char *const names[] = {"stopped", "durable",   "erased",    "verified",
+	                                    "held",    "recorded",  "early",     "after_end",
+	                                    "swept",   "recovered", "escalated", "unregistered"};
 	int first = 1;
 	size_t i;
 

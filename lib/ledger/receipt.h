@@ -21,6 +21,7 @@ typedef struct rco__receipt_data {
 	char source[RCO_LABEL_MAX + 1];
 	uint32_t status; /* rco_status */
 	uint32_t facts;  /* RCO_FACT_... */
+	int code;        /* why the request that gives it is pending; not signed */
 	int64_t requested_us, stopped_us, durable_us, erased_us, verified_us;
 	int64_t issued_us;       /* when this was true */
 	uint64_t ledger_seq;     /* the newest durable entry of the ledger then; 0: none */

@@ -143,8 +143,8 @@ out:
 	(void)pthread_mutex_unlock(&s->engine->claims_lock);
 	if (rc != RCO_OK)
 		rco__copy_free(env, copy);
-	if (rc == RCO_OK)
-		rc = rco__ledger_sync(s->engine->calls, lsn);
+	if (rc == RCO_OK && rco__ledger_sync(s->engine->calls, lsn) != RCO_OK)
+		rc = RCO_PENDING; /* it is registered */
 	rco__session_wake(s);
 	return rc;
 }

@@ -3,8 +3,20 @@
 #include "calls.h"
 #include "core.h"
 
+#include <stdio.h>
+#include <string.h>
+
+/* Whose an event is. */
+typedef struct rco__event_of {
+	const char *call_id, *receipt_id;
+	const uint8_t *recording_id;
+	void *user_data;
+} rco__event_of;
+
+static const uint8_t no_recording[16];
+
 /* Takes the event: the one who is told may end the thread, and then nobody else could free it. */
-static void deliver(rco_engine *engine, rco__event *taken, const char *call_id, const char *receipt_id)
+static void deliver(rco_engine *engine, rco__event *taken, const rco__event_of *of)
 {
 	rco__event told = *taken, *e = &told;
 	rco_event out = {.struct_size = (uint32_t)sizeof out,
@@ -14,15 +26,17 @@ static void deliver(rco_engine *engine, rco__event *taken, const char *call_id, 
 	                 .attempt = e->attempt,
 	                 .count = e->count,
 	                 .time_us = e->time_us,
-	                 .call_id = call_id,
-	                 .receipt_id = receipt_id,
-	                 .message = e->message};
+	                 .call_id = of->call_id,
+	                 .receipt_id = of->receipt_id,
+	                 .message = e->message,
+	                 .user_data = of->user_data};
 	uint32_t level = e->type == RCO_EVENT_ESCALATED || e->type == RCO_EVENT_NOT_DURABLE ? RCO_LOG_ERROR
 	                 : e->code != 0                                                     ? RCO_LOG_WARN
 	                                                                                    : RCO_LOG_INFO;
 
+	memcpy(out.recording_id, of->recording_id, sizeof out.recording_id);
 	rco__release(&engine->env, taken);
-	rco__log(&engine->env, level, "%s%s%s%s%s%s%s", call_id, call_id[0] != '\0' ? ": " : "",
+	rco__log(&engine->env, level, "%s%s%s%s%s%s%s", of->call_id, of->call_id[0] != '\0' ? ": " : "",
 	         rco_event_name(e->type), e->message[0] != '\0' ? ": " : "", e->message, e->code != 0 ? ": " : "",
 	         e->code != 0 ? rco_error_name(e->code) : "");
 	if (engine->cfg.event != NULL)
@@ -42,6 +56,7 @@ void rco__events_dispatch(rco_session *session)
 	session->control.teller = pthread_self();
 	while (session->control.events != NULL) {
 		char receipt_id[RCO_ID_TEXT + 1] = "";
+		const rco__event_of of = {session->call_id, receipt_id, session->recording_id, session->user_data};
 		rco__event *e = session->control.events;
 
 		session->control.events = e->next;
@@ -51,7 +66,7 @@ void rco__events_dispatch(rco_session *session)
 			rco__uuid_text(session->control.receipt.id, receipt_id);
 		session->control.telling = 1;
 		(void)pthread_mutex_unlock(&session->lock);
-		deliver(engine, e, session->call_id, receipt_id);
+		deliver(engine, e, &of);
 		(void)pthread_mutex_lock(&session->lock);
 		session->control.telling = 0;
 	}
@@ -74,10 +89,17 @@ static rco__event *next_engine_event(rco_engine *engine)
 
 void rco__engine_events_dispatch(rco_engine *engine)
 {
+	char call_id[RCO_CALL_ID_MAX + 1], receipt_id[RCO_ID_TEXT + 1];
+	const rco__event_of of = {call_id, receipt_id, no_recording, NULL};
 	rco__event *e;
 
-	while ((e = next_engine_event(engine)) != NULL)
-		deliver(engine, e, "", "");
+	while ((e = next_engine_event(engine)) != NULL) {
+		(void)snprintf(call_id, sizeof call_id, "%s", e->call_id != NULL ? e->call_id : "");
+		receipt_id[0] = '\0';
+		if (e->call_id != NULL)
+			rco__uuid_text(e->receipt_id, receipt_id);
+		deliver(engine, e, &of);
+	}
 }
 
 int rco_session_report_claim(rco_session *session, uint64_t claims, const char *message)

@@ -61,19 +61,19 @@ int64_t rco__recorder_due(rco_session *session); /* when the worker has to see t
 /* ---- latch.c ---- */
 int rco__opt_out_latch(rco_session *session, const char *source);            /* lock held */
 void rco__opt_out_born(rco_session *session, const rco__receipt_data *data); /* lock held */
-void rco__recorder_lost_notify(rco_session *session);                          /* lock held */
+void rco__recorder_lost_notify(rco_session *session);                        /* lock held */
 int rco__tombstone_enqueue(rco_session *session, uint64_t *lsn); /* lock held: into the ledger's queue */
 int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, publish; RCO_OK when durable */
 
 /* ---- early.c: P12 ---- */
-rco__prebirth *rco__prebirth_new(const rco__env *env, const char *call_id); /* NULL: no memory */
-int rco__prebirth_keep(rco_engine *engine, rco__prebirth *prebirth);        /* reg_lock held: into the table */
+rco__early *rco__early_new(const rco__env *env, const char *call_id); /* NULL: no memory */
+int rco__early_keep(rco_engine *engine, rco__early *early);           /* reg_lock held: into the table */
 /* The request for a call that is not known; or *appeared is a reference to it, which came up meanwhile. */
 int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
                          rco_receipt **receipt, rco_session **appeared);
-int rco__prebirth_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data); /* 0: there is none */
-void rco__prebirth_apply(rco_session *session); /* reg_lock held: an opt-out that waits for this call id */
-void rco__prebirth_expire(rco_engine *engine);
+int rco__early_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data); /* 0: there is none */
+void rco__early_apply(rco_session *session); /* reg_lock held: an opt-out that waits for this call id */
+void rco__early_expire(rco_engine *engine);
 
 /* ---- continued.c: calls that go on over a restart ---- */
 typedef enum rco__continues {
@@ -88,8 +88,8 @@ void rco__continued_found(rco_session *earlier, rco_session *session); /* no loc
 /* Lock of `session` held: what that means for the earlier parts. */
 void rco__continued_end(rco_session *session);
 void rco__continued_closed(rco_session *session); /* it can no longer be opted out */
-/* No lock, worker: when the record of an opted-out call may be closed, or be looked at again; not later than `now`:
- * at once. */
+/* No lock, worker: when the record of an opted-out call may be closed, or be looked at again; not later than
+ * `now`: at once. */
 int64_t rco__continued_closes_at(rco_session *session, int64_t now);
 
 /* ---- past.c: opt-outs that are done with ---- */

@@ -5,7 +5,7 @@
 
 int rco_session_set_consent(rco_session *session, int granted)
 {
-	int rc = rco__session_check(session), start = 0, latched = 0;
+	int rc = rco__session_check(session), start = 0, latched = 0, recorder;
 
 	if (rc != RCO_OK)
 		return rc;
@@ -34,8 +34,8 @@ int rco_session_set_consent(rco_session *session, int granted)
 		return rco__session_start(session);
 	if (!latched || granted)
 		return rc;
-	(void)rco__recorder_settle(session);
+	recorder = rco__recorder_settle(session);
 	rc = rco__tombstone(session);
 	rco__session_wake(session);
-	return rc;
+	return rc == RCO_OK && recorder == RCO_OK ? RCO_OK : RCO_PENDING;
 }

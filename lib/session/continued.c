@@ -62,6 +62,7 @@ void rco__continued_same(rco_session *before, const rco_session *s)
 		before->recorder.state = RCO__REC_MAYBE;
 	}
 	before->opt_out_switch = s->opt_out_switch;
+	before->user_data = s->user_data;
 	reopen(before);
 	reopen_earlier(before);
 	rco__gates_set(before);

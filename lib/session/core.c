@@ -164,19 +164,28 @@ int rco__in_callback(void)
 
 /* ---- events ---- */
 
-static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt,
-                             va_list ap)
+static rco__event *event_alloc(rco_engine *engine, uint32_t type, size_t behind)
 {
-	rco__event *e = rco__zalloc(&engine->env, 1, sizeof *e);
+	rco__event *e = rco__zalloc(&engine->env, 1, sizeof *e + behind);
 
 	if (e == NULL) {
 		rco__log(&engine->env, RCO_LOG_WARN, "no memory for event %s", rco_event_name(type));
 		return NULL;
 	}
 	e->type = type;
+	e->time_us = rco__wall_us(&engine->env);
+	return e;
+}
+
+static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt,
+                             va_list ap)
+{
+	rco__event *e = event_alloc(engine, type, 0);
+
+	if (e == NULL)
+		return NULL;
 	e->code = code;
 	e->count = count;
-	e->time_us = rco__wall_us(&engine->env);
 	(void)vsnprintf(e->message, sizeof e->message, fmt, ap);
 	return e;
 }
@@ -212,6 +221,20 @@ void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t cou
 	engine->engine_events_tail = &e->next;
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	rco__shard_wake(engine->maintenance);
+}
+
+void rco__early_event(rco_engine *engine, const rco__early *early)
+{
+	const size_t size = strlen(early->call_id) + 1;
+	rco__event *e = event_alloc(engine, RCO_EVENT_DURABLE, size);
+
+	if (e == NULL)
+		return;
+	e->status = RCO_STATUS_NOTED;
+	e->call_id = memcpy(e + 1, early->call_id, size);
+	memcpy(e->receipt_id, early->receipt.id, sizeof e->receipt_id);
+	*engine->engine_events_tail = e;
+	engine->engine_events_tail = &e->next;
 }
 
 /* ---- receipts ---- */

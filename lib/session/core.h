@@ -45,9 +45,13 @@ int rco__in_callback(void);
 		RCO__IN_HOST(engine, (rc) = __VA_ARGS__);                                                         \
 	} while (0)
 
+/* The code of a slot that has no operation, and so cannot be answered later. */
+int rco__at_once(const char *slot, int rc);
+
 /* Queue an event; lock held (for engine events: none). Lost, with a log line, if memory is short. */
 void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+void rco__early_event(rco_engine *engine, const rco__early *early); /* reg_lock held: it is durable */
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 

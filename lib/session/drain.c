@@ -140,19 +140,22 @@ static int after_append(rco_session *s, int rc)
 
 	return_scratch(s); /* before it is said to be in the buffer, and not here any more */
 	if (rc == RCO_OK) {
+		s->work.buffer.forgot = 0;
 		l->held += s->work.drain.size;
 		if (ring != NULL && atomic_load(&ring->read) < l->held)
 			atomic_store_explicit(&ring->read, l->held, memory_order_release);
 		atomic_store_explicit(&shard_of(s)->appended, 1, memory_order_relaxed);
 	} else if (rc == RCO_E_NOT_FOUND) {
 		s->work.buffer.opened = 0; /* the buffer forgot the recording; open it again */
+		s->work.buffer.forgot = 1;
 	}
 	return rc;
 }
 
 /*
- * What a lost key covers nobody can read again, nor can anything be added to it. It goes, and what the rings have
- * is kept under a new key, after silence in the place of the rest: a call that waited for the key would never end.
+ * What a lost key covers nobody can read again, nor can anything be added to it; nor can it to what the buffer has
+ * forgotten. It goes, and what the rings have is kept in a new recording, after silence in the place of the rest:
+ * a call that waited for it would never end.
  */
 static int after_discard(rco_session *s, int rc)
 {
@@ -171,9 +174,14 @@ static int after_discard(rco_session *s, int rc)
 	}
 	s->work.buffer.opened = 0;
 	(void)pthread_mutex_lock(&s->lock);
-	rco__event_queue(s, RCO_EVENT_BUFFER_RETRY, RCO_E_KEY, lost,
-	                 "the key of what the buffer had is lost, and the audio with it; what came after is kept");
+	rco__event_queue(
+		s, RCO_EVENT_BUFFER_RETRY, s->work.buffer.forgot ? RCO_E_NOT_FOUND : RCO_E_KEY, lost,
+		s->work.buffer.forgot
+			? "the buffer has forgotten what it had, and the audio is lost; what came after is kept"
+			: "the key of what the buffer had is lost, and the audio with it; what came after is "
+			  "kept");
 	(void)pthread_mutex_unlock(&s->lock);
+	s->work.buffer.forgot = 0;
 	return RCO_OK;
 }
 
@@ -194,12 +202,18 @@ static int one_step(rco_session *s, uint32_t step)
 	return step == STEP_APPEND ? after_append(s, rc) : after_discard(s, rc);
 }
 
+/* A call of this process has its key in memory. A piece that does not fit behind what a buffer has that had
+ * forgotten the recording, and opened it again, will never fit. */
+static int is_lost(const rco_session *s, int rc)
+{
+	return (rc == RCO_E_KEY && s->recovered) || (rc == RCO_E_INVALID && s->work.buffer.forgot);
+}
+
 static int run_step(rco_session *s, uint32_t step)
 {
 	int rc = one_step(s, step);
 
-	/* A call of this process has its key in memory. */
-	return step == STEP_APPEND && rc == RCO_E_KEY && s->recovered ? one_step(s, STEP_DISCARD) : rc;
+	return step == STEP_APPEND && is_lost(s, rc) ? one_step(s, STEP_DISCARD) : rc;
 }
 
 static int drain_leg(rco_session *s, uint32_t leg)

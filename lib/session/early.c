@@ -22,10 +22,10 @@ static int64_t later(int64_t a, int64_t b)
 
 /* ---- the table; reg_lock held ---- */
 
-rco__prebirth *rco__prebirth_new(const rco__env *env, const char *call_id)
+rco__early *rco__early_new(const rco__env *env, const char *call_id)
 {
 	size_t size = strlen(call_id) + 1;
-	rco__prebirth *p = rco__zalloc(env, 1, sizeof *p + size);
+	rco__early *p = rco__zalloc(env, 1, sizeof *p + size);
 
 	if (p == NULL)
 		return NULL;
@@ -34,27 +34,27 @@ rco__prebirth *rco__prebirth_new(const rco__env *env, const char *call_id)
 	return p;
 }
 
-int rco__prebirth_keep(rco_engine *engine, rco__prebirth *p)
+int rco__early_keep(rco_engine *engine, rco__early *p)
 {
-	int rc = rco__map_set(&engine->prebirth, p->call_id, strlen(p->call_id), p);
+	int rc = rco__map_set(&engine->early, p->call_id, strlen(p->call_id), p);
 
 	if (rc != RCO_OK)
 		return rc;
-	if (p->expires_mono_us < engine->prebirth_due_us || engine->prebirth.count == 1)
-		engine->prebirth_due_us = p->expires_mono_us;
-	engine->prebirth_unsynced += !(p->receipt.facts & RCO_FACT_DURABLE);
+	if (p->expires_mono_us < engine->early_due_us || engine->early.count == 1)
+		engine->early_due_us = p->expires_mono_us;
+	engine->early_unsynced += !(p->receipt.facts & RCO_FACT_DURABLE);
 	return RCO_OK;
 }
 
-static void drop(rco_engine *engine, rco__prebirth *p)
+static void drop(rco_engine *engine, rco__early *p)
 {
-	(void)rco__map_remove(&engine->prebirth, p->call_id, strlen(p->call_id));
-	engine->prebirth_unsynced -= !(p->receipt.facts & RCO_FACT_DURABLE);
+	(void)rco__map_remove(&engine->early, p->call_id, strlen(p->call_id));
+	engine->early_unsynced -= !(p->receipt.facts & RCO_FACT_DURABLE);
 	rco__release(&engine->env, p);
 }
 
 /* Its time has passed. If the entry is lost it expires once more after a restart. */
-static void expire(rco_engine *engine, rco__prebirth *p)
+static void expire(rco_engine *engine, rco__early *p)
 {
 	uint64_t lsn;
 
@@ -69,12 +69,12 @@ static uint64_t expire_due(rco_engine *engine, int64_t mono)
 	uint64_t unsynced = 0;
 	int64_t due = RCO__NEVER;
 
-	if (engine->prebirth_unsynced == 0 && mono < engine->prebirth_due_us)
+	if (engine->early_unsynced == 0 && mono < engine->early_due_us)
 		return 0;
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL; node = next) {
-		rco__prebirth *p = node->value;
+	for (node = rco__map_next(&engine->early, NULL); node != NULL; node = next) {
+		rco__early *p = node->value;
 
-		next = rco__map_next(&engine->prebirth, node);
+		next = rco__map_next(&engine->early, node);
 		if (!(p->receipt.facts & RCO_FACT_DURABLE) && p->lsn > unsynced)
 			unsynced = p->lsn;
 		if (p->expires_mono_us <= mono)
@@ -82,7 +82,7 @@ static uint64_t expire_due(rco_engine *engine, int64_t mono)
 		else if (p->expires_mono_us < due)
 			due = p->expires_mono_us;
 	}
-	engine->prebirth_due_us = due;
+	engine->early_due_us = due;
 	return unsynced;
 }
 
@@ -91,9 +91,9 @@ static int has_room(rco_engine *engine)
 {
 	uint32_t most = engine->cfg.early_opt_outs_max;
 
-	if (engine->prebirth.count >= most)
+	if (engine->early.count >= most)
 		(void)expire_due(engine, rco__mono_us(&engine->env));
-	if (engine->prebirth.count < most)
+	if (engine->early.count < most)
 		return RCO_OK;
 	return rco__fail(
 		RCO_E_LIMIT,
@@ -101,25 +101,25 @@ static int has_room(rco_engine *engine)
 		(unsigned)most);
 }
 
-static int make(rco_engine *engine, const char *call_id, const char *source, rco__prebirth **out)
+static int make(rco_engine *engine, const char *call_id, const char *source, rco__early **out)
 {
-	rco__prebirth *p;
+	rco__early *p;
 	int rc = has_room(engine);
 
 	if (rc != RCO_OK)
 		return rc;
-	p = rco__prebirth_new(&engine->env, call_id);
+	p = rco__early_new(&engine->env, call_id);
 	if (p == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory to keep an opt-out for call %s", call_id);
 	rco__uuid_new(p->receipt.id);
 	(void)snprintf(p->receipt.source, sizeof p->receipt.source, "%s", source);
 	p->receipt.requested_us = rco__wall_us(&engine->env);
-	p->receipt.facts = RCO_FACT_BEFORE_BIRTH;
-	p->expires_us = p->receipt.requested_us + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
-	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
-	rc = rco__journal_prebirth(engine, p, &p->lsn);
+	p->receipt.facts = RCO_FACT_EARLY;
+	p->expires_us = p->receipt.requested_us + (int64_t)engine->cfg.early_opt_out_ttl_s * 1000000;
+	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.early_opt_out_ttl_s * 1000000;
+	rc = rco__journal_early(engine, p, &p->lsn);
 	if (rc == RCO_OK)
-		rc = rco__prebirth_keep(engine, p);
+		rc = rco__early_keep(engine, p);
 	if (rc != RCO_OK) {
 		rco__release(&engine->env, p);
 		return rc;
@@ -128,11 +128,11 @@ static int make(rco_engine *engine, const char *call_id, const char *source, rco
 	return RCO_OK;
 }
 
-static void made_durable(rco_engine *engine, rco__prebirth *p, int64_t when_us)
+static void made_durable(rco_engine *engine, rco__early *p, int64_t when_us)
 {
 	p->receipt.facts |= RCO_FACT_DURABLE;
 	p->receipt.durable_us = later(when_us, p->receipt.requested_us);
-	engine->prebirth_unsynced--;
+	engine->early_unsynced--;
 }
 
 /* ---- the request ---- */
@@ -140,7 +140,7 @@ static void made_durable(rco_engine *engine, rco__prebirth *p, int64_t when_us)
 /* Make what waits for a call id durable, and say so. */
 static int make_durable(rco_engine *engine, const char *call_id, uint64_t lsn, rco__receipt_data *data)
 {
-	rco__prebirth *p;
+	rco__early *p;
 	int rc = rco__ledger_sync(engine->ledger, lsn);
 
 	if (rc != RCO_OK)
@@ -148,7 +148,7 @@ static int make_durable(rco_engine *engine, const char *call_id, uint64_t lsn, r
 	data->facts |= RCO_FACT_DURABLE;
 	data->durable_us = later(rco__wall_us(&engine->env), data->requested_us);
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
+	p = rco__map_get(&engine->early, call_id, strlen(call_id));
 	if (p != NULL && memcmp(p->receipt.id, data->id, 16) == 0) { /* else the call came, or the time passed */
 		if (!(p->receipt.facts & RCO_FACT_DURABLE))
 			made_durable(engine, p, data->durable_us);
@@ -170,7 +170,7 @@ static void log_first(rco_engine *engine, const char *call_id, const char *sourc
 static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_options *o, rco__receipt_data *data,
                rco_session **appeared)
 {
-	rco__prebirth *p = NULL;
+	rco__early *p = NULL;
 	int rc = RCO_OK, first = 0;
 	uint64_t lsn = 0;
 
@@ -181,7 +181,7 @@ static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_option
 		(void)pthread_mutex_unlock(&engine->reg_lock);
 		return RCO_OK;
 	}
-	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
+	p = rco__map_get(&engine->early, call_id, strlen(call_id));
 	if (p != NULL && p->expires_mono_us <= rco__mono_us(&engine->env)) {
 		expire(engine, p);
 		p = NULL;
@@ -233,17 +233,19 @@ int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_
 	}
 	if (rc == RCO_OK && known && !(past.facts & RCO_FACT_STOPPED))
 		rc = rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", call_id);
-	(void)rco__receipt_issue(engine, known ? &past : &data,
-	                         receipt); /* short of memory it stays NULL; the opt-out stands */
-	return rc;
+	if (known)
+		data = past;
+	data.code = rc;
+	(void)rco__receipt_issue(engine, &data, receipt); /* short of memory it stays NULL; the opt-out stands */
+	return rc == RCO_OK ? RCO_OK : RCO_PENDING;
 }
 
-int rco__prebirth_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data)
+int rco__early_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data)
 {
-	rco__prebirth *p;
+	rco__early *p;
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	p = rco__map_get(&engine->prebirth, call_id, strlen(call_id));
+	p = rco__map_get(&engine->early, call_id, strlen(call_id));
 	if (p != NULL) {
 		*data = p->receipt;
 		data->call_id = call_id;
@@ -259,16 +261,16 @@ int rco__prebirth_receipt(rco_engine *engine, const char *call_id, rco__receipt_
  * Is this the call that the opt-out waited for? One that an earlier process left
  * is, if it is younger; and it has no legs, since nobody could add one.
  */
-static int is_meant(const rco_session *s, const rco__prebirth *p)
+static int is_meant(const rco_session *s, const rco__early *p)
 {
 	return !s->recovered || (s->control.created_us >= p->receipt.requested_us && atomic_load(&s->n_legs) == 0);
 }
 
 /* reg_lock held: anyone who finds the call by its id finds it opted out, with the one receipt there is. */
-void rco__prebirth_apply(rco_session *s)
+void rco__early_apply(rco_session *s)
 {
 	rco_engine *engine = s->engine;
-	rco__prebirth *p = rco__map_get(&engine->prebirth, s->call_id, strlen(s->call_id));
+	rco__early *p = rco__map_get(&engine->early, s->call_id, strlen(s->call_id));
 
 	if (p == NULL || rco__opted_out(s) || !is_meant(s, p))
 		return;
@@ -285,10 +287,10 @@ void rco__prebirth_apply(rco_session *s)
 /* ---- now and then ---- */
 
 /* Those past their time go; those not yet durable are tried again. */
-void rco__prebirth_expire(rco_engine *engine)
+void rco__early_expire(rco_engine *engine)
 {
 	int64_t now = rco__wall_us(&engine->env), mono = rco__mono_us(&engine->env);
-	uint64_t unsynced, durable = 0;
+	uint64_t unsynced;
 	rco__map_node *node;
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
@@ -302,16 +304,14 @@ void rco__prebirth_expire(rco_engine *engine)
 		return;
 	}
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	for (node = rco__map_next(&engine->prebirth, NULL); node != NULL;
-	     node = rco__map_next(&engine->prebirth, node)) {
-		rco__prebirth *p = node->value;
+	for (node = rco__map_next(&engine->early, NULL); node != NULL;
+	     node = rco__map_next(&engine->early, node)) {
+		rco__early *p = node->value;
 
 		if (p->lsn <= unsynced && !(p->receipt.facts & RCO_FACT_DURABLE)) {
 			made_durable(engine, p, now);
-			durable++;
+			rco__early_event(engine, p);
 		}
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
-	if (durable > 0)
-		rco__engine_event(engine, RCO_EVENT_DURABLE, 0, durable, "opt-outs for calls not yet known");
 }

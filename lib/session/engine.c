@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const size_t config_v1_size = offsetof(rco_engine_config, early_opt_outs_max);
+static const size_t config_v1_size = RCO__SIZE_THROUGH(rco_engine_config, remember_opt_outs);
 
 enum { PATH_CAP = 1024, MAX_WORKERS = 64 };
 
@@ -52,13 +52,13 @@ static void fill_defaults(rco_engine_config *c)
 	default32(&c->export_layout, RCO_LAYOUT_PER_LEG);
 	default32(&c->workers, 1);
 	default32(&c->flush_interval_ms, 200);
-	default_ms(&c->window_ms, 10000);
+	default_ms(&c->late_opt_out_ms, 10000);
 	default32(&c->sweep_delay_ms, 60000); /* RCO_NONE_MS stays: 0 would be a sweep at once */
 	default32(&c->erase_deadline_ms, 3600000);
 	default32(&c->retry_min_ms, 500);
 	default32(&c->retry_max_ms, 60000);
 	default32(&c->backend_timeout_ms, 30000);
-	default32(&c->prebirth_ttl_s, 86400);
+	default32(&c->early_opt_out_ttl_s, 86400);
 	default32(&c->remember_ended_s, 3600);
 	default32(&c->early_opt_outs_max, 100000);
 	default32(&c->remember_opt_outs, 100000);
@@ -66,17 +66,24 @@ static void fill_defaults(rco_engine_config *c)
 
 static int check_config(const rco_engine_config *c)
 {
-	if ((c->flags & ~(uint32_t)(RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS)) != 0)
-		return rco__fail(RCO_E_INVALID, "rco_engine_config: flags has bits that do not exist");
+	int rc = rco__struct_known(c->flags, RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS, c->reserved0 != 0,
+	                           "rco_engine_config");
+
+	if (rc != RCO_OK)
+		return rc;
 	if (c->state_dir == NULL || c->state_dir[0] == '\0')
 		return rco__fail(RCO_E_INVALID, "rco_engine_config: state_dir is required");
+	if (c->upload != NULL && c->deletion == NULL)
+		return rco__fail(RCO_E_OPS,
+		                 "rco_engine_config: an upload backend needs a deletion backend for what it "
+		                 "stores, or nothing that it stores could be erased");
 	if ((c->upload == NULL || c->deletion == NULL) && c->output_dir == NULL)
 		return rco__fail(RCO_E_INVALID,
 		                 "rco_engine_config: set output_dir, or both an upload and a deletion backend");
 	if (c->opt_out_enabled > 1 || c->consent > RCO_CONSENT_OFF || c->export_format > RCO_EXPORT_WAV_ZST ||
-	    c->export_layout > RCO_LAYOUT_STEREO || c->workers > MAX_WORKERS || c->reserved0 != 0)
+	    c->export_layout > RCO_LAYOUT_STEREO || c->workers > MAX_WORKERS)
 		return rco__fail(RCO_E_INVALID, "rco_engine_config: opt_out_enabled, consent, export_format, "
-		                                "export_layout, workers or reserved0 is out of range");
+		                                "export_layout or workers is out of range");
 	if (c->erase_kinds & ~(uint32_t)(RCO_KIND_AUDIO | RCO_KIND_TRANSCRIPT | RCO_KIND_ANALYTICS))
 		return rco__fail(RCO_E_INVALID, "rco_engine_config: erase_kinds may hold audio, transcript and "
 		                                "analytics; call records are always kept");
@@ -168,7 +175,7 @@ static int make_shards(rco_engine *engine)
 
 static int open_spool(rco_engine *engine, const rco_engine_config *c)
 {
-	rco_key_folder_options ko = {.struct_size = (uint32_t)sizeof ko};
+	rco_key_dir_options ko = {.struct_size = (uint32_t)sizeof ko};
 	rco_spool_options so = {.struct_size = (uint32_t)sizeof so, .segment_bytes = c->segment_bytes};
 	char keys[PATH_CAP], spool[PATH_CAP];
 	uint64_t moved;
@@ -184,11 +191,11 @@ static int open_spool(rco_engine *engine, const rco_engine_config *c)
 	so.keys_user_data = c->keys_user_data;
 	if (so.keys == NULL) {
 		ko.path = c->key_dir != NULL ? c->key_dir : keys;
-		rc = rco__key_folder_open(&engine->env, &ko, &engine->key_folder);
+		rc = rco__key_dir_open(&engine->env, &ko, &engine->key_dir);
 		if (rc != RCO_OK)
 			return rc;
-		so.keys = rco_key_folder_ops();
-		so.keys_user_data = engine->key_folder;
+		so.keys = rco_key_dir_ops();
+		so.keys_user_data = engine->key_dir;
 	}
 	moved = atomic_load(&engine->quarantined);
 	RCO__ASK_HOST(engine, rc, rco__spool_open(&engine->env, &so, &engine->spool));
@@ -217,27 +224,47 @@ static int open_directory(rco_engine *engine, const rco_engine_config *c)
 	return rc;
 }
 
+int rco__at_once(const char *slot, int rc)
+{
+	return rc <= 0 ? rc
+	               : rco__fail(RCO_E_OPS, "the slot %s of a backend answered %d, which is no error", slot, rc);
+}
+
 static int attach(rco_engine *engine)
 {
 	int rc = RCO_OK;
 
 	if (engine->buffer.attach != NULL)
 		RCO__ASK_HOST(engine, rc, engine->buffer.attach(engine, engine->buffer_ud));
+	engine->attached_buffer = rc == RCO_OK;
 	if (rc == RCO_OK && engine->upload.attach != NULL)
 		RCO__ASK_HOST(engine, rc, engine->upload.attach(engine, engine->upload_ud));
+	engine->attached_upload = rc == RCO_OK;
 	if (rc == RCO_OK && engine->deletion.attach != NULL)
 		RCO__ASK_HOST(engine, rc, engine->deletion.attach(engine, engine->deletion_ud));
-	return rc;
+	engine->attached_deletion = rc == RCO_OK;
+	return rco__at_once("attach", rc);
+}
+
+/* Those that were attached. They may use what they were given until this returns. */
+static void detach(rco_engine *engine)
+{
+	if (engine->attached_deletion && engine->deletion.detach != NULL)
+		RCO__IN_HOST(engine, engine->deletion.detach(engine, engine->deletion_ud));
+	if (engine->attached_upload && engine->upload.detach != NULL)
+		RCO__IN_HOST(engine, engine->upload.detach(engine, engine->upload_ud));
+	if (engine->attached_buffer && engine->buffer.detach != NULL)
+		RCO__IN_HOST(engine, engine->buffer.detach(engine, engine->buffer_ud));
 }
 
 static void close_spool(rco_engine *engine)
 {
 	rco__left_spool_free(engine->left);
 	rco_spool_free(engine->spool);
-	rco_key_folder_free(engine->key_folder);
+	rco_key_dir_free(engine->key_dir);
 	engine->left = NULL;
 	engine->spool = NULL;
-	engine->key_folder = NULL;
+	engine->key_dir = NULL;
 }
 
 /* The host's buffer, and the spool as long as that has something. */
@@ -304,8 +331,8 @@ static int open_ledger(rco_engine *engine, const char *name, int for_ever, rco__
 	if (rc != RCO_OK)
 		return rc;
 	o.dir = dir;
-	o.keep_for_ever = for_ever && engine->cfg.evidence_retention_s == 0;
-	o.retention_s = for_ever ? engine->cfg.evidence_retention_s : 0;
+	o.keep_for_ever = for_ever && engine->cfg.ledger_retention_s == 0;
+	o.retention_s = for_ever ? engine->cfg.ledger_retention_s : 0;
 	return rco__ledger_open(&o, replay, recovery, &report, out);
 }
 
@@ -323,7 +350,7 @@ static int open_parts(rco_engine *engine, const rco_engine_config *c)
 	if (rc == RCO_OK)
 		rc = rco__map_init(&engine->by_call, &engine->env);
 	if (rc == RCO_OK)
-		rc = rco__map_init(&engine->prebirth, &engine->env);
+		rc = rco__map_init(&engine->early, &engine->env);
 	if (rc == RCO_OK)
 		rc = rco__map_init(&engine->past, &engine->env);
 	if (rc == RCO_OK)
@@ -489,13 +516,13 @@ static void forget_all(rco_engine *engine)
 		rco__registry_forget(s);
 }
 
-static void free_prebirths(rco_engine *engine)
+static void free_early_opt_outs(rco_engine *engine)
 {
 	rco__map_node *node;
 
-	while ((node = rco__map_next(&engine->prebirth, NULL)) != NULL)
-		rco__release(&engine->env, rco__map_remove(&engine->prebirth, node->key, node->key_size));
-	rco__map_destroy(&engine->prebirth);
+	while ((node = rco__map_next(&engine->early, NULL)) != NULL)
+		rco__release(&engine->env, rco__map_remove(&engine->early, node->key, node->key_size));
+	rco__map_destroy(&engine->early);
 }
 
 /* Also for an engine that was only half opened. */
@@ -509,6 +536,7 @@ static void shut_down(rco_engine *engine)
 	if (engine->shards != NULL && engine->pool != NULL)
 		rco__workers_drain(engine);
 	rco__engine_events_dispatch(engine);
+	detach(engine);
 	atomic_store(&engine->magic, RCO__MAGIC_DEAD);
 	cut_sessions(engine);
 	rco__workers_drop(engine);
@@ -521,7 +549,7 @@ static void shut_down(rco_engine *engine)
 	rco__pool_close(engine->pool);
 	rco__rings_left_free(engine);
 	rco__signer_unref(engine->signer);
-	free_prebirths(engine);
+	free_early_opt_outs(engine);
 	rco__past_free_all(engine);
 	rco__map_destroy(&engine->by_call);
 	for (i = 0; i < engine->n_shards; i++)

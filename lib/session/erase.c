@@ -21,6 +21,14 @@ static int call_buffer_read(rco_session *s, uint64_t op, rco_result *result)
 	                              s->engine->buffer_ud);
 }
 
+/* What the built-in directory stored is not another backend's to remove: that one would say that it has no such
+ * file. */
+static int is_directorys(rco_session *s, const rco_object *o)
+{
+	return o->store == RCO_STORE_UPLOAD && s->engine->directory != NULL &&
+	       s->engine->upload_ud == (void *)s->engine->directory;
+}
+
 /* An object of the host's that the deletion backend does not handle is the built-in directory's, if there is one.
  */
 static int declined(rco_session *s, const rco_object *o, int rc)
@@ -38,8 +46,11 @@ static const rco_object *for_directory(rco_session *s, const rco_object *o)
 static int call_remove(rco_session *s, uint64_t op, rco_result *result)
 {
 	const rco_object *o = rco__copy_object(s, s->work.cursor);
-	int rc = s->engine->deletion.remove(o, op, result, s->engine->deletion_ud);
+	int rc;
 
+	if (is_directorys(s, o))
+		return rco_directory_deletion_ops()->remove(o, op, result, s->engine->directory);
+	rc = s->engine->deletion.remove(o, op, result, s->engine->deletion_ud);
 	if (declined(s, o, rc))
 		rc = rco_directory_deletion_ops()->remove(for_directory(s, o), op, result, s->engine->directory);
 	return rc;
@@ -48,8 +59,11 @@ static int call_remove(rco_session *s, uint64_t op, rco_result *result)
 static int call_verify(rco_session *s, uint64_t op, rco_result *result)
 {
 	const rco_object *o = rco__copy_object(s, s->work.cursor);
-	int rc = s->engine->deletion.verify(o, op, result, s->engine->deletion_ud);
+	int rc;
 
+	if (is_directorys(s, o))
+		return rco_directory_deletion_ops()->verify(o, op, result, s->engine->directory);
+	rc = s->engine->deletion.verify(o, op, result, s->engine->deletion_ud);
 	if (declined(s, o, rc))
 		rc = rco_directory_deletion_ops()->verify(for_directory(s, o), op, result, s->engine->directory);
 	return rc;
@@ -367,6 +381,7 @@ static int verify(rco_session *s)
 	s->work.erase.sweep_found = 0;
 	s->work.erase.sweep_us = rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.sweep_delay_ms * 1000;
 	clear_verified(s);
+	s->work.buffer.verified = 0;
 	return RCO_OK;
 }
 
@@ -381,7 +396,10 @@ static int sweep(rco_session *s)
 		s->work.retry_us = s->work.erase.sweep_us;
 		return RCO_PENDING;
 	}
-	rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
+	/* A piece that timed out may have reached the buffer since. */
+	rc = s->work.cursor == NULL ? audit_buffer(s) : RCO_OK;
+	if (rc == RCO_OK)
+		rc = pass(s, RCO__COPY_VERIFIED, audit_copy);
 	if (rc != RCO_OK)
 		return rc;
 	if (s->work.erase.sweep_found > 0) {
@@ -400,7 +418,7 @@ static int sweep(rco_session *s)
 }
 
 /* Back to removing. What was said of the erasure is taken back if it turned out not to be so (P7). */
-static void erase_anew(rco_session *s)
+static void erase_again(rco_session *s)
 {
 	const int is_back = !all_have(s, RCO__COPY_GONE) || (s->work.buffer.has && !s->work.buffer.gone);
 
@@ -426,7 +444,7 @@ int rco__erase_step(rco_session *s)
 	/* A copy was registered, or turned out to be there after all. */
 	if (phase > RCO__PHASE_ERASE && s->work.cursor == NULL && s->work.op == 0 &&
 	    !all_have(s, RCO__COPY_GONE)) {
-		erase_anew(s);
+		erase_again(s);
 		phase = RCO__PHASE_ERASE;
 	}
 	switch (phase) {
@@ -447,7 +465,7 @@ int rco__erase_step(rco_session *s)
 		s->work.step = 0;
 		atomic_store(&s->work.phase, phase + 1);
 	} else if (rc < 0) {
-		erase_anew(s);
+		erase_again(s);
 	}
 	return rc;
 }

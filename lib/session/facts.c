@@ -110,8 +110,8 @@ uint32_t rco__status_of(uint32_t facts, int failed)
 	if (facts & RCO_FACT_ERASED)
 		return RCO_STATUS_ERASED;
 	if (facts & RCO_FACT_ESCALATED)
-		return RCO_STATUS_FAILED;
-	return failed ? RCO_STATUS_PENDING : RCO_STATUS_DURABLE;
+		return RCO_STATUS_OVERDUE;
+	return failed ? RCO_STATUS_RETRYING : RCO_STATUS_DURABLE;
 }
 
 static int64_t later(int64_t a, int64_t b)

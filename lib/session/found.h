@@ -70,7 +70,7 @@ typedef struct rco__found_opt {
 	uint32_t n_legs;
 	int64_t created_us, started_us, ended_us;
 	int64_t expires_us; /* of an opt-out for a call not yet known */
-	int tombstone, prebirth, closed, hold_lifted;
+	int tombstone, early, closed, hold_lifted;
 	int reused; /* a later call has its id */
 	rco__done done;
 } rco__found_opt;

@@ -117,8 +117,8 @@ int rco_session_set_legal_hold(rco_session *session, int hold)
 		return lift_all(session);
 	rco__hold_earlier(session);
 	rc = book_hold(session, 1);
-	if (rc != RCO_E_OPTED_OUT)
-		return rc;
+	if (rc != RCO_E_OPTED_OUT) /* it is in force */
+		return rc == RCO_OK ? RCO_OK : RCO_PENDING;
 	(void)pthread_mutex_lock(&session->lock);
 	rc = session->control.hold ? RCO_OK : rc;
 	(void)pthread_mutex_unlock(&session->lock);

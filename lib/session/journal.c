@@ -189,16 +189,15 @@ int rco__journal_done(rco_session *s, uint64_t *lsn)
 	                          buf, rco__cursor_used(&c, buf), lsn);
 }
 
-int rco__journal_prebirth(rco_engine *engine, const rco__prebirth *prebirth, uint64_t *lsn)
+int rco__journal_early(rco_engine *engine, const rco__early *early, uint64_t *lsn)
 {
 	uint8_t buf[1024];
 	rco__cursor c;
 
 	begin(&c, buf, sizeof buf);
-	write_receipt(&c, &prebirth->receipt);
-	rco__w64(&c, (uint64_t)prebirth->expires_us);
+	write_receipt(&c, &early->receipt);
+	rco__w64(&c, (uint64_t)early->expires_us);
 	if (c.failed)
 		return rco__fail(RCO_E_INTERNAL, "an opt-out does not fit");
-	return append_twice(engine, RCO__OPT_PREBIRTH, 0, prebirth->receipt.id, buf, rco__cursor_used(&c, buf),
-	                    lsn);
+	return append_twice(engine, RCO__OPT_EARLY, 0, early->receipt.id, buf, rco__cursor_used(&c, buf), lsn);
 }

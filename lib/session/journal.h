@@ -17,7 +17,7 @@ enum {
 	RCO__CALL_YIELDED = 9, /* a copy is another call's from now on */
 
 	RCO__OPT_TOMBSTONE = 32,
-	RCO__OPT_PREBIRTH = 33,
+	RCO__OPT_EARLY = 33,
 	RCO__OPT_STOPPED = 35,
 	RCO__OPT_HOLD_LIFTED = 36,
 	RCO__OPT_ERASED = 37,
@@ -38,6 +38,6 @@ int rco__journal_tombstone(rco_session *session, uint64_t *lsn); /* lock held */
 int rco__journal_mark(rco_engine *engine, const rco__receipt_data *receipt, uint16_t type, uint16_t flags,
                       int64_t when_us, uint64_t *lsn);
 int rco__journal_done(rco_session *session, uint64_t *lsn); /* lock held: the opt-out is done with */
-int rco__journal_prebirth(rco_engine *engine, const rco__prebirth *prebirth, uint64_t *lsn);
+int rco__journal_early(rco_engine *engine, const rco__early *early, uint64_t *lsn);
 
 #endif

@@ -39,6 +39,14 @@ static int attach(rco_engine *engine, void *user_data)
 	return l->host.attach != NULL ? l->host.attach(engine, l->host_ud) : RCO_OK;
 }
 
+static void detach(rco_engine *engine, void *user_data)
+{
+	const rco__left_spool *l = user_data;
+
+	if (l->host.detach != NULL)
+		l->host.detach(engine, l->host_ud);
+}
+
 static int open_recording(const rco_recording *recording, uint64_t op, rco_result *result, void *user_data)
 {
 	const rco__left_spool *l = user_data;
@@ -181,6 +189,7 @@ int rco__left_spool_new(const rco__env *env, rco_spool *spool, const rco_buffer_
 	static const rco_buffer_ops table = {
 		.struct_size = sizeof table,
 		.attach = attach,
+		.detach = detach,
 		.open = open_recording,
 		.append = append,
 		.flush = flush,

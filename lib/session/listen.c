@@ -65,7 +65,7 @@ void rco__listeners_notify(rco_engine *engine, const rco_event *event)
 	(void)pthread_mutex_unlock(&engine->listen_lock);
 }
 
-int rco_engine_listen(rco_engine *engine, rco_event_fn fn, void *user_data)
+int rco_engine_add_listener(rco_engine *engine, rco_event_fn fn, void *user_data)
 {
 	int rc = rco__engine_check(engine);
 	uint32_t i;
@@ -88,7 +88,7 @@ int rco_engine_listen(rco_engine *engine, rco_event_fn fn, void *user_data)
 	                             : rco__fail(RCO_E_LIMIT, "%d functions listen already", RCO_LISTENERS_MAX);
 }
 
-int rco_engine_unlisten(rco_engine *engine, rco_event_fn fn, void *user_data)
+int rco_engine_remove_listener(rco_engine *engine, rco_event_fn fn, void *user_data)
 {
 	int rc = rco__engine_check(engine);
 	rco__listener *l = NULL;

@@ -7,13 +7,14 @@
 #include "core.h"
 #include "work.h"
 
+#include <sodium.h>
 #include <string.h>
 
 enum { OP_FREE = 0, OP_WAITING = 1, OP_ANSWERED = 2, OP_GIVEN_UP = 3 };
 
 #define NO_OP UINT32_MAX
 
-static const size_t result_v1_size = sizeof(rco_result);
+static const size_t result_v1_size = RCO__SIZE_THROUGH(rco_result, version);
 
 void rco__result_init(rco_result *result)
 {
@@ -47,7 +48,8 @@ static int ops_grow(rco_engine *engine)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an operation of a backend");
 	memset(ops + engine->n_ops, 0, (n - engine->n_ops) * sizeof *ops);
 	for (i = engine->n_ops; i < n; i++) {
-		ops[i].generation = 1;
+		/* At random: what answers one engine late must not be taken for an answer by the next. */
+		ops[i].generation = randombytes_random() | 1u;
 		ops[i].next_free = i + 1 < n ? i + 1 : NO_OP;
 	}
 	engine->free_op = engine->n_ops;
@@ -98,7 +100,7 @@ static rco_session *op_free(rco_engine *engine, rco__op_slot *slot)
 	slot->result = NULL;
 	slot->session = NULL;
 	slot->state = OP_FREE;
-	slot->generation++;
+	slot->generation += 1u + (slot->generation == UINT32_MAX); /* no operation has the number 0 */
 	slot->next_free = engine->free_op;
 	engine->free_op = (uint32_t)(slot - engine->ops);
 	return session;
@@ -200,7 +202,7 @@ static void op_answer(rco_engine *engine, rco__op_slot *slot, int code, const rc
 		*slot->result = *result;
 }
 
-int rco_complete(rco_engine *engine, uint64_t op, int code, const rco_result *result)
+int rco_op_complete(rco_engine *engine, uint64_t op, int code, const rco_result *result)
 {
 	rco_session *wake = NULL, *drop = NULL;
 	rco__shard *shard = NULL;
@@ -281,6 +283,10 @@ static void job_give_up(rco_session *session)
 		orphaned = session->work.drain.buf;
 		size = session->work.drain.size;
 		session->work.drain.buf = NULL;
+	} else if (session->work.record.text != NULL) {
+		orphaned = session->work.record.text;
+		size = session->work.record.size;
+		session->work.record.text = NULL;
 	} else {
 		orphaned = rco__export_detach(session, &size);
 	}

@@ -11,31 +11,30 @@
 #include <string.h>
 #include <time.h>
 
-static const size_t options_v1_size = sizeof(rco_opt_out_options);
+static const size_t options_v1_size = RCO__SIZE_THROUGH(rco_opt_out_options, reserved);
 
 static int check_options(const rco_opt_out_options *in, rco_opt_out_options *o)
 {
-	int rc;
+	int rc = RCO_OK;
 
 	memset(o, 0, sizeof *o);
-	if (in != NULL) {
+	if (in != NULL)
 		rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_opt_out_options");
-		if (rc != RCO_OK)
-			return rc;
-	}
+	if (rc == RCO_OK)
+		rc = rco__struct_known(o->flags, RCO_OPT_OUT_NONBLOCK | RCO_OPT_OUT_RECORDER_ASKED,
+		                       o->reserved != NULL, "rco_opt_out_options");
+	if (rc != RCO_OK)
+		return rc;
 	if (o->source == NULL)
 		o->source = "api";
-	if ((o->flags & ~(uint32_t)(RCO_OPT_OUT_NONBLOCK | RCO_OPT_OUT_RECORDER_ASKED)) != 0 ||
-	    o->reserved != NULL || !rco__label_ok(o->source, 1))
-		return rco__fail(RCO_E_INVALID,
-		                 "a field of rco_opt_out_options is out of range; the source is 1 to "
-		                 "31 of [a-z0-9_.-]");
+	if (!rco__label_ok(o->source, 1))
+		return rco__fail(RCO_E_INVALID, "rco_opt_out_options: the source is 1 to 31 of [a-z0-9_.-]");
 	if (o->wait_status != 0 && o->wait_status != RCO_STATUS_ERASED && o->wait_status != RCO_STATUS_VERIFIED)
 		return rco__fail(RCO_E_INVALID, "wait_status is 0, RCO_STATUS_ERASED or RCO_STATUS_VERIFIED");
 	return RCO_OK;
 }
 
-static int snapshot(rco_session *s, rco_receipt **receipt)
+static int snapshot(rco_session *s, int code, rco_receipt **receipt)
 {
 	rco__receipt_data data;
 
@@ -47,6 +46,7 @@ static int snapshot(rco_session *s, rco_receipt **receipt)
 	(void)pthread_mutex_unlock(&s->lock);
 	if (data.status == RCO_STATUS_UNKNOWN)
 		return rco__fail(RCO_E_NOT_FOUND, "call %s was not opted out", s->call_id);
+	data.code = code;
 	return rco__receipt_issue(s->engine, &data, receipt);
 }
 
@@ -131,6 +131,7 @@ static int confirmed(rco_session *s, int otherwise)
 	return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 }
 
+/* Negative: nothing was done. What is outstanding of a request that stands is the receipt's code. */
 static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **receipt)
 {
 	int rc = RCO_OK, recorder = RCO_OK, durable;
@@ -162,9 +163,9 @@ static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **r
 	rco__session_wake(s);
 	if (rc == RCO_OK && o->wait_status != 0)
 		rc = wait_for(s, o->wait_status, o->timeout_ms);
-	(void)snapshot(s, receipt); /* short of memory it stays NULL; the opt-out stands */
-	rco__clear_registers();     /* who asks may be who pushed (P4) */
-	return rc;
+	(void)snapshot(s, rc, receipt); /* short of memory it stays NULL; the opt-out stands */
+	rco__clear_registers();         /* who asks may be who pushed (P4) */
+	return rc == RCO_OK ? RCO_OK : RCO_PENDING;
 }
 
 int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt)
@@ -192,13 +193,13 @@ int rco_session_receipt(rco_session *session, rco_receipt **receipt)
 		return rc;
 	if (receipt == NULL)
 		return rco__fail(RCO_E_INVALID, "receipt is NULL");
-	return snapshot(session, receipt);
+	return snapshot(session, RCO_OK, receipt);
 }
 
 /* ---- by call id ---- */
 
-int rco_opt_out_call(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
-                     rco_receipt **receipt)
+int rco_engine_opt_out(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
+                       rco_receipt **receipt)
 {
 	rco_opt_out_options o;
 	rco_session *s, *next;
@@ -293,12 +294,12 @@ int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **re
 	s = rco__registry_find(engine, call_id);
 	if (s == NULL && !rco__past_receipt(engine, call_id, &data, &recent)) {
 		s = rco__registry_find(engine, call_id); /* taken up again between the two looks */
-		if (s == NULL && !rco__prebirth_receipt(engine, call_id, &data))
+		if (s == NULL && !rco__early_receipt(engine, call_id, &data))
 			return rco__fail(RCO_E_NOT_FOUND, "no call %s is known, nor an opt-out of one", call_id);
 	}
 	if (s == NULL)
 		return rco__receipt_issue(engine, &data, receipt);
-	rc = snapshot(s, receipt);
+	rc = snapshot(s, RCO_OK, receipt);
 	rco__session_unref(s);
 	return rc;
 }

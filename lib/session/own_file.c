@@ -158,7 +158,7 @@ static int look_at(const char *name, void *user_data)
 static int check_names(rco_session *s, const char *path, const rco__fs_stamp *stamp)
 {
 	const rco_engine *e = s->engine;
-	const char *folders[] = {e->state_dir, e->key_folder != NULL ? rco__key_folder_path(e->key_folder) : NULL,
+	const char *folders[] = {e->state_dir, e->key_dir != NULL ? rco__key_dir_path(e->key_dir) : NULL,
 	                         e->directory != NULL ? rco__directory_path(e->directory) : NULL};
 	second_name of = {.s = s, .stamp = stamp, .path = path};
 	int i;
@@ -320,7 +320,7 @@ static const char *what_folder(const rco_engine *e, const char *folder, const rc
                                const char *name, int direct)
 {
 	const rco__fs *fs = e->env.fs;
-	const char *keys = e->key_folder != NULL ? rco__key_folder_path(e->key_folder) : NULL;
+	const char *keys = e->key_dir != NULL ? rco__key_dir_path(e->key_dir) : NULL;
 
 	if (is_same(fs, folder, stamp, e->state_dir) || is_state(fs, folder) ||
 	    (direct && is_signing_key(fs, folder, name)))

@@ -44,7 +44,7 @@ static int look(rco_session *s, seen *to)
 	return yes;
 }
 
-int rco_engine_pending(rco_engine *engine, rco_pending_fn fn, void *user_data)
+int rco_engine_each_pending(rco_engine *engine, rco_pending_fn fn, void *user_data)
 {
 	int rc = rco__engine_check(engine), stop = 0;
 	rco_session *s;

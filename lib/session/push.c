@@ -190,7 +190,7 @@ static inline void fetch_audio(const rco_frame *frame)
 		            atomic_load_explicit(&ring->gate, memory_order_relaxed), frame->size_bytes);
 }
 
-int32_t rco_push_frames(rco_frame *frames, uint32_t count)
+int32_t rco_frames_push(rco_frame *frames, uint32_t count)
 {
 	int32_t accepted = 0;
 	uint32_t i;

@@ -61,15 +61,21 @@ int rco__record_ask(rco_session *s, int *there)
 	return RCO_OK;
 }
 
+/* There only while a backend may look at it: after a time-out it is the operation's. */
+static void drop_text(rco_session *s)
+{
+	if (s->work.record.text != NULL)
+		rco__release(&s->engine->env, s->work.record.text);
+	s->work.record.text = NULL;
+}
+
 static int prepare(rco_session *s)
 {
 	int rc = make(s);
 
 	if (rc != RCO_OK)
 		return rc;
-	if (s->work.record.text != NULL)
-		rco__release(&s->engine->env, s->work.record.text);
-	s->work.record.text = NULL;
+	drop_text(s);
 	/* A record that is not finished when the process ends is begun again by the next one, if that knows of it.
 	 */
 	(void)rco__ledger_write(s->engine->calls);
@@ -99,6 +105,7 @@ int rco__record_put(rco_session *s)
 			return rc;
 		if (rc != RCO_OK) {
 			s->work.record.step = RECORD_BEGIN;
+			drop_text(s);
 			return rc;
 		}
 		if (s->work.record.step == RECORD_BEGIN)
@@ -107,6 +114,7 @@ int rco__record_put(rco_session *s)
 		s->work.record.step++;
 	}
 	s->work.record.step = RECORD_BEGIN;
+	drop_text(s);
 	s->work.record.stored = s->work.record.says;
 	(void)pthread_mutex_lock(&s->lock);
 	rco__event_queue(s, RCO_EVENT_CALL_RECORD, 0, 0, "%s", s->work.record.copy->key);

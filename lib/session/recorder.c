@@ -334,7 +334,7 @@ static int stopped_by_hand(rco_session *s)
 	if (rc == RCO_OK && opted_out)
 		rc = rco__ledger_sync(s->engine->ledger, ledger);
 	rco__session_wake(s);
-	return rc == RCO_OK || rc == RCO_E_STATE ? rc : RCO_E_NOT_DURABLE;
+	return rc == RCO_OK || rc == RCO_E_STATE ? rc : RCO_PENDING; /* said, and not yet on disk */
 }
 
 int rco_engine_recorder_stopped(rco_engine *engine, const char *call_id)
@@ -351,7 +351,7 @@ int rco_engine_recorder_stopped(rco_engine *engine, const char *call_id)
 	     s = rco__registry_next_of(engine, call_id, s))
 		for (p = s; p != NULL; p = p->earlier) {
 			one = stopped_by_hand(p);
-			if (one == RCO_E_STATE ? any == RCO_E_NOT_FOUND : any != RCO_E_NOT_DURABLE)
+			if (one == RCO_E_STATE ? any == RCO_E_NOT_FOUND : any != RCO_PENDING)
 				any = one;
 		}
 	return any == RCO_E_NOT_FOUND ? rco__fail(RCO_E_NOT_FOUND, "no call %s is known", call_id) : any;

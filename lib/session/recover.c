@@ -84,30 +84,40 @@ static void clean_up(rco__recovery *r, rco__found_call *call)
 {
 	rco_engine *engine = r->engine;
 	rco_result result;
+	uint8_t *id;
 	uint64_t op;
 	int rc;
 
 	drop_rings(r, call);
 	if (!call->in_buffer || rco__op_begin(engine, NULL, &engine->shards[0], &op) != RCO_OK)
 		return;
-	rco__result_init(&result);
-	RCO__ASK_HOST(engine, rc, engine->buffer.erase(call->recording_id, op, &result, engine->buffer_ud));
-	if (rc != RCO_PENDING)
+	id = rco__alloc(&engine->env, sizeof call->recording_id); /* as long as the backend may look at it */
+	if (id == NULL) {
 		rco__op_end(engine, op);
-	else
-		rco__op_give_up(engine, op, NULL, 0, NULL, 0); /* the next start looks again */
+		return;
+	}
+	memcpy(id, call->recording_id, sizeof call->recording_id);
+	rco__result_init(&result);
+	RCO__ASK_HOST(engine, rc, engine->buffer.erase(id, op, &result, engine->buffer_ud));
+	if (rc == RCO_PENDING) {
+		rco__op_give_up(engine, op, id, sizeof call->recording_id, NULL,
+		                0); /* the next start looks again */
+	} else {
+		rco__op_end(engine, op);
+		rco__release(&engine->env, id);
+	}
 	if (rc < 0)
 		rco__log(&engine->env, RCO_LOG_WARN, "a stored recording cannot be removed from the buffer: %s",
 		         rco_error_detail());
 }
 
-static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
+static void keep_early(rco__recovery *r, const rco__found_opt *opt)
 {
 	rco_engine *engine = r->engine;
-	rco__prebirth *p;
+	rco__early *p;
 	uint64_t lsn;
 
-	p = rco__map_get(&engine->prebirth, opt->call_id, strlen(opt->call_id));
+	p = rco__map_get(&engine->early, opt->call_id, strlen(opt->call_id));
 	/* Of two for one call, as a clock that was put back may leave them, the longer one counts. */
 	if (p != NULL) {
 		int longer = p->expires_us >= opt->expires_us;
@@ -116,9 +126,9 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 		                        RCO__LEDGER_CLOSES, rco__wall_us(&engine->env), &lsn);
 		if (longer)
 			return;
-		rco__release(&engine->env, rco__map_remove(&engine->prebirth, p->call_id, strlen(p->call_id)));
+		rco__release(&engine->env, rco__map_remove(&engine->early, p->call_id, strlen(p->call_id)));
 	}
-	p = rco__prebirth_new(&engine->env, opt->call_id);
+	p = rco__early_new(&engine->env, opt->call_id);
 	if (p == NULL) {
 		r->rc = RCO_E_NO_MEMORY;
 		return;
@@ -126,13 +136,13 @@ static void keep_prebirth(rco__recovery *r, const rco__found_opt *opt)
 	p->receipt = opt->receipt;
 	p->receipt.call_id = p->call_id;
 	/* Earlier versions called such a call stopped, of which nothing is known. */
-	p->receipt.facts = RCO_FACT_DURABLE | RCO_FACT_BEFORE_BIRTH;
+	p->receipt.facts = RCO_FACT_DURABLE | RCO_FACT_EARLY;
 	p->receipt.stopped_us = 0;
 	p->expires_us = opt->expires_us;
 	/* Its time starts again, as that of recovered calls: the clock may be wrong at one start, and no objection
 	 * is lost to that. */
-	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.prebirth_ttl_s * 1000000;
-	if (rco__prebirth_keep(engine, p) != RCO_OK) {
+	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.early_opt_out_ttl_s * 1000000;
+	if (rco__early_keep(engine, p) != RCO_OK) {
 		rco__release(&engine->env, p);
 		r->rc = RCO_E_NO_MEMORY;
 	}
@@ -169,8 +179,8 @@ int rco__recovery_run(rco__recovery *r)
 			rc = rco__past_found(engine, opt);
 		else if (opt->tombstone)
 			continue;
-		else if (opt->prebirth && !opt->closed && opt->call_id != NULL)
-			keep_prebirth(r, opt);
+		else if (opt->early && !opt->closed && opt->call_id != NULL)
+			keep_early(r, opt);
 	}
 	for (call = r->call_list; call != NULL && rc == RCO_OK; call = call->next)
 		if (call->opt == NULL)

@@ -98,7 +98,7 @@ int rco__registry_add(rco_session *s, rco_session **same)
 		if (before != NULL)
 			before->registered = 0;
 		rco__past_ends(s, before);
-		rco__prebirth_apply(s);
+		rco__early_apply(s);
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	return rc;

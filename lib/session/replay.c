@@ -274,12 +274,12 @@ int rco__journal_replay_ledger(const rco__ledger_entry *entry, void *user_data)
 	(void)rco__r8(&c);
 	if (entry->type == RCO__OPT_TOMBSTONE) {
 		read_tombstone(&c, recovery, opt);
-	} else if (entry->type == RCO__OPT_PREBIRTH) {
+	} else if (entry->type == RCO__OPT_EARLY) {
 		read_receipt(&c, recovery, opt);
 		opt->expires_us = rco__time_known(rco__r64(&c));
 		if (opt->expires_us == 0 && !c.failed) /* rather for ever than not at all */
 			opt->expires_us = RCO__TIME_MAX;
-		opt->prebirth = 1;
+		opt->early = 1;
 	} else {
 		read_mark(&c, opt, entry->type);
 	}

@@ -157,10 +157,11 @@ static void set_times(rco_session *s, const rco__found_call *call)
 	s->control.ended = 1;
 	atomic_store(&s->why_shut, RCO_E_ENDED);
 	/* Nobody could object while no process was there: the window starts again. */
-	s->control.window_mono_us = now + (int64_t)cfg->window_ms * 1000;
+	s->control.window_mono_us = now + (int64_t)cfg->late_opt_out_ms * 1000;
 	s->control.forget_mono_us = s->control.window_mono_us + (int64_t)cfg->remember_ended_s * 1000000;
 	/* Who objected while the call went on is not to be recorded, however short the window after a call is. */
-	s->control.resume_by_us = now + (int64_t)(cfg->window_ms > RESUME_MS ? cfg->window_ms : RESUME_MS) * 1000;
+	s->control.resume_by_us =
+		now + (int64_t)(cfg->late_opt_out_ms > RESUME_MS ? cfg->late_opt_out_ms : RESUME_MS) * 1000;
 }
 
 /* ---- opted out ---- */

@@ -23,23 +23,33 @@ static int host_driven(rco_engine *engine)
 	return RCO_OK;
 }
 
-static void run(rco__shard *shard, uint32_t max_wait_ms)
+/* The budget counts what is worked, not what is waited. */
+static void pass(rco__shard *shard, uint32_t budget_us)
+{
+	shard->work_until_us = budget_us > 0 ? rco__mono_us(&shard->engine->env) + budget_us : 0;
+	rco__shard_pass(shard);
+}
+
+static int run(rco__shard *shard, uint32_t max_wait_ms, uint32_t budget_us)
 {
 	int passes = 0, ms;
 
-	rco__shard_pass(shard);
+	pass(shard, budget_us);
 	ms = rco__shard_wait_ms(shard);
 	if (ms > 0 && max_wait_ms > 0) {
 		rco__shard_wait(shard, (uint32_t)ms < max_wait_ms ? ms : (int)max_wait_ms);
-		rco__shard_pass(shard);
+		pass(shard, budget_us);
 	} else {
 		rco__shard_wait(shard, 0); /* what woke us is being done */
 	}
-	while (passes++ < RUN_PASSES && rco__shard_wait_ms(shard) == 0)
+	while (passes++ < RUN_PASSES && !rco__shard_late(shard) && rco__shard_wait_ms(shard) == 0)
 		rco__shard_pass(shard);
+	ms = rco__shard_late(shard) ? rco__shard_wait_ms(shard) : 1;
+	shard->work_until_us = 0;
+	return ms == 0 ? RCO_PENDING : RCO_OK;
 }
 
-int rco_engine_run(rco_engine *engine, uint32_t max_wait_ms)
+int rco_engine_run(rco_engine *engine, uint32_t max_wait_ms, uint32_t budget_us)
 {
 	int rc = host_driven(engine);
 
@@ -47,9 +57,9 @@ int rco_engine_run(rco_engine *engine, uint32_t max_wait_ms)
 		return rc;
 	if (atomic_exchange(&engine->running_host, 1) != 0)
 		return rco__fail(RCO_E_BUSY, "another thread is inside rco_engine_run()");
-	run(&engine->shards[0], max_wait_ms > INT32_MAX ? INT32_MAX : max_wait_ms);
+	rc = run(&engine->shards[0], max_wait_ms > INT32_MAX ? INT32_MAX : max_wait_ms, budget_us);
 	atomic_store(&engine->running_host, 0);
-	return RCO_OK;
+	return rc;
 }
 
 int rco_engine_poll(rco_engine *engine, int32_t *fd, uint32_t *timeout_ms)
@@ -122,7 +132,7 @@ static int still_busy(void)
 static int wait_one_driven(rco_engine *engine, rco_session *s, const struct timespec *until)
 {
 	while (busy(s)) {
-		int rc = past(until) ? still_busy() : rco_engine_run(engine, 20);
+		int rc = past(until) ? still_busy() : rco_engine_run(engine, 20, 0);
 
 		if (rc != RCO_OK)
 			return rc;

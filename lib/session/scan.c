@@ -130,5 +130,5 @@ int rco__recovery_scan(rco__recovery *r)
 	rco__pool_orphans(engine->pool, found_ring, r);
 	if (engine->buffer.scan != NULL)
 		RCO__ASK_HOST(engine, rc, engine->buffer.scan(found_recording, r, engine->buffer_ud));
-	return rc;
+	return rco__at_once("scan", rc);
 }

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static const size_t options_v1_size = sizeof(rco_session_options);
+static const size_t options_v1_size = RCO__SIZE_THROUGH(rco_session_options, reserved1);
 
 /* ---- creation ---- */
 
@@ -69,11 +69,13 @@ static int check_options(const rco_session_options *in, rco_session_options *o, 
 	int rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_session_options");
 
 	if (rc == RCO_OK)
+		rc = rco__struct_known(o->flags, 0, o->reserved0 != 0 || o->reserved1 != NULL,
+		                       "rco_session_options");
+	if (rc == RCO_OK)
 		rc = rco__call_id_check(o->call_id);
 	if (rc != RCO_OK)
 		return rc;
-	if (o->flags != 0 || o->consent > RCO_CONSENT_OFF || o->opt_out > RCO_OPT_OUT_DISABLED ||
-	    o->legal_hold > 1 || o->reserved0 != 0 || o->reserved1 != NULL)
+	if (o->consent > RCO_CONSENT_OFF || o->opt_out > RCO_OPT_OUT_DISABLED || o->legal_hold > 1)
 		return rco__fail(RCO_E_INVALID, "a field of rco_session_options is out of range");
 	if (o->recorder != NULL)
 		return rco__recorder_ops_copy(recorder, o->recorder);
@@ -103,6 +105,7 @@ int rco_session_create(rco_engine *engine, const rco_session_options *options, r
 	s->control.hold = o.legal_hold;
 	s->recorder.ops = recorder;
 	s->recorder.user_data = o.recorder_user_data;
+	s->user_data = o.user_data;
 	rc = rco__registry_add(s, &same);
 	if (rc != RCO_OK || same != NULL) {
 		rco__registry_forget(s);
@@ -217,7 +220,7 @@ static int pause_settle(rco_session *session)
 	int rc = rco__recorder_settle(session);
 
 	rco__session_wake(session);
-	return rc == RCO_PENDING ? RCO_OK : rc;
+	return rc == RCO_OK ? RCO_OK : RCO_PENDING; /* frames are refused, or accepted, already */
 }
 
 static int set_paused(rco_session *session, uint32_t paused)
@@ -270,7 +273,7 @@ void rco__session_end_locked(rco_session *s)
 
 	s->control.ended = 1;
 	s->control.ended_us = rco__wall_us(&s->engine->env);
-	s->control.window_mono_us = now + (int64_t)cfg->window_ms * 1000;
+	s->control.window_mono_us = now + (int64_t)cfg->late_opt_out_ms * 1000;
 	s->control.forget_mono_us = s->control.window_mono_us + (int64_t)cfg->remember_ended_s * 1000000;
 	rco__gates_set(s);
 	rco__gates_note(s); /* known at once, also to the next process */

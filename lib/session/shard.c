@@ -174,11 +174,19 @@ static void serve(rco__shard *shard)
 		receive_all(shard);
 		if (!rco__list_empty(&shard->urgent))
 			step_urgent(shard, rco__shard_session(rco__list_take(&shard->urgent)));
-		else if (!rco__list_empty(&shard->turn) && !atomic_load(&shard->engine->closing))
+		else if (!rco__list_empty(&shard->turn) && !atomic_load(&shard->engine->closing) &&
+		         !rco__shard_late(shard))
 			step_next(shard);
 		else
 			break;
 	}
+	rco__list_move(&shard->turn, &shard->ready); /* those that there was no time for go first */
+	rco__list_move(&shard->ready, &shard->turn);
+}
+
+int rco__shard_late(const rco__shard *shard)
+{
+	return shard->work_until_us != 0 && rco__mono_us(&shard->engine->env) >= shard->work_until_us;
 }
 
 static void house(rco__shard *shard, int64_t now)
@@ -189,7 +197,7 @@ static void house(rco__shard *shard, int64_t now)
 	if (shard != engine->maintenance || now < shard->next_maintenance_us)
 		return;
 	shard->next_maintenance_us = now + HOUSE_US;
-	rco__prebirth_expire(engine);
+	rco__early_expire(engine);
 	if (rco__ledger_maintain(engine->ledger) != RCO_OK || rco__ledger_maintain(engine->calls) != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_WARN, "tidying the ledger failed: %s", rco_error_detail());
 	if (engine->spool != NULL) /* destroys keys that a provider of the host's keeps */

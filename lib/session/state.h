@@ -102,7 +102,9 @@ typedef struct rco__event {
 	uint32_t attempt;
 	uint64_t count;
 	int64_t time_us;
-	char message[640]; /* room for the detail of an error, and a few words */
+	const char *call_id;    /* of a call that is not known, behind the struct; NULL: none */
+	uint8_t receipt_id[16]; /* its opt-out's */
+	char message[640];      /* room for the detail of an error, and a few words */
 } rco__event;
 
 /* ---- sessions ---- */
@@ -231,6 +233,7 @@ typedef struct rco__work {
 	} drain;
 	struct {
 		uint32_t opened; /* it knows the recording */
+		uint32_t forgot; /* it did, and has to show that it still has what it had */
 		uint32_t has;    /* something may be in it */
 		uint32_t gone;
 		uint32_t verified;
@@ -276,6 +279,7 @@ struct rco_session {
 	rco__leg *legs; /* RCO_MAX_LEGS of them, set before n_legs */
 	_Atomic uint32_t refs;
 	char *call_id;
+	void *user_data; /* the host's, for events */
 	uint8_t recording_id[16];
 	_Atomic uint32_t shard; /* whose it is; changed by that one's thread alone */
 	uint32_t consent_policy;
@@ -339,6 +343,7 @@ typedef struct rco__shard {
 	rco__wheel *wheel;
 	rco_session *current;        /* being worked for: what is taken up if the thread ends */
 	int64_t next_maintenance_us; /* maintenance of one shard */
+	int64_t work_until_us;       /* rco_engine_run() with a budget: no further call after this; 0: none */
 	_Atomic uint32_t appended;   /* something wants a flush */
 	int64_t flushed_us;          /* when the last one was */
 	uint64_t flush_op;
@@ -367,13 +372,13 @@ typedef struct rco__op_slot {
 } rco__op_slot;
 
 /* An opt-out for a call that is not known (yet). */
-typedef struct rco__prebirth {
+typedef struct rco__early {
 	rco__receipt_data receipt;
 	int64_t expires_us;      /* wall clock, since it has to survive a restart */
 	int64_t expires_mono_us; /* the same for this process, whatever becomes of the wall clock */
 	uint64_t lsn;            /* of its entry in the ledger */
 	char call_id[];
-} rco__prebirth;
+} rco__early;
 
 /* An opt-out that is done with, of a call that is over and forgotten otherwise. */
 typedef struct rco__past rco__past;
@@ -417,11 +422,12 @@ struct rco_engine {
 	void *upload_ud;
 	rco_deletion_ops deletion;
 	void *deletion_ud;
-	uint32_t buffer_kind;     /* RCO__BUFFER_... */
-	rco_spool *spool;         /* ours, or NULL */
+	int attached_buffer, attached_upload, attached_deletion; /* and to be detached */
+	uint32_t buffer_kind;                                    /* RCO__BUFFER_... */
+	rco_spool *spool;                                        /* ours, or NULL */
 	rco__left_spool *left;    /* `spool` is that of an earlier process, beside the host's buffer */
 	rco_directory *directory; /* ours, or NULL */
-	rco_key_folder *key_folder;
+	rco_key_dir *key_dir;
 
 	rco__ledger *ledger; /* opt-outs: evidence */
 	rco__ledger *calls;  /* calls under way */
@@ -440,11 +446,11 @@ struct rco_engine {
 	_Atomic uint32_t running_host; /* a thread is inside rco_engine_run() */
 
 	pthread_mutex_t reg_lock;
-	rco__map by_call;           /* call id -> latest session */
-	rco__map prebirth;          /* call id -> rco__prebirth */
-	int64_t prebirth_due_us;    /* none expires before; monotonic */
-	uint32_t prebirth_unsynced; /* not known to be durable */
-	rco__map past;              /* call id -> rco__past */
+	rco__map by_call;        /* call id -> latest session */
+	rco__map early;          /* call id -> rco__early */
+	int64_t early_due_us;    /* none expires before; monotonic */
+	uint32_t early_unsynced; /* not known to be durable */
+	rco__map past;           /* call id -> rco__past */
 	rco__past *past_newest, *past_oldest;
 	pthread_mutex_t revive_lock; /* one thread makes a session of a past call; taken before reg_lock */
 	rco_session *all;

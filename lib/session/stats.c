@@ -8,25 +8,13 @@
 
 #include <string.h>
 
-static const size_t session_v1_size = sizeof(rco_session_stats);
-static const size_t engine_v1_size = sizeof(rco_engine_stats);
+static const size_t session_v1_size = RCO__SIZE_THROUGH(rco_session_stats, recording_id);
+static const size_t engine_v1_size = RCO__SIZE_THROUGH(rco_engine_stats, ring_bytes_free);
 
 uint32_t rco__session_state(rco_session *s)
 {
-	rco__receipt_data whole;
-
-	if (rco__opted_out(s) && !s->control.hold) {
-		rco__receipt_whole(s, &whole);
-		if (!(whole.facts & RCO_FACT_DURABLE) || s->work.phase < RCO__PHASE_ERASE)
-			return RCO_STATE_OPTED_OUT;
-		if (whole.facts & RCO_FACT_VERIFIED)
-			return RCO_STATE_VERIFIED;
-		if (whole.facts & RCO_FACT_ERASED)
-			return RCO_STATE_ERASED;
-		return s->control.erase_failures > 0 ? RCO_STATE_ERASE_PENDING : RCO_STATE_ERASING;
-	}
-	if (rco__opted_out(s) && s->work.phase < RCO__PHASE_DONE)
-		return RCO_STATE_OPTED_OUT;
+	if (rco__opted_out(s))
+		return RCO_STATE_OPTED_OUT; /* what follows is the receipt's to tell */
 	if (s->work.phase == RCO__PHASE_DONE)
 		return s->control.started_us != 0 && (rco__session_bytes(s) > 0 || s->recorder.ops.start != NULL)
 		               ? RCO_STATE_STORED
@@ -178,8 +166,8 @@ int rco_engine_get_stats(rco_engine *engine, rco_engine_stats *stats)
 		count_session(s, &st);
 		(void)pthread_mutex_unlock(&s->lock);
 	}
-	st.opt_outs_prebirth = engine->prebirth.count;
-	st.tombstones_waiting += engine->prebirth_unsynced;
+	st.opt_outs_early = engine->early.count;
+	st.tombstones_waiting += engine->early_unsynced;
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	st.frames_overflowed = atomic_load(&engine->overflowed);
 	st.quarantined_files = atomic_load(&engine->quarantined);

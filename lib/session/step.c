@@ -16,7 +16,8 @@ static int ended(rco_session *s)
 	return atomic_load(&s->control.ended) != 0;
 }
 
-/* The thread that ends the call holds the lock until its gates are shut: seen under the lock, no frame comes after it. */
+/* The thread that ends the call holds the lock until its gates are shut: seen under the lock, no frame comes after
+ * it. */
 static int ended_and_shut(rco_session *s)
 {
 	int yes;

@@ -376,7 +376,8 @@ static int begin_files(rco_session *s)
 	return rc;
 }
 
-/* What is on its way is not followed by more: a store that answers at once would otherwise be sent all the rest (P4).
+/* What is on its way is not followed by more: a store that answers at once would otherwise be sent all the rest
+ * (P4).
  */
 static int objected(rco_session *s)
 {
@@ -485,7 +486,7 @@ static int release(rco_session *s)
 }
 
 /* What is in doubt is started over. */
-static void begin_anew(rco_session *s)
+static void start_over(rco_session *s)
 {
 	if (s->work.cursor != NULL) {
 		(void)pthread_mutex_lock(&s->lock);
@@ -534,7 +535,7 @@ int rco__upload_step(rco_session *s)
 		atomic_store(&s->work.phase, phase + 1);
 	} else if (rc < 0 &&
 	           (phase == RCO__PHASE_SEND || phase == RCO__PHASE_COMMIT || phase == RCO__PHASE_BEGIN)) {
-		begin_anew(s);
+		start_over(s);
 	}
 	return rc;
 }

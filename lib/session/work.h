@@ -95,6 +95,7 @@ void rco__shard_destroy(rco__shard *shard);
 void rco__shard_pass(rco__shard *shard);
 /* Milliseconds until it wants to be run again, rounded up; at most a second, for maintenance. */
 int rco__shard_wait_ms(rco__shard *shard);
+int rco__shard_late(const rco__shard *shard); /* what it may work is used up */
 /* All its sessions become ready, also those that only wait or were just woken. */
 void rco__shard_gather(rco__shard *shard);
 /* Its thread ended inside a backend or a callback: what it was doing is to be done again. */

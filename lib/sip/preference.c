@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-static const size_t policy_v1_size = sizeof(rco_recordpref_policy);
+static const size_t policy_v1_size = RCO__SIZE_THROUGH(rco_recordpref_policy, reserved1);
 
 static int opt_out(rco_session *session, const rco_recordpref_policy *policy, uint32_t *done,
                    rco_receipt **receipt)
@@ -20,7 +20,7 @@ static int opt_out(rco_session *session, const rco_recordpref_policy *policy, ui
 	if (policy->flags & RCO_RECORDPREF_NONBLOCK)
 		options.flags = RCO_OPT_OUT_NONBLOCK;
 	rc = rco_opt_out(session, &options, receipt);
-	if (rc == RCO_OK || rc == RCO_PENDING || rc == RCO_E_CALLBACK || rc == RCO_E_NOT_DURABLE)
+	if (rc >= 0)
 		*done = RCO_RECORDPREF_DID_OPT_OUT;
 	return rc;
 }
@@ -59,9 +59,11 @@ static int apply(rco_session *session, uint32_t preference, const rco_recordpref
 static int check_policy(const rco_recordpref_policy *policy)
 {
 	uint32_t known = RCO_RECORDPREF_NONBLOCK | RCO_RECORDPREF_IGNORE_PAUSE | RCO_RECORDPREF_IGNORE_ON;
+	int rc = rco__struct_known(policy->flags, known, policy->reserved0 != 0 || policy->reserved1 != NULL,
+	                           "rco_recordpref_policy");
 
-	if ((policy->flags & ~known) != 0 || policy->reserved0 != 0 || policy->reserved1 != NULL)
-		return rco__fail(RCO_E_NEWER, "the policy has a flag or field that this library does not know");
+	if (rc != RCO_OK)
+		return rc;
 	if (policy->off > RCO_OFF_ERASES)
 		return rco__fail(RCO_E_INVALID, "policy.off is %u", (unsigned)policy->off);
 	return RCO_OK;

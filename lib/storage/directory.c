@@ -238,7 +238,7 @@ static int begin_again(const char *key)
 
 /* Whatever is there goes, an earlier upload or what somebody else put there: audio is written only to a file that
  * was not there before. */
-static int make_anew(const rco__fs *fs, const char *path)
+static int create_again(const rco__fs *fs, const char *path)
 {
 	int fd, rc = fs->unlink(fs->ctx, path);
 
@@ -258,7 +258,7 @@ static int upload_begin(const rco_object *object, uint64_t op, rco_result *resul
 	if (rc != RCO_OK)
 		return rc;
 	rco__parts_clear(&upload->parts, &dir->env);
-	rc = blame(dir, tmp, make_anew(dir->env.fs, tmp));
+	rc = blame(dir, tmp, create_again(dir->env.fs, tmp));
 	rco__dir_give(dir, upload, rc == RCO_OK);
 	if (rc != RCO_OK)
 		return rc;
@@ -496,7 +496,8 @@ static int copy_options(rco_directory_options *to, const rco_directory_options *
 	if (directory == NULL)
 		return rco__fail(RCO_E_INVALID, "a pointer for the directory is NULL");
 	*directory = NULL;
-	rc = rco__struct_copy(to, sizeof *to, sizeof *to, from, "rco_directory_options");
+	rc = rco__struct_copy(to, sizeof *to, RCO__SIZE_THROUGH(rco_directory_options, log_user_data), from,
+	                      "rco_directory_options");
 	if (rc != RCO_OK)
 		return rc;
 	if (to->flags != 0)

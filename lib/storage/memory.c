@@ -382,7 +382,8 @@ int rco_memory_create(const rco_memory_options *options, rco_memory **memory)
 	if (memory == NULL)
 		return rco__fail(RCO_E_INVALID, "rco_memory_create: memory is NULL");
 	*memory = NULL;
-	rc = rco__struct_copy(&o, sizeof o, sizeof o, options, "rco_memory_options");
+	rc = rco__struct_copy(&o, sizeof o, RCO__SIZE_THROUGH(rco_memory_options, reserved), options,
+	                      "rco_memory_options");
 	if (rc != RCO_OK)
 		return rc;
 	if (o.flags != 0 || o.reserved != NULL)

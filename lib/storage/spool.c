@@ -602,7 +602,8 @@ int rco_spool_create(const rco_spool_options *options, rco_spool **spool)
 	if (spool == NULL)
 		return rco__fail(RCO_E_INVALID, "rco_spool_create: spool is NULL");
 	*spool = NULL;
-	rc = rco__struct_copy(&o, sizeof o, sizeof o, options, "rco_spool_options");
+	rc = rco__struct_copy(&o, sizeof o, RCO__SIZE_THROUGH(rco_spool_options, log_user_data), options,
+	                      "rco_spool_options");
 	if (rc != RCO_OK)
 		return rc;
 	if (o.flags != 0)

@@ -9,7 +9,7 @@
 
 /* The constructors with an environment (and so a file system) of the engine's or a test's choosing. The public
  * ones make a rco__env from their options and call these, which ignore allocator, clock and log of the options. */
-int rco__key_folder_open(const rco__env *env, const rco_key_folder_options *options, rco_key_folder **folder);
+int rco__key_dir_open(const rco__env *env, const rco_key_dir_options *options, rco_key_dir **folder);
 int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_spool **spool);
 int rco__directory_open(const rco__env *env, const rco_directory_options *options, rco_directory **directory);
 /* What it failed with when it was opened and could not be written; RCO_OK. The detail is of then. */
@@ -17,7 +17,7 @@ int rco__directory_unwritable(const rco_directory *directory);
 
 /* As it was resolved. */
 const char *rco__directory_path(const rco_directory *directory);
-const char *rco__key_folder_path(const rco_key_folder *folder);
+const char *rco__key_dir_path(const rco_key_dir *folder);
 
 /* Which folder this is, whatever its path: a random id that is given to it, in a file in it, when it is first
  * asked for. "" on failure. */

@@ -47,7 +47,8 @@ static int check_slots(const char *table, const slot *slots, size_t count)
 
 int rco__buffer_ops_copy(rco_buffer_ops *dst, const rco_buffer_ops *src)
 {
-	int rc = rco__struct_copy(dst, sizeof *dst, sizeof *dst, src, "rco_buffer_ops");
+	int rc = rco__struct_copy(dst, sizeof *dst, RCO__SIZE_THROUGH(rco_buffer_ops, reserved), src,
+	                          "rco_buffer_ops");
 	const slot slots[] = {SLOT(dst, open), SLOT(dst, append), SLOT(dst, read), SLOT(dst, erase)};
 
 	if (rc == RCO_OK)
@@ -59,12 +60,13 @@ int rco__buffer_ops_copy(rco_buffer_ops *dst, const rco_buffer_ops *src)
 
 int rco__upload_ops_copy(rco_upload_ops *dst, const rco_upload_ops *src)
 {
-	int rc = rco__struct_copy(dst, sizeof *dst, sizeof *dst, src, "rco_upload_ops");
+	int rc = rco__struct_copy(dst, sizeof *dst, RCO__SIZE_THROUGH(rco_upload_ops, reserved), src,
+	                          "rco_upload_ops");
 	const slot slots[] = {SLOT(dst, begin), SLOT(dst, put),  SLOT(dst, commit),
 	                      SLOT(dst, abort), SLOT(dst, list), SLOT(dst, head)};
 
 	if (rc == RCO_OK)
-		rc = check_zero("upload", dst->flags, NULL);
+		rc = check_zero("upload", dst->flags, dst->reserved);
 	if (rc == RCO_OK)
 		rc = check_slots("upload", slots, COUNT(slots));
 	return rc == RCO_OK ? rc : refuse(dst, sizeof *dst, rc);
@@ -72,7 +74,8 @@ int rco__upload_ops_copy(rco_upload_ops *dst, const rco_upload_ops *src)
 
 int rco__deletion_ops_copy(rco_deletion_ops *dst, const rco_deletion_ops *src)
 {
-	int rc = rco__struct_copy(dst, sizeof *dst, sizeof *dst, src, "rco_deletion_ops");
+	int rc = rco__struct_copy(dst, sizeof *dst, RCO__SIZE_THROUGH(rco_deletion_ops, reserved), src,
+	                          "rco_deletion_ops");
 	const slot slots[] = {SLOT(dst, remove), SLOT(dst, verify)};
 
 	if (rc == RCO_OK)
@@ -84,7 +87,7 @@ int rco__deletion_ops_copy(rco_deletion_ops *dst, const rco_deletion_ops *src)
 
 int rco__key_ops_copy(rco_key_ops *dst, const rco_key_ops *src)
 {
-	int rc = rco__struct_copy(dst, sizeof *dst, sizeof *dst, src, "rco_key_ops");
+	int rc = rco__struct_copy(dst, sizeof *dst, RCO__SIZE_THROUGH(rco_key_ops, reserved), src, "rco_key_ops");
 	const slot slots[] = {SLOT(dst, wrap), SLOT(dst, unwrap)};
 
 	if (rc == RCO_OK)
@@ -96,7 +99,8 @@ int rco__key_ops_copy(rco_key_ops *dst, const rco_key_ops *src)
 
 int rco__recorder_ops_copy(rco_recorder_ops *dst, const rco_recorder_ops *src)
 {
-	int rc = rco__struct_copy(dst, sizeof *dst, sizeof *dst, src, "rco_recorder_ops");
+	int rc = rco__struct_copy(dst, sizeof *dst, RCO__SIZE_THROUGH(rco_recorder_ops, resume), src,
+	                          "rco_recorder_ops");
 	/* A backend that can pause has to be able to go on. */
 	const slot slots[] = {
 		SLOT(dst, start), SLOT(dst, stop), {"resume", dst->resume != NULL || dst->pause == NULL}};

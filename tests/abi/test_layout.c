@@ -25,7 +25,7 @@
 	X(rco_engine_config, ring_pool_bytes, 8, 8)                                                               \
 	X(rco_engine_config, segment_bytes, 16, 8)                                                                \
 	X(rco_engine_config, upload_part_bytes, 24, 8)                                                            \
-	X(rco_engine_config, evidence_retention_s, 32, 8)                                                         \
+	X(rco_engine_config, ledger_retention_s, 32, 8)                                                           \
 	X(rco_engine_config, opt_out_enabled, 40, 4)                                                              \
 	X(rco_engine_config, consent, 44, 4)                                                                      \
 	X(rco_engine_config, erase_kinds, 48, 4)                                                                  \
@@ -33,13 +33,13 @@
 	X(rco_engine_config, export_layout, 56, 4)                                                                \
 	X(rco_engine_config, workers, 60, 4)                                                                      \
 	X(rco_engine_config, flush_interval_ms, 64, 4)                                                            \
-	X(rco_engine_config, window_ms, 68, 4)                                                                    \
+	X(rco_engine_config, late_opt_out_ms, 68, 4)                                                              \
 	X(rco_engine_config, sweep_delay_ms, 72, 4)                                                               \
 	X(rco_engine_config, erase_deadline_ms, 76, 4)                                                            \
 	X(rco_engine_config, retry_min_ms, 80, 4)                                                                 \
 	X(rco_engine_config, retry_max_ms, 84, 4)                                                                 \
 	X(rco_engine_config, backend_timeout_ms, 88, 4)                                                           \
-	X(rco_engine_config, prebirth_ttl_s, 92, 4)                                                               \
+	X(rco_engine_config, early_opt_out_ttl_s, 92, 4)                                                          \
 	X(rco_engine_config, remember_ended_s, 96, 4)                                                             \
 	X(rco_engine_config, reserved0, 100, 4)                                                                   \
 	X(rco_engine_config, state_dir, 104, 8)                                                                   \
@@ -59,7 +59,9 @@
 	X(rco_engine_config, log, 216, 8)                                                                         \
 	X(rco_engine_config, log_user_data, 224, 8)                                                               \
 	X(rco_engine_config, event, 232, 8)                                                                       \
-	X(rco_engine_config, event_user_data, 240, 8)
+	X(rco_engine_config, event_user_data, 240, 8)                                                             \
+	X(rco_engine_config, early_opt_outs_max, 248, 4)                                                          \
+	X(rco_engine_config, remember_opt_outs, 252, 4)
 
 #define V1_SESSION_OPTIONS(X)                                                                                     \
 	X(rco_session_options, struct_size, 0, 4)                                                                 \
@@ -71,7 +73,8 @@
 	X(rco_session_options, call_id, 24, 8)                                                                    \
 	X(rco_session_options, recorder, 32, 8)                                                                   \
 	X(rco_session_options, recorder_user_data, 40, 8)                                                         \
-	X(rco_session_options, reserved1, 48, 8)
+	X(rco_session_options, user_data, 48, 8)                                                                  \
+	X(rco_session_options, reserved1, 56, 8)
 
 #define V1_OPT_OUT_OPTIONS(X)                                                                                     \
 	X(rco_opt_out_options, struct_size, 0, 4)                                                                 \
@@ -93,7 +96,9 @@
 	X(rco_event, call_id, 40, 8)                                                                              \
 	X(rco_event, receipt_id, 48, 8)                                                                           \
 	X(rco_event, message, 56, 8)                                                                              \
-	X(rco_event, reserved, 64, 8)
+	X(rco_event, user_data, 64, 8)                                                                            \
+	X(rco_event, recording_id, 72, 16)                                                                        \
+	X(rco_event, reserved, 88, 8)
 
 #define V1_SESSION_STATS(X)                                                                                       \
 	X(rco_session_stats, struct_size, 0, 4)                                                                   \
@@ -119,7 +124,7 @@
 	X(rco_engine_stats, erasures_pending, 32, 8)                                                              \
 	X(rco_engine_stats, erasures_escalated, 40, 8)                                                            \
 	X(rco_engine_stats, tombstones_waiting, 48, 8)                                                            \
-	X(rco_engine_stats, opt_outs_prebirth, 56, 8)                                                             \
+	X(rco_engine_stats, opt_outs_early, 56, 8)                                                                \
 	X(rco_engine_stats, holds, 64, 8)                                                                         \
 	X(rco_engine_stats, frames_overflowed, 72, 8)                                                             \
 	X(rco_engine_stats, quarantined_files, 80, 8)                                                             \
@@ -208,34 +213,38 @@
 	X(rco_buffer_ops, struct_size, 0, 4)                                                                      \
 	X(rco_buffer_ops, flags, 4, 4)                                                                            \
 	X(rco_buffer_ops, attach, 8, 8)                                                                           \
-	X(rco_buffer_ops, open, 16, 8)                                                                            \
-	X(rco_buffer_ops, append, 24, 8)                                                                          \
-	X(rco_buffer_ops, flush, 32, 8)                                                                           \
-	X(rco_buffer_ops, seal, 40, 8)                                                                            \
-	X(rco_buffer_ops, read, 48, 8)                                                                            \
-	X(rco_buffer_ops, revoke, 56, 8)                                                                          \
-	X(rco_buffer_ops, erase, 64, 8)                                                                           \
-	X(rco_buffer_ops, scan, 72, 8)                                                                            \
-	X(rco_buffer_ops, reserved, 80, 8)
+	X(rco_buffer_ops, detach, 16, 8)                                                                          \
+	X(rco_buffer_ops, open, 24, 8)                                                                            \
+	X(rco_buffer_ops, append, 32, 8)                                                                          \
+	X(rco_buffer_ops, flush, 40, 8)                                                                           \
+	X(rco_buffer_ops, seal, 48, 8)                                                                            \
+	X(rco_buffer_ops, read, 56, 8)                                                                            \
+	X(rco_buffer_ops, revoke, 64, 8)                                                                          \
+	X(rco_buffer_ops, erase, 72, 8)                                                                           \
+	X(rco_buffer_ops, scan, 80, 8)                                                                            \
+	X(rco_buffer_ops, reserved, 88, 8)
 
 #define V1_UPLOAD_OPS(X)                                                                                          \
 	X(rco_upload_ops, struct_size, 0, 4)                                                                      \
 	X(rco_upload_ops, flags, 4, 4)                                                                            \
 	X(rco_upload_ops, attach, 8, 8)                                                                           \
-	X(rco_upload_ops, begin, 16, 8)                                                                           \
-	X(rco_upload_ops, put, 24, 8)                                                                             \
-	X(rco_upload_ops, commit, 32, 8)                                                                          \
-	X(rco_upload_ops, abort, 40, 8)                                                                           \
-	X(rco_upload_ops, list, 48, 8)                                                                            \
-	X(rco_upload_ops, head, 56, 8)
+	X(rco_upload_ops, detach, 16, 8)                                                                          \
+	X(rco_upload_ops, begin, 24, 8)                                                                           \
+	X(rco_upload_ops, put, 32, 8)                                                                             \
+	X(rco_upload_ops, commit, 40, 8)                                                                          \
+	X(rco_upload_ops, abort, 48, 8)                                                                           \
+	X(rco_upload_ops, list, 56, 8)                                                                            \
+	X(rco_upload_ops, head, 64, 8)                                                                            \
+	X(rco_upload_ops, reserved, 72, 8)
 
 #define V1_DELETION_OPS(X)                                                                                        \
 	X(rco_deletion_ops, struct_size, 0, 4)                                                                    \
 	X(rco_deletion_ops, flags, 4, 4)                                                                          \
 	X(rco_deletion_ops, attach, 8, 8)                                                                         \
-	X(rco_deletion_ops, remove, 16, 8)                                                                        \
-	X(rco_deletion_ops, verify, 24, 8)                                                                        \
-	X(rco_deletion_ops, reserved, 32, 8)
+	X(rco_deletion_ops, detach, 16, 8)                                                                        \
+	X(rco_deletion_ops, remove, 24, 8)                                                                        \
+	X(rco_deletion_ops, verify, 32, 8)                                                                        \
+	X(rco_deletion_ops, reserved, 40, 8)
 
 #define V1_KEY_OPS(X)                                                                                             \
 	X(rco_key_ops, struct_size, 0, 4)                                                                         \
@@ -273,17 +282,17 @@
 	X(rco_memory_options, allocator, 16, 8)                                                                   \
 	X(rco_memory_options, reserved, 24, 8)
 
-#define V1_KEY_FOLDER_OPTIONS(X)                                                                                  \
-	X(rco_key_folder_options, struct_size, 0, 4)                                                              \
-	X(rco_key_folder_options, flags, 4, 4)                                                                    \
-	X(rco_key_folder_options, epoch_s, 8, 4)                                                                  \
-	X(rco_key_folder_options, reserved0, 12, 4)                                                               \
-	X(rco_key_folder_options, path, 16, 8)                                                                    \
-	X(rco_key_folder_options, allocator, 24, 8)                                                               \
-	X(rco_key_folder_options, clock, 32, 8)                                                                   \
-	X(rco_key_folder_options, log, 40, 8)                                                                     \
-	X(rco_key_folder_options, log_user_data, 48, 8)                                                           \
-	X(rco_key_folder_options, reserved1, 56, 8)
+#define V1_KEY_DIR_OPTIONS(X)                                                                                     \
+	X(rco_key_dir_options, struct_size, 0, 4)                                                                 \
+	X(rco_key_dir_options, flags, 4, 4)                                                                       \
+	X(rco_key_dir_options, epoch_s, 8, 4)                                                                     \
+	X(rco_key_dir_options, reserved0, 12, 4)                                                                  \
+	X(rco_key_dir_options, path, 16, 8)                                                                       \
+	X(rco_key_dir_options, allocator, 24, 8)                                                                  \
+	X(rco_key_dir_options, clock, 32, 8)                                                                      \
+	X(rco_key_dir_options, log, 40, 8)                                                                        \
+	X(rco_key_dir_options, log_user_data, 48, 8)                                                              \
+	X(rco_key_dir_options, reserved1, 56, 8)
 
 /* X(id, its number, struct, size, members) */
 #define V1_FRAME(X)                                                                                               \
@@ -338,7 +347,9 @@
 	X(rco_control_options, allowed_uids, 24, 8)                                                               \
 	X(rco_control_options, n_allowed_uids, 32, 8)                                                             \
 	X(rco_control_options, book, 40, 8)                                                                       \
-	X(rco_control_options, reserved, 48, 8)
+	X(rco_control_options, reserved, 48, 8)                                                                   \
+	X(rco_control_options, gid, 56, 4)                                                                        \
+	X(rco_control_options, early_per_user, 60, 4)
 
 #define V1_CLIENT_OPTIONS(X)                                                                                      \
 	X(rco_client_options, struct_size, 0, 4)                                                                  \
@@ -357,10 +368,10 @@
 	X(rco_recordpref_policy, reserved1, 24, 8)
 
 #define V1_STRUCTS(X)                                                                                             \
-	X(RCO_STRUCT_ENGINE_CONFIG, 1, rco_engine_config, 248, V1_ENGINE_CONFIG)                                  \
-	X(RCO_STRUCT_SESSION_OPTIONS, 2, rco_session_options, 56, V1_SESSION_OPTIONS)                             \
+	X(RCO_STRUCT_ENGINE_CONFIG, 1, rco_engine_config, 256, V1_ENGINE_CONFIG)                                  \
+	X(RCO_STRUCT_SESSION_OPTIONS, 2, rco_session_options, 64, V1_SESSION_OPTIONS)                             \
 	X(RCO_STRUCT_OPT_OUT_OPTIONS, 3, rco_opt_out_options, 32, V1_OPT_OUT_OPTIONS)                             \
-	X(RCO_STRUCT_EVENT, 4, rco_event, 72, V1_EVENT)                                                           \
+	X(RCO_STRUCT_EVENT, 4, rco_event, 96, V1_EVENT)                                                           \
 	X(RCO_STRUCT_SESSION_STATS, 5, rco_session_stats, 96, V1_SESSION_STATS)                                   \
 	X(RCO_STRUCT_ENGINE_STATS, 6, rco_engine_stats, 104, V1_ENGINE_STATS)                                     \
 	X(RCO_STRUCT_ALLOCATOR, 7, rco_allocator, 56, V1_ALLOCATOR)                                               \
@@ -371,18 +382,18 @@
 	X(RCO_STRUCT_RECORDING, 12, rco_recording, 40, V1_RECORDING)                                              \
 	X(RCO_STRUCT_CHUNK, 13, rco_chunk, 64, V1_CHUNK)                                                          \
 	X(RCO_STRUCT_SCANNED, 14, rco_scanned, 144, V1_SCANNED)                                                   \
-	X(RCO_STRUCT_BUFFER_OPS, 15, rco_buffer_ops, 88, V1_BUFFER_OPS)                                           \
-	X(RCO_STRUCT_UPLOAD_OPS, 16, rco_upload_ops, 64, V1_UPLOAD_OPS)                                           \
-	X(RCO_STRUCT_DELETION_OPS, 17, rco_deletion_ops, 40, V1_DELETION_OPS)                                     \
+	X(RCO_STRUCT_BUFFER_OPS, 15, rco_buffer_ops, 96, V1_BUFFER_OPS)                                           \
+	X(RCO_STRUCT_UPLOAD_OPS, 16, rco_upload_ops, 80, V1_UPLOAD_OPS)                                           \
+	X(RCO_STRUCT_DELETION_OPS, 17, rco_deletion_ops, 48, V1_DELETION_OPS)                                     \
 	X(RCO_STRUCT_KEY_OPS, 18, rco_key_ops, 40, V1_KEY_OPS)                                                    \
 	X(RCO_STRUCT_SPOOL_OPTIONS, 19, rco_spool_options, 80, V1_SPOOL_OPTIONS)                                  \
 	X(RCO_STRUCT_DIRECTORY_OPTIONS, 20, rco_directory_options, 40, V1_DIRECTORY_OPTIONS)                      \
 	X(RCO_STRUCT_MEMORY_OPTIONS, 21, rco_memory_options, 32, V1_MEMORY_OPTIONS)                               \
-	X(RCO_STRUCT_KEY_FOLDER_OPTIONS, 22, rco_key_folder_options, 64, V1_KEY_FOLDER_OPTIONS)                   \
+	X(RCO_STRUCT_KEY_DIR_OPTIONS, 22, rco_key_dir_options, 64, V1_KEY_DIR_OPTIONS)                            \
 	X(RCO_STRUCT_PENDING, 24, rco_pending, 48, V1_PENDING)                                                    \
 	X(RCO_STRUCT_TOOL_OPTIONS, 25, rco_tool_options, 48, V1_TOOL_OPTIONS)                                     \
 	X(RCO_STRUCT_TOOL_REQUEST, 26, rco_tool_request, 88, V1_TOOL_REQUEST)                                     \
-	X(RCO_STRUCT_CONTROL_OPTIONS, 27, rco_control_options, 56, V1_CONTROL_OPTIONS)                            \
+	X(RCO_STRUCT_CONTROL_OPTIONS, 27, rco_control_options, 64, V1_CONTROL_OPTIONS)                            \
 	X(RCO_STRUCT_RECORDPREF_POLICY, 28, rco_recordpref_policy, 32, V1_RECORDPREF_POLICY)                      \
 	X(RCO_STRUCT_CLIENT_OPTIONS, 29, rco_client_options, 32, V1_CLIENT_OPTIONS)
 
@@ -403,13 +414,9 @@
 
 V1_STRUCTS(STRUCT)
 
-/* Structs that have grown since: their first new member stands right behind version 1. */
-_Static_assert(offsetof(rco_engine_config, early_opt_outs_max) == 248, "rco_engine_config grew in another place");
-_Static_assert(offsetof(rco_control_options, gid) == 56, "rco_control_options grew in another place");
-
-#define GROWN(type)                                                                                               \
-	_Generic((type *)0, rco_engine_config * : 1, rco_control_options * : 1,                                   \
-	         default : 0) /* its line comes here; for all others none has */
+/* Structs that have grown since: their line comes here, and an assertion that the first new member stands right
+ * behind version 1. */
+#define GROWN(type) _Generic((type *)0, default : 0)
 #define NOT_GROWN(id, number, type, size, members)                                                                \
 	_Static_assert(GROWN(type) || sizeof(type) == (size), #type " has grown");
 
@@ -491,21 +498,17 @@ V1_FRAME(AT)
 	X(RCO_STATE_UPLOADING, 5)                                                                                 \
 	X(RCO_STATE_STORED, 6)                                                                                    \
 	X(RCO_STATE_OPTED_OUT, 7)                                                                                 \
-	X(RCO_STATE_ERASING, 8)                                                                                   \
-	X(RCO_STATE_ERASE_PENDING, 9)                                                                             \
-	X(RCO_STATE_ERASED, 10)                                                                                   \
-	X(RCO_STATE_VERIFIED, 11)                                                                                 \
-	X(RCO_STATE_CLOSED, 12)
+	X(RCO_STATE_CLOSED, 8)
 
 #define V1_STATUS(X)                                                                                              \
 	X(RCO_STATUS_UNKNOWN, 0)                                                                                  \
 	X(RCO_STATUS_REQUESTED, 1)                                                                                \
 	X(RCO_STATUS_STOPPED, 2)                                                                                  \
 	X(RCO_STATUS_DURABLE, 3)                                                                                  \
-	X(RCO_STATUS_PENDING, 4)                                                                                  \
+	X(RCO_STATUS_RETRYING, 4)                                                                                 \
 	X(RCO_STATUS_ERASED, 5)                                                                                   \
 	X(RCO_STATUS_VERIFIED, 6)                                                                                 \
-	X(RCO_STATUS_FAILED, 7)                                                                                   \
+	X(RCO_STATUS_OVERDUE, 7)                                                                                  \
 	X(RCO_STATUS_NOT_RECORDING, 8)                                                                            \
 	X(RCO_STATUS_HELD, 9)                                                                                     \
 	X(RCO_STATUS_NOTED, 10)
@@ -580,7 +583,7 @@ V1_FRAME(AT)
 	X(RCO_FACT_VERIFIED, 8)                                                                                   \
 	X(RCO_FACT_HELD, 16)                                                                                      \
 	X(RCO_FACT_RECORDED, 32)                                                                                  \
-	X(RCO_FACT_BEFORE_BIRTH, 64)                                                                              \
+	X(RCO_FACT_EARLY, 64)                                                                                     \
 	X(RCO_FACT_AFTER_END, 128)                                                                                \
 	X(RCO_FACT_SWEPT, 256)                                                                                    \
 	X(RCO_FACT_RECOVERED, 512)                                                                                \
@@ -608,7 +611,7 @@ V1_FRAME(AT)
 	X(RCO_SAY_HELD, 10)                                                                                       \
 	X(RCO_SAY_NOT_AVAILABLE, 11)                                                                              \
 	X(RCO_SAY_ENDED, 12)                                                                                      \
-	X(RCO_SAY_TROUBLE, 13)                                                                                    \
+	X(RCO_SAY_ERROR, 13)                                                                                      \
 	X(RCO_SAY_NOTED, 14)                                                                                      \
 	X(RCO_DIALECT_AUTO, 0)                                                                                    \
 	X(RCO_DIALECT_OPENAI_CHAT, 1)                                                                             \
@@ -703,10 +706,10 @@ static void test_sizes(void **state)
 static void test_versions(void **state)
 {
 	(void)state;
-	assert_int_equal(rco_abi_version(), 1);
+	assert_int_equal(rco_abi_version(), 2);
 	assert_int_equal(rco_version(), RCO_VERSION_MAJOR * 10000 + RCO_VERSION_MINOR * 100 + RCO_VERSION_PATCH);
 	assert_string_equal(rco_version_string(), RCO_VERSION_STRING);
-	assert_int_equal(rco_agent_abi_version(), 1);
+	assert_int_equal(rco_agent_abi_version(), 2);
 	assert_string_equal(rco_agent_version_string(), RCO_VERSION_STRING);
 }
 

@@ -51,9 +51,9 @@ check() {
     differ "$work/header" "$work/map" "$*" "$map"
 
     # shared library
-    found=("$build/$name".so.1.*)
+    found=("$build/$name".so.2.*)
     if [ ${#found[@]} -ne 1 ]; then
-        complain "there should be one $build/$name.so.1.*, there are ${#found[@]}; run make lib"
+        complain "there should be one $build/$name.so.2.*, there are ${#found[@]}; run make lib"
         return
     fi
     library=${found[0]}
@@ -74,11 +74,11 @@ check() {
 
 agents=(include/recoptout/agent.h include/recoptout/control.h)
 mapfile -t core < <(find include -name '*.h' ! -name agent.h ! -name control.h)
-check librecoptout lib/recoptout.map RECOPTOUT_1 "${core[@]}"
-check librecoptout-agent lib/recoptout-agent.map RECOPTOUT_AGENT_1 "${agents[@]}"
+check librecoptout lib/recoptout.map RECOPTOUT_2 "${core[@]}"
+check librecoptout-agent lib/recoptout-agent.map RECOPTOUT_AGENT_2 "${agents[@]}"
 
 # The second library is one that a host could have written.
-taken=$(nm -D --undefined-only "$build/librecoptout-agent.so.1" | awk '$2 ~ /^rco_/ && $2 !~ /@RECOPTOUT_1$/ { print $2 }')
+taken=$(nm -D --undefined-only "$build/librecoptout-agent.so.2" | awk '$2 ~ /^rco_/ && $2 !~ /@RECOPTOUT_2$/ { print $2 }')
 [ -z "$taken" ] || complain "librecoptout-agent takes what librecoptout does not export:"$'\n'"$taken"
 
 [ "$failed" -eq 0 ] || exit 1

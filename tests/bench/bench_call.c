@@ -103,7 +103,7 @@ static void run_engine(bed *b)
 	int32_t fd;
 
 	do {
-		b_check(rco_engine_run(b->engine, 0), "rco_engine_run");
+		b_check(rco_engine_run(b->engine, 0, 0), "rco_engine_run");
 		b_check(rco_engine_poll(b->engine, &fd, &wait_ms), "rco_engine_poll");
 	} while (wait_ms == 0);
 }
@@ -138,7 +138,7 @@ static void bed_open(bed *b, const b_audio *sound, uint32_t format, size_t calls
 	config.ring_pool_bytes = (uint64_t)calls * 2 * B_FRAME_SAMPLES * 2 * 50 * 4;
 	config.opt_out_enabled = 1;
 	config.flush_interval_ms = beat_ms;
-	config.window_ms = RCO_NONE_MS;
+	config.late_opt_out_ms = RCO_NONE_MS;
 	config.state_dir = b->state;
 	config.output_dir = b->output;
 	config.clock = &clock;

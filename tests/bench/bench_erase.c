@@ -69,10 +69,13 @@ static void record(b_world *w, recorded *r, const uint8_t *sound, size_t size)
 
 static int verified(rco_session *call)
 {
-	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
+	rco_receipt *receipt;
+	int is;
 
-	b_check(rco_session_get_stats(call, &st), "rco_session_get_stats");
-	return st.state == RCO_STATE_VERIFIED;
+	b_check(rco_session_receipt(call, &receipt), "rco_session_receipt");
+	is = rco_receipt_status(receipt) == RCO_STATUS_VERIFIED;
+	rco_receipt_free(receipt);
+	return is;
 }
 
 static void erase_one(b_world *w, rco_session *call, double *wall, double *cpu, double *durable)
@@ -85,7 +88,7 @@ static void erase_one(b_world *w, rco_session *call, double *wall, double *cpu, 
 	for (runs = 0; !verified(call); runs++) {
 		if (runs == 100)
 			b_die("an erasure does not come to its end");
-		b_check(rco_engine_run(w->engine, 0), "rco_engine_run");
+		b_check(rco_engine_run(w->engine, 0, 0), "rco_engine_run");
 	}
 	*wall = (b_now_ns() - begin) / 1000;
 	*cpu = (b_cpu_ns() - begin_cpu) / 1000;

@@ -438,6 +438,6 @@ void b_push(void)
 	singles();
 	cold("push 20 ms of G.711 to 10,000 calls in turn", RCO_FORMAT_PCMU_8K, G711_BYTES, 0);
 	cold("push 20 ms of L16/8k to 10,000 calls in turn", RCO_FORMAT_S16_8K, L16_BYTES, 0);
-	cold("the same by rco_push_frames(), G.711", RCO_FORMAT_PCMU_8K, G711_BYTES, 1);
-	cold("the same by rco_push_frames(), L16/8k", RCO_FORMAT_S16_8K, L16_BYTES, 1);
+	cold("the same by rco_frames_push(), G.711", RCO_FORMAT_PCMU_8K, G711_BYTES, 1);
+	cold("the same by rco_frames_push(), L16/8k", RCO_FORMAT_S16_8K, L16_BYTES, 1);
 }

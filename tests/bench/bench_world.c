@@ -112,7 +112,7 @@ void b_world_init(b_world *w, const char *dir, uint32_t flags, uint32_t calls)
 	w->cfg.ring_dir = b_memory_dir();
 	w->cfg.ring_pool_bytes = ((uint64_t)calls * 2 + 64) * 16384;
 	w->cfg.opt_out_enabled = 1;
-	w->cfg.window_ms = RCO_NONE_MS;
+	w->cfg.late_opt_out_ms = RCO_NONE_MS;
 	w->cfg.sweep_delay_ms = RCO_NONE_MS;
 	w->cfg.log = complain;
 	w->cfg.event = receive;
@@ -167,14 +167,14 @@ void b_world_end(b_world *w)
 
 void b_world_settle(b_world *w)
 {
-	b_check(rco_engine_run(w->engine, 0), "rco_engine_run");
+	b_check(rco_engine_run(w->engine, 0, 0), "rco_engine_run");
 	b_check(rco_engine_wait_idle(w->engine, 60000), "rco_engine_wait_idle");
 }
 
 void b_world_advance(b_world *w, int64_t ms)
 {
 	atomic_fetch_add(&w->now_us, ms * 1000);
-	b_check(rco_engine_run(w->engine, 0), "rco_engine_run");
+	b_check(rco_engine_run(w->engine, 0, 0), "rco_engine_run");
 }
 
 uint64_t b_world_events(b_world *w, uint32_t type)

@@ -166,7 +166,7 @@ void b_crowd_push_frames(b_crowd *c, const uint8_t *frame, size_t size)
 		c->frames[i].data = frame;
 		c->frames[i].size_bytes = (uint32_t)size;
 	}
-	if (rco_push_frames(c->frames, c->count) != (int32_t)c->count)
+	if (rco_frames_push(c->frames, c->count) != (int32_t)c->count)
 		b_die("a frame was not accepted");
 }
 

@@ -304,7 +304,7 @@ int images_engine_open(images_run *run)
 		.segment_bytes = 16384,
 		.opt_out_enabled = 1,
 		.flush_interval_ms = IMAGES_FLUSH_MS,
-		.window_ms = IMAGES_WINDOW_MS,
+		.late_opt_out_ms = IMAGES_WINDOW_MS,
 		.sweep_delay_ms = 400,
 		.retry_min_ms = 50,
 		.retry_max_ms = 200,
@@ -348,7 +348,7 @@ static void settle(images_run *run)
 	int i, quiet = 0;
 
 	for (i = 0; i < DUE_CAP && quiet < 2; i++) {
-		if (rco_engine_run(run->engine, 0) != RCO_OK ||
+		if (rco_engine_run(run->engine, 0, 0) != RCO_OK ||
 		    rco_engine_poll(run->engine, &fd, &timeout_ms) != RCO_OK)
 			images_broken(run, "rco_engine_run: %s", rco_error_detail());
 		quiet = timeout_ms > 0 ? quiet + 1 : 0;
@@ -410,14 +410,14 @@ static void opt_out(script *s, int call)
 	if (s->session[call] != NULL)
 		rc = rco_opt_out(s->session[call], &o, &receipt);
 	else
-		rc = rco_opt_out_call(s->run->engine, images_call_id(call), &o, &receipt);
+		rc = rco_engine_opt_out(s->run->engine, images_call_id(call), &o, &receipt);
 	tell(s->run, "opt out of %s%s%s: %s", images_call_id(call), o.flags != 0 ? ", not waiting" : "",
 	     s->session[call] == NULL ? ", by id" : "", rco_error_name(rc));
 	d->durable |= rc == RCO_OK;
 	d->latched = rc == RCO_PENDING && s->session[call] != NULL && !s->ended[call];
 	if (rc == RCO_E_ENDED)
 		d->asked = 0;
-	else if (rc != RCO_OK && rc != RCO_PENDING)
+	else if (rc < 0 || rco_receipt_code(receipt) < 0)
 		images_broken(s->run, "opt-out of %s: %s", images_call_id(call), rco_error_detail());
 	rco_receipt_free(receipt);
 	note(s->run, IMAGES_SAID);
@@ -501,7 +501,7 @@ static void play_script(script *s)
 }
 
 /* The call is known, and was opted out before it was. */
-static void play_before_birth(script *s)
+static void play_early(script *s)
 {
 	int i;
 
@@ -616,8 +616,8 @@ static images_run *play(uint64_t seed)
 		finish(run);
 		return run;
 	}
-	if (seed == IMAGES_BEFORE_BIRTH)
-		play_before_birth(&s);
+	if (seed == IMAGES_EARLY)
+		play_early(&s);
 	else
 		play_script(&s);
 	/* A shutdown in order is part of every third scenario. */

@@ -70,7 +70,7 @@ struct images_run {
 };
 
 /* Seeds that stand for a script: an opt-out, and then the call that it is for. */
-#define IMAGES_BEFORE_BIRTH (UINT64_C(1) << 40 | 3)
+#define IMAGES_EARLY (UINT64_C(1) << 40 | 3)
 
 /* The subjects: these calls, and the world of tests/world. */
 extern const images_subject images_calls, images_world;

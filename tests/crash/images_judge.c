@@ -104,7 +104,7 @@ static void judge_opted_out(images_run *run, const found *f, int call)
 		return;
 	}
 	status = rco_receipt_status(receipt);
-	early = (rco_receipt_facts(receipt) & RCO_FACT_BEFORE_BIRTH) != 0;
+	early = (rco_receipt_facts(receipt) & RCO_FACT_EARLY) != 0;
 	rco_receipt_free(receipt);
 	if (status == RCO_STATUS_VERIFIED || status == RCO_STATUS_NOT_RECORDING)
 		return;

@@ -32,7 +32,7 @@ typedef enum k_kind {
 	K_OTHER_THREAD, /* opted out while it is pushed */
 	K_LATE,         /* opted out in the window after hang-up */
 	K_LATE_NONBLOCK,
-	K_BEFORE_BIRTH, /* opted out before it is known */
+	K_EARLY, /* opted out before it is known */
 	K_KINDS
 } k_kind;
 

@@ -112,7 +112,7 @@ static int replay(const rco__ledger_entry *entry, void *user_data)
 	judging *j = user_data;
 	opt_out *o = opt_of(j, entry->subject);
 
-	if (entry->type == RCO__OPT_TOMBSTONE || entry->type == RCO__OPT_PREBIRTH)
+	if (entry->type == RCO__OPT_TOMBSTONE || entry->type == RCO__OPT_EARLY)
 		read_request(j, o, entry);
 	o->tombstone |= entry->type == RCO__OPT_TOMBSTONE;
 	o->closed |= entry->type == RCO__OPT_CLOSED;
@@ -189,8 +189,7 @@ static void check_known(judging *j, k_call c)
 /* What the engine itself says of those that it took up. */
 static void ask_engine(judging *j, k_call c)
 {
-	const uint32_t must = RCO_FACT_STOPPED | RCO_FACT_DURABLE,
-		       noted = RCO_FACT_BEFORE_BIRTH | RCO_FACT_DURABLE;
+	const uint32_t must = RCO_FACT_STOPPED | RCO_FACT_DURABLE, noted = RCO_FACT_EARLY | RCO_FACT_DURABLE;
 	rco_receipt *r = NULL;
 	uint32_t status;
 	char id[40];
@@ -203,7 +202,7 @@ static void ask_engine(judging *j, k_call c)
 	}
 	status = rco_receipt_status(r);
 	/* The kill came before anything else was known of the call: the wish waits. */
-	if (atomic_load(&k_note_of(j->w, c)->kind) == K_BEFORE_BIRTH && status == RCO_STATUS_NOTED &&
+	if (atomic_load(&k_note_of(j->w, c)->kind) == K_EARLY && status == RCO_STATUS_NOTED &&
 	    rco_receipt_facts(r) == noted) {
 		rco_receipt_free(r);
 		return;

@@ -86,9 +86,9 @@ static void object(k_world *w, rco_session *s, k_call c, uint32_t flags)
 
 	k_call_id(c, id, sizeof id);
 	atomic_store(&note->opt, K_OPT_ASKED);
-	rc = s != NULL ? rco_opt_out(s, &o, &receipt) : rco_opt_out_call(w->engine, id, &o, &receipt);
-	if (rc != RCO_OK && rc != RCO_PENDING && rc != RCO_E_ENDED)
-		k_die("rco_opt_out of %s: %s", id, rco_error_name(rc));
+	rc = s != NULL ? rco_opt_out(s, &o, &receipt) : rco_engine_opt_out(w->engine, id, &o, &receipt);
+	if ((rc < 0 && rc != RCO_E_ENDED) || rco_receipt_code(receipt) < 0)
+		k_die("rco_opt_out of %s: %s: %s", id, rco_error_name(rc), rco_error_detail());
 	if (receipt != NULL) {
 		(void)snprintf(note->receipt_id, sizeof note->receipt_id, "%s", rco_receipt_id(receipt));
 		atomic_store(&note->id_known, 1);
@@ -109,7 +109,7 @@ static void hang_up(k_world *w, rco_session *s, k_call c)
 static k_kind begin_kind(k_world *w, k_call c, k_kind kind)
 {
 	atomic_store(&k_note_of(w, c)->kind, kind);
-	if (kind == K_BEFORE_BIRTH)
+	if (kind == K_EARLY)
 		object(w, NULL, c, 0);
 	return kind;
 }
@@ -134,7 +134,7 @@ static void run(k_world *w)
 	int i, idle = 0;
 
 	for (i = 0; i < 2000 && idle < 2; i++) {
-		if (rco_engine_run(w->engine, 0) != RCO_OK ||
+		if (rco_engine_run(w->engine, 0, 0) != RCO_OK ||
 		    rco_engine_poll(w->engine, &fd, &timeout_ms) != RCO_OK)
 			k_die("rco_engine_run");
 		idle = timeout_ms > 0 ? idle + 1 : 0;

@@ -232,7 +232,7 @@ void k_world_open(k_world *w, k_script script)
 	w->cfg.export_format = seed / 2 % 4 == 0 ? RCO_EXPORT_WAV_ZST : RCO_EXPORT_WAV;
 	w->cfg.workers = 2;
 	w->cfg.flush_interval_ms = seed / 8 % 2 == 0 ? 20 : 0;
-	w->cfg.window_ms = script == K_DRIVEN ? 2000 : seed / 16 % 2 == 0 ? 20 : RCO_NONE_MS;
+	w->cfg.late_opt_out_ms = script == K_DRIVEN ? 2000 : seed / 16 % 2 == 0 ? 20 : RCO_NONE_MS;
 	w->cfg.sweep_delay_ms = RCO_NONE_MS;
 	w->cfg.retry_min_ms = 10;
 	w->cfg.retry_max_ms = 50;

@@ -160,10 +160,10 @@ static void test_folders_survive_a_power_cut(void **state)
 }
 
 /* The crash came when the call was in the journal, and its tombstone was still the one from before: forgotten. */
-static void test_an_opt_out_before_birth_is_not_forgotten(void **state)
+static void test_an_opt_out_early_is_not_forgotten(void **state)
 {
 	images_campaign c = {.subjects = {&images_calls, NULL},
-	                     .first_seed = IMAGES_BEFORE_BIRTH,
+	                     .first_seed = IMAGES_EARLY,
 	                     .max_scenarios = 1,
 	                     .one_in = {1000000, 1000000},
 	                     .out = stdout};
@@ -183,7 +183,7 @@ int main(void)
 		cmocka_unit_test(test_images_of_calls),
 		cmocka_unit_test(test_images_of_the_world),
 		cmocka_unit_test(test_folders_survive_a_power_cut),
-		cmocka_unit_test(test_an_opt_out_before_birth_is_not_forgotten),
+		cmocka_unit_test(test_an_opt_out_early_is_not_forgotten),
 	};
 
 	images_begin();

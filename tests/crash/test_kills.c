@@ -121,7 +121,7 @@ static void give_rings_back_and_die(void *arg)
 
 	t_world_open(w);
 	do {
-		assert_int_equal(rco_engine_run(w->engine, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(w->engine, 0, 0), RCO_OK);
 		t_clock_advance(&w->clock, 1);
 		assert_int_equal(rco_engine_get_stats(w->engine, &stats), RCO_OK);
 	} while (stats.ring_bytes_free < stats.ring_bytes_total);
@@ -153,7 +153,7 @@ static void end_unborn(void *arg)
 	rco_session *s;
 
 	t_world_open(w);
-	assert_int_equal(rco_opt_out_call(w->engine, "unborn", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w->engine, "unborn", NULL, NULL), RCO_OK);
 	(void)atomic_exchange(&fs.changes, 0);
 	assert_int_equal(rco_session_create(w->engine, &o, &s), RCO_OK);
 	assert_int_equal(rco_session_end(s), RCO_OK);

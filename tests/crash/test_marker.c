@@ -365,7 +365,7 @@ static void make_world(t_world *w, const scene *s)
 	t_world_init(w, s->flags);
 	w->cfg.export_format = s->export_format;
 	if (s->flags & T_WORKERS)
-		w->cfg.window_ms = WINDOW_MS;
+		w->cfg.late_opt_out_ms = WINDOW_MS;
 }
 
 /* Ring and spool hold some of it each. */
@@ -485,7 +485,7 @@ static void keep(const scene *s)
 	assert_non_null(a);
 	make_world(&w, s);
 	if (s->flags & T_WORKERS)
-		w.cfg.window_ms = RCO_NONE_MS;
+		w.cfg.late_opt_out_ms = RCO_NONE_MS;
 	start(&p, &w);
 	begin_marked(&p, &w, a, &n);
 	assert_true(k_not_dumped(p.pid, w.rings));

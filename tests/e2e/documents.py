@@ -54,7 +54,7 @@ send = print
 ENGINE = f'''
 import sys
 from recoptout import Engine
-engine = Engine(sys.argv[1] + "/state", sys.argv[2], opt_out_enabled=True, private_rings=True, window=0)
+engine = Engine(sys.argv[1] + "/state", sys.argv[2], opt_out_enabled=True, private_rings=True, late_opt_out=0)
 with engine.session("{CALL_STORED}") as call:
     leg = call.add_leg("caller")
     call.start()

@@ -98,7 +98,7 @@ expect "nothing but blanks" 401 'who are you' "$(header="Authorization: Bearer "
 for body in '{{{' '' '5' '"x"' '{"mes' 'a=b&c=d'; do
     expect "vapi, no message: $body" 400 'no message' "$(post /vapi "$body")"
     # the address is this tool's alone: a call, of whom nobody knows
-    expect "retell, no message: $body" 200 '"status":"trouble"' "$(post /retell "$body")"
+    expect "retell, no message: $body" 200 '"status":"error"' "$(post /retell "$body")"
 done
 grep -q 'is no message' "$work/log" || { echo "webhook: nothing in the log of a body that is no message" >&2; exit 1; }
 gzip -c <<<"$vapi" >"$work/vapi.gz"
@@ -130,7 +130,7 @@ for event in call_started call_ended call_analyzed; do
     expect "retell: $event" 200 '^\{\}$' "$(post /retell '{"event":"'$event'","call":{"call_id":"untouched","transcript":"recording_opt_out"}}')"
 done
 # what the model wrote names no call, and does not beat the header
-expect "retell: arguments alone" 200 '"status":"trouble"' "$(post /retell '{"reason":"x","call":{"call_id":"untouched"}}')"
+expect "retell: arguments alone" 200 '"status":"error"' "$(post /retell '{"reason":"x","call":{"call_id":"untouched"}}')"
 expect "retell: arguments alone, and a header" 200 '"receipt_id":"' \
     "$(post /retell '{"reason":"x","call":{"call_id":"untouched"}}' -H 'X-Call-Id: retell-1')"
 expect "retell: an envelope, and a header" 200 '"receipt_id":"' \

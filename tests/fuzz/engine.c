@@ -67,7 +67,7 @@ void engine_settle(world *w)
 	int i;
 
 	for (i = 0; i < 300; i++) {
-		FUZZ_CHECK(rco_engine_run(w->engine, 0) == RCO_OK);
+		FUZZ_CHECK(rco_engine_run(w->engine, 0, 0) == RCO_OK);
 		FUZZ_CHECK(rco_engine_poll(w->engine, &fd, &timeout_ms) == RCO_OK);
 		if (timeout_ms > 0 && i >= 3)
 			return;
@@ -122,7 +122,7 @@ static mem *leave(int uploading)
 		engine_advance(&w, 300);
 		FUZZ_CHECK(mem_count(w.m, ".wav.tmp", NULL) == 1);
 	}
-	FUZZ_CHECK(rco_opt_out_call(w.engine, "unborn", NULL, NULL) == RCO_OK);
+	FUZZ_CHECK(rco_engine_opt_out(w.engine, "unborn", NULL, NULL) == RCO_OK);
 	FUZZ_CHECK(rco_opt_out(gone, NULL, NULL) == RCO_OK);
 	memcpy(engine_kept_id, kept->recording_id, 16);
 	memcpy(engine_gone_id, gone->recording_id, 16);

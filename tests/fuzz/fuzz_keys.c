@@ -20,14 +20,14 @@ enum { EPOCHS = 3, REPAIR = 1, NAMED = 2, NEWEST = 4, KEY_FILE = 72, CAP = 5000,
 static uint8_t wrapped[EPOCHS][RCO_WRAPPED_KEY_MAX];
 static const uint8_t recording[16] = "a recording's id";
 
-static int open_keys(mem *m, int64_t *now_us, rco_key_folder **keys)
+static int open_keys(mem *m, int64_t *now_us, rco_key_dir **keys)
 {
-	rco_key_folder_options o = {.struct_size = (uint32_t)sizeof o, .epoch_s = 60, .path = "/keys"};
+	rco_key_dir_options o = {.struct_size = (uint32_t)sizeof o, .epoch_s = 60, .path = "/keys"};
 	rco__env env;
 
 	*keys = NULL;
 	mem_env(m, now_us, &env);
-	return rco__key_folder_open(&env, &o, keys);
+	return rco__key_dir_open(&env, &o, keys);
 }
 
 static void plain_key(uint8_t key[32], int i)
@@ -39,7 +39,7 @@ static const mem *base_disk(void)
 {
 	static mem *m;
 	int64_t now_us = INT64_C(1700000000000000);
-	rco_key_folder *keys;
+	rco_key_dir *keys;
 	uint8_t key[32];
 	int i;
 
@@ -52,26 +52,26 @@ static const mem *base_disk(void)
 		size_t size = 0;
 
 		plain_key(key, i);
-		FUZZ_CHECK(rco_key_folder_ops()->wrap(key, recording, wrapped[i], &size, &number, keys) == RCO_OK);
+		FUZZ_CHECK(rco_key_dir_ops()->wrap(key, recording, wrapped[i], &size, &number, keys) == RCO_OK);
 		FUZZ_CHECK(number == (uint64_t)i + 1 && size == WRAPPED);
 		now_us += INT64_C(61000000);
 	}
-	rco_key_folder_free(keys);
+	rco_key_dir_free(keys);
 	fuzz_random_reset(1); /* as in every later run */
 	return m;
 }
 
-static int unwraps(rco_key_folder *keys, int i)
+static int unwraps(rco_key_dir *keys, int i)
 {
 	uint8_t key[32] = {0}, want[32];
-	int rc = rco_key_folder_ops()->unwrap((uint64_t)i + 1, wrapped[i], WRAPPED, recording, key, keys);
+	int rc = rco_key_dir_ops()->unwrap((uint64_t)i + 1, wrapped[i], WRAPPED, recording, key, keys);
 
 	plain_key(want, i);
 	FUZZ_CHECK(rc == RCO_E_KEY || (rc == RCO_OK && memcmp(key, want, 32) == 0));
 	return rc == RCO_OK;
 }
 
-static void wrap_new(rco_key_folder *keys)
+static void wrap_new(rco_key_dir *keys)
 {
 	uint8_t key[32], again[32], out[RCO_WRAPPED_KEY_MAX];
 	uint64_t number = 0;
@@ -79,9 +79,9 @@ static void wrap_new(rco_key_folder *keys)
 	int rc;
 
 	plain_key(key, 9);
-	rc = rco_key_folder_ops()->wrap(key, recording, out, &size, &number, keys);
+	rc = rco_key_dir_ops()->wrap(key, recording, out, &size, &number, keys);
 	FUZZ_CHECK(rc == RCO_OK);
-	FUZZ_CHECK(rco_key_folder_ops()->unwrap(number, out, size, recording, again, keys) == RCO_OK);
+	FUZZ_CHECK(rco_key_dir_ops()->unwrap(number, out, size, recording, again, keys) == RCO_OK);
 	FUZZ_CHECK(memcmp(key, again, 32) == 0);
 }
 
@@ -119,7 +119,7 @@ static void edit(mem *m, fuzz_input *in, unsigned how)
 }
 
 /* `changed`: the epoch whose file was changed, from 0; -1 for none. */
-static void live_with(mem *m, int64_t *now_us, rco_key_folder *keys, int changed)
+static void live_with(mem *m, int64_t *now_us, rco_key_dir *keys, int changed)
 {
 	int i, open[EPOCHS];
 
@@ -128,19 +128,19 @@ static void live_with(mem *m, int64_t *now_us, rco_key_folder *keys, int changed
 		FUZZ_CHECK(open[i] || i == changed);
 	}
 	wrap_new(keys);
-	rco_key_folder_free(keys);
+	rco_key_dir_free(keys);
 	*now_us += INT64_C(3600000000);
 	FUZZ_CHECK(open_keys(m, now_us, &keys) == RCO_OK);
 	for (i = 0; i < EPOCHS; i++)
 		FUZZ_CHECK(unwraps(keys, i) == open[i]);
 	wrap_new(keys);
 	/* A destroyed key leaves nothing that opens what it wrapped. */
-	FUZZ_CHECK(rco_key_folder_ops()->destroy(1, keys) == RCO_OK);
+	FUZZ_CHECK(rco_key_dir_ops()->destroy(1, keys) == RCO_OK);
 	FUZZ_CHECK(!unwraps(keys, 0) && unwraps(keys, 2) == open[2]);
-	rco_key_folder_free(keys);
+	rco_key_dir_free(keys);
 	FUZZ_CHECK(open_keys(m, now_us, &keys) == RCO_OK);
 	FUZZ_CHECK(!unwraps(keys, 0) && unwraps(keys, 1) == open[1] && unwraps(keys, 2) == open[2]);
-	rco_key_folder_free(keys);
+	rco_key_dir_free(keys);
 }
 
 static void one(const uint8_t *data, size_t size)
@@ -149,7 +149,7 @@ static void one(const uint8_t *data, size_t size)
 	mem *m = mem_copy(base_disk());
 	int64_t now_us = INT64_C(1700000300000000);
 	unsigned how = fuzz_8(&in);
-	rco_key_folder *keys;
+	rco_key_dir *keys;
 	int rc;
 
 	if (how & NAMED)
@@ -189,4 +189,4 @@ static size_t file_size(void)
 	return KEY_FILE;
 }
 
-FUZZ_TARGET(keys, one, seed, 512, "lib/storage/key_folder.c lib/base/fs_util.c", file_size)
+FUZZ_TARGET(keys, one, seed, 512, "lib/storage/key_dir.c lib/base/fs_util.c", file_size)

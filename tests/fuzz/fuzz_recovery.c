@@ -94,9 +94,9 @@ static void add_entries(world *w, fuzz_input *in, const char *dir, uint16_t firs
 /* A recording that only the spool knows, with any meta data. */
 static void add_recording(world *w, fuzz_input *in, touched *t)
 {
-	rco_key_folder_options ko = {.struct_size = (uint32_t)sizeof ko, .path = "/state/keys"};
+	rco_key_dir_options ko = {.struct_size = (uint32_t)sizeof ko, .path = "/state/keys"};
 	rco_spool_options so = {
-		.struct_size = (uint32_t)sizeof so, .path = "/state/spool", .keys = rco_key_folder_ops()};
+		.struct_size = (uint32_t)sizeof so, .path = "/state/spool", .keys = rco_key_dir_ops()};
 	rco_recording r = {.struct_size = (uint32_t)sizeof r};
 	rco_chunk k = {.struct_size = (uint32_t)sizeof k, .data = "some audio, 16 B", .size_bytes = 16};
 	rco_result result;
@@ -106,7 +106,7 @@ static void add_recording(world *w, fuzz_input *in, touched *t)
 
 	mem_env(w->m, &w->now_us, &env);
 	so.segment_bytes = 1 << 16;
-	FUZZ_CHECK(rco__key_folder_open(&env, &ko, (rco_key_folder **)&so.keys_user_data) == RCO_OK);
+	FUZZ_CHECK(rco__key_dir_open(&env, &ko, (rco_key_dir **)&so.keys_user_data) == RCO_OK);
 	FUZZ_CHECK(rco__spool_open(&env, &so, &spool) == RCO_OK);
 	take_id(in, r.id);
 	k.format = RCO_FORMAT_PCMU_8K + fuzz_8(in) % 6;
@@ -119,7 +119,7 @@ static void add_recording(world *w, fuzz_input *in, touched *t)
 	rco__result_init(&result);
 	(void)rco_spool_buffer_ops()->append(&k, 1, &result, spool);
 	rco_spool_free(spool);
-	rco_key_folder_free(so.keys_user_data);
+	rco_key_dir_free(so.keys_user_data);
 }
 
 /* ---- what has to be so ---- */
@@ -263,9 +263,9 @@ static void seed_ledger(rco__cursor *c, int extreme)
 	rco__cursor_writer(&p, bytes, sizeof bytes);
 	seed_receipt(&p, 0, "later", 0);
 	rco__w64(&p, extreme ? time_us : UINT64_C(1700086400000000));
-	entry(c, RCO__OPT_PREBIRTH - RCO__OPT_TOMBSTONE, 10, &p, bytes);
+	entry(c, RCO__OPT_EARLY - RCO__OPT_TOMBSTONE, 10, &p, bytes);
 	if (extreme)
-		entry(c, RCO__OPT_PREBIRTH - RCO__OPT_TOMBSTONE, 11, &p, bytes);
+		entry(c, RCO__OPT_EARLY - RCO__OPT_TOMBSTONE, 11, &p, bytes);
 	rco__cursor_writer(&p, bytes, sizeof bytes);
 	rco__w8(&p, 1);
 	rco__w64(&p, UINT64_C(1700000000000000));

@@ -207,7 +207,7 @@ end:
 
 /* ---- the host: start, hang-up, objection; and time ---- */
 
-/* rco__prebirth_apply() */
+/* rco__early_apply() */
 inline be_born(s)
 {
 	if
@@ -254,7 +254,7 @@ end:
 		C.life = NAMED }
 	:: d_step { C.life == NAMED ->
 #endif
-#ifdef MUTANT_no_look_before_birth
+#ifdef MUTANT_no_look_early
 		C.life = BORN
 #else
 		be_born(s)
@@ -277,7 +277,7 @@ end:
 	od
 }
 
-/* rco_opt_out(), rco_opt_out_call(). */
+/* rco_opt_out(), rco_engine_opt_out(). */
 proctype Asker(byte s)
 {
 end:

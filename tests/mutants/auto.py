@@ -5,7 +5,7 @@ import re
 
 SESSION = ["unit/test_permission", "unit/test_store_answers", "unit/test_upload_order", "unit/test_recovery_order",
            "unit/test_ring_memory", "unit/test_session", "unit/test_legal_hold", "unit/test_recorder",
-           "unit/test_host_driven", "promises/test_p12_before_birth", "promises/test_p06_once",
+           "unit/test_host_driven", "promises/test_p12_early", "promises/test_p06_once",
            "promises/test_p02_no_commit", "promises/test_p14_late_words", "promises/test_p07_truth",
            "promises/test_p13_toward_privacy", "promises/test_p03_durable", "promises/test_p04_nothing_stays"]
 LEDGER = ["unit/test_ledger_order", "unit/test_ledger", "unit/test_ledger_rotation", "unit/test_ledger_damage",

@@ -105,7 +105,7 @@ test('the loop in Node, as a program over recorded conversations', async (t) => 
 test('the loop in Node loses no call, leaves none unanswered and says no lie', async (t) => {
   const work = workFolder();
   const { openai } = JSON.parse(readFileSync(join(root, 'examples/python/tests/loops.json'), 'utf8'));
-  process.env.RECOPTOUT_LIBRARY = join(build, 'librecoptout.so.1');
+  process.env.RECOPTOUT_LIBRARY = join(build, 'librecoptout.so.2');
   try {
     cpSync(example, join(work, 'opt_out.mjs'));
     const loop = await import(pathToFileURL(join(work, 'opt_out.mjs')).href);
@@ -117,7 +117,7 @@ test('the loop in Node loses no call, leaves none unanswered and says no lie', a
         assert.equal(call.push(frame), 0);
         const said = await loop.turn(call.engine, call.session, () => replies.shift() ?? talk.endless, messages, tools, 'en');
         if (talk.said[0] === 'TRUTH') assert.match(said, /has been stopped/);
-        else assert.equal(said, talk.said[0] === 'TROUBLE' ? loop.sentence(13, 'en') : talk.said[0]);
+        else assert.equal(said, talk.said[0] === 'ERROR' ? loop.sentence(13, 'en') : talk.said[0]);
         assert.equal(call.push(frame), talk.opted_out ? -13 : 0);
         if (talk.tools) {
           const asked = messages.flatMap((m) => (m.tool_calls ?? []).map((c) => c.id));

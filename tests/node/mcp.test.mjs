@@ -76,7 +76,7 @@ test('an engine that is away is said so, and found again', async (t) => {
   await served.ask('stop');
   const lost = await client.callTool({ name: NAME, arguments: {} });
   assert.equal(lost.isError, true);
-  assert.equal(lost.structuredContent.status, 'trouble');
+  assert.equal(lost.structuredContent.status, 'error');
   assert.match(lost.structuredContent.sentence, /cannot confirm/);
   await served.ask('restart');
   const found = await client.callTool({ name: NAME, arguments: {} });

@@ -17,7 +17,7 @@ os.chmod(folder, 0o700)
 
 
 def begin():
-    engine = recoptout.Engine(f"{folder}/state", f"{folder}/out", opt_out_enabled=True, ring_dir=folder, window=0, sweep_delay=0)
+    engine = recoptout.Engine(f"{folder}/state", f"{folder}/out", opt_out_enabled=True, ring_dir=folder, late_opt_out=0, sweep_delay=0)
     calls = {}
     for call_id in call_ids:
         calls[call_id] = call = engine.session(call_id)

@@ -11,7 +11,7 @@ export const build = process.env.B_ABSOLUTE;
 export const mcpServer = join(build, 'examples/mcp_server');
 
 const environment = {
-  ...process.env, RECOPTOUT_LIBRARY: join(build, 'librecoptout.so.1'), PYTHONPATH: join(root, 'examples/python'),
+  ...process.env, RECOPTOUT_LIBRARY: join(build, 'librecoptout.so.2'), PYTHONPATH: join(root, 'examples/python'),
   PYTHONDONTWRITEBYTECODE: '1',
 };
 

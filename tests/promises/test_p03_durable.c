@@ -66,7 +66,7 @@ static void stop_and_die(void *arg)
 	t_advance(w, 300);
 	t_push(s, 0, 1, 50, 5);
 	atomic_store(&fs.fail, RCO_E_NO_SPACE);
-	if (rco_opt_out(s, NULL, NULL) != RCO_E_NOT_DURABLE)
+	if (t_opt_out(s, NULL) != RCO_E_NOT_DURABLE)
 		_exit(2);
 	(void)kill(getpid(), SIGKILL);
 }
@@ -153,7 +153,7 @@ static void test_stop_outlives_the_process(void **state)
 
 	(void)state;
 	world_on_disk(&w);
-	w.cfg.window_ms = RCO_NONE_MS;
+	w.cfg.late_opt_out_ms = RCO_NONE_MS;
 	assert_int_equal(t_reap(t_spawn(stop_and_die, &w)), -SIGKILL);
 	t_world_open(&w);
 	for (i = 0; i < 400 && t_status(&w, "gone") != RCO_STATUS_VERIFIED; i++)
@@ -270,7 +270,8 @@ static void test_nothing_is_erased_before(void **state)
 	t_advance(&w, 300);
 	assert_true(rco_memory_audio_bytes(w.memory) > 0);
 	atomic_store(&fs.fail, RCO_E_NO_SPACE);
-	assert_int_equal(rco_opt_out(s, NULL, &r), RCO_E_NOT_DURABLE);
+	assert_int_equal(rco_opt_out(s, NULL, &r), RCO_PENDING);
+	assert_int_equal(rco_receipt_code(r), RCO_E_NOT_DURABLE);
 	assert_true(atomic_load(&fs.failed) > 0);
 	assert_non_null(r);
 	assert_int_equal(rco_receipt_status(r), RCO_STATUS_STOPPED);
@@ -319,7 +320,7 @@ static void test_written_is_not_durable(void **state)
 	t_push(s, 0, 1, 0, 10);
 	atomic_store(&fs.sync_only, 1);
 	atomic_store(&fs.fail, RCO_E_IO);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_NOT_DURABLE);
 	t_advance(&w, 5000);
 	assert_int_equal(t_status(&w, "not-synced"), RCO_STATUS_STOPPED);
 	atomic_store(&fs.fail, 0);
@@ -328,10 +329,10 @@ static void test_written_is_not_durable(void **state)
 
 	/* the same for a call that is not known yet */
 	syncs = atomic_load(&fs.syncs);
-	assert_int_equal(rco_opt_out_call(w.engine, "unborn", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "unborn", NULL, NULL), RCO_OK);
 	assert_true(atomic_load(&fs.syncs) > syncs);
 	atomic_store(&fs.fail, RCO_E_IO);
-	assert_int_equal(rco_opt_out_call(w.engine, "unborn-too", NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out_call(w.engine, "unborn-too", NULL), RCO_E_NOT_DURABLE);
 	atomic_store(&fs.fail, 0);
 	t_world_destroy(&w);
 }

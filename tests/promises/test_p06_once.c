@@ -38,7 +38,7 @@ static void *ask(void *arg)
 	if (a->n % 2 == 0)
 		a->rc = rco_opt_out(crowd.session, &o, &r);
 	else
-		a->rc = rco_opt_out_call(crowd.w->engine, crowd.call_id, &o, &r);
+		a->rc = rco_engine_opt_out(crowd.w->engine, crowd.call_id, &o, &r);
 	(void)snprintf(a->id, sizeof a->id, "%s", r != NULL ? rco_receipt_id(r) : "");
 	(void)snprintf(a->source, sizeof a->source, "%s", r != NULL ? rco_receipt_source(r) : "");
 	rco_receipt_free(r);
@@ -172,7 +172,7 @@ static void test_same_receipt_after_a_restart(void **state)
 	assert_int_equal(rco_receipt_time_us(before, RCO_TIME_REQUESTED),
 	                 rco_receipt_time_us(after, RCO_TIME_REQUESTED));
 	rco_receipt_free(after);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, &after), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, &after), RCO_OK);
 	assert_string_equal(rco_receipt_id(before), rco_receipt_id(after));
 	rco_receipt_free(before);
 	rco_receipt_free(after);

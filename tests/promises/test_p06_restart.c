@@ -44,7 +44,7 @@ static void ask(t_world *w, const char *call_id, uint32_t flags, told *t)
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = flags, .source = "again"};
 	rco_receipt *r = NULL;
 
-	assert_int_equal(rco_opt_out_call(w->engine, call_id, &o, &r), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w->engine, call_id, &o, &r), RCO_OK);
 	read_receipt(r, t);
 }
 
@@ -136,7 +136,7 @@ static void test_of_a_call_that_was_not_recorded(void **state)
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "silent", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "silent", NULL, NULL), RCO_OK);
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
 	rco_session_free(s);
 	t_await(&w, "silent", RCO_EVENT_CALL_RECORD, 1);

@@ -27,7 +27,7 @@ static void assert_noted(rco_receipt *r)
 
 	assert_non_null(r);
 	assert_int_equal(rco_receipt_status(r), RCO_STATUS_NOTED);
-	assert_int_equal(rco_receipt_facts(r), RCO_FACT_DURABLE | RCO_FACT_BEFORE_BIRTH);
+	assert_int_equal(rco_receipt_facts(r), RCO_FACT_DURABLE | RCO_FACT_EARLY);
 	assert_int_equal(rco_receipt_time_us(r, RCO_TIME_STOPPED), 0);
 	assert_int_equal(rco_receipt_to_json(r, json, sizeof json, &len), RCO_OK);
 	assert_non_null(strstr(json, "\"status\":\"noted\""));
@@ -46,7 +46,7 @@ static void note(t_world *w, const char *call_id, char receipt_id[RCO_ID_TEXT + 
 {
 	rco_receipt *r = NULL;
 
-	assert_int_equal(rco_opt_out_call(w->engine, call_id, NULL, &r), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w->engine, call_id, NULL, &r), RCO_OK);
 	assert_noted(r);
 	(void)snprintf(receipt_id, RCO_ID_TEXT + 1, "%s", rco_receipt_id(r));
 	rco_receipt_free(r);
@@ -128,7 +128,7 @@ static void test_stored_and_forgotten(void **state)
 	(void)state;
 	open_world(&w, T_SPOOL | T_DISK);
 	store(&w, "kept");
-	assert_int_equal(rco_opt_out_call(w.engine, "kept", NULL, NULL), RCO_E_ENDED);
+	assert_int_equal(rco_engine_opt_out(w.engine, "kept", NULL, NULL), RCO_E_ENDED);
 	t_advance(&w, (int64_t)3700 * 1000);
 	note(&w, "kept", id);
 	t_advance(&w, 120000);
@@ -165,12 +165,13 @@ static void test_not_yet_on_disk(void **state)
 	t_fs_init(&fs, "/ledger/");
 	w.fs = &fs;
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "soon", &o, &r), RCO_PENDING);
+	assert_int_equal(rco_engine_opt_out(w.engine, "soon", &o, &r), RCO_PENDING);
 	assert_int_equal(rco_receipt_status(r), RCO_STATUS_REQUESTED);
-	assert_int_equal(rco_receipt_facts(r), RCO_FACT_BEFORE_BIRTH);
+	assert_int_equal(rco_receipt_facts(r), RCO_FACT_EARLY);
 	rco_receipt_free(r);
 	atomic_store(&fs.fail, RCO_E_IO);
-	assert_int_equal(rco_opt_out_call(w.engine, "later", NULL, &r), RCO_E_NOT_DURABLE);
+	assert_int_equal(rco_engine_opt_out(w.engine, "later", NULL, &r), RCO_PENDING);
+	assert_int_equal(rco_receipt_code(r), RCO_E_NOT_DURABLE);
 	assert_int_equal(rco_receipt_status(r), RCO_STATUS_REQUESTED);
 	rco_receipt_free(r);
 	atomic_store(&fs.fail, 0);
@@ -235,10 +236,11 @@ static uint32_t ask(t_world *w, const char *id, uint32_t *facts)
 {
 	rco_receipt *r = NULL;
 	uint32_t status;
-	int rc = rco_opt_out_call(w->engine, id, NULL, &r);
+	int rc = rco_engine_opt_out(w->engine, id, NULL, &r);
 
 	status = rco_receipt_status(r);
-	assert_int_equal(rc, status == RCO_STATUS_REQUESTED ? RCO_E_CALLBACK : RCO_OK);
+	assert_int_equal(rc, status == RCO_STATUS_REQUESTED ? RCO_PENDING : RCO_OK);
+	assert_int_equal(rco_receipt_code(r), rc == RCO_PENDING ? RCO_E_CALLBACK : RCO_OK);
 	*facts = rco_receipt_facts(r);
 	rco_receipt_free(r);
 	return status;

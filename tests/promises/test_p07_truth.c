@@ -97,8 +97,8 @@ static void test_requested_until_the_recorder_answers(void **state)
 	t_settle(&w);
 	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1);
 	assert_int_equal(t_status(&w, "hosted"), RCO_STATUS_REQUESTED);
-	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
-	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
+	assert_int_equal(rco_op_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
+	assert_int_equal(rco_op_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
 	t_await(&w, "hosted", RCO_EVENT_VERIFIED, 1);
 	rco_session_free(s);
 	t_world_destroy(&w);
@@ -118,7 +118,7 @@ static void test_stopped(void **state)
 	s = t_call(&w, "call");
 	t_push(s, 0, 1, 0, 30);
 	atomic_store(&fs.fail, RCO_E_IO);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_NOT_DURABLE);
 	t_advance(&w, 5000);
 	assert_int_equal(t_status(&w, "call"), RCO_STATUS_STOPPED);
 	assert_int_equal(facts(&w, "call") & (RCO_FACT_STOPPED | RCO_FACT_DURABLE), RCO_FACT_STOPPED);
@@ -181,12 +181,12 @@ static void failing_eraser(int slot, int mode)
 	t_fault_set(&w.fault, slot, mode, 0, RCO_E_IO);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_await(&w, "call", RCO_EVENT_ERASE_RETRY, 1);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_PENDING);
-	assert_int_equal(t_state(s), RCO_STATE_ERASE_PENDING);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_RETRYING);
+	assert_int_equal(t_state(s), RCO_STATE_OPTED_OUT);
 	for (i = 0; i < 11; i++)
 		t_advance(&w, 60000);
 	assert_true(t_events_count(&w.events, "call", RCO_EVENT_ESCALATED) >= 1);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_FAILED);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_OVERDUE);
 	assert_true((facts(&w, "call") & RCO_FACT_ESCALATED) != 0);
 	assert_int_equal(facts(&w, "call") & (RCO_FACT_ERASED | RCO_FACT_VERIFIED), 0);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASED), 0);
@@ -406,9 +406,10 @@ static void test_waiting_for_a_status(void **state)
 	s = t_call(&w, "slow");
 	t_push(s, 0, 1, 0, 30);
 	t_wait_buffered(s);
-	assert_int_equal(rco_opt_out(s, &o, &r), RCO_E_TIMEOUT);
+	assert_int_equal(rco_opt_out(s, &o, &r), RCO_PENDING);
+	assert_int_equal(rco_receipt_code(r), RCO_E_TIMEOUT);
 	assert_non_null(r);
-	assert_true(rco_receipt_status(r) == RCO_STATUS_DURABLE || rco_receipt_status(r) == RCO_STATUS_PENDING);
+	assert_true(rco_receipt_status(r) == RCO_STATUS_DURABLE || rco_receipt_status(r) == RCO_STATUS_RETRYING);
 	rco_receipt_free(r);
 	t_fault_set(&w.fault, T_ERASE, T_PASS, 0, 0);
 	o.timeout_ms = 30000;

@@ -20,7 +20,7 @@ static void assert_not_available(t_world *w, rco_session *s, const char *id)
 	assert_int_equal(rco_opt_out(s, NULL, &r), RCO_E_NOT_AVAILABLE);
 	assert_null(r);
 	assert_int_equal(rco_opt_out(s, &nonblock, NULL), RCO_E_NOT_AVAILABLE);
-	assert_int_equal(rco_opt_out_call(w->engine, id, NULL, NULL), RCO_E_NOT_AVAILABLE);
+	assert_int_equal(rco_engine_opt_out(w->engine, id, NULL, NULL), RCO_E_NOT_AVAILABLE);
 	assert_int_equal(rco_session_receipt(s, &r), RCO_E_NOT_FOUND);
 	assert_int_equal(t_state(s), RCO_STATE_RECORDING);
 	t_push(s, 0, 1, 10, 10);
@@ -39,7 +39,7 @@ static void test_default_is_off(void **state)
 	s = call_with_switch(&w, "call", RCO_OPT_OUT_INHERIT);
 	assert_not_available(&w, s, "call");
 	/* nor is a request kept for a call that is not known */
-	assert_int_equal(rco_opt_out_call(w.engine, "unborn", NULL, NULL), RCO_E_NOT_AVAILABLE);
+	assert_int_equal(rco_engine_opt_out(w.engine, "unborn", NULL, NULL), RCO_E_NOT_AVAILABLE);
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	rco_session_free(s);
 	t_await(&w, "call", RCO_EVENT_STORED, 1);
@@ -63,7 +63,7 @@ static void test_session_overrides(void **state)
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	rco_session_free(s);
 	s = call_with_switch(&w, "on-by-id", RCO_OPT_OUT_ENABLED);
-	assert_int_equal(rco_opt_out_call(w.engine, "on-by-id", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "on-by-id", NULL, NULL), RCO_OK);
 	rco_session_free(s);
 	assert_int_equal(rco_engine_set_opt_out_enabled(w.engine, 1), RCO_OK);
 	s = call_with_switch(&w, "off", RCO_OPT_OUT_DISABLED);

@@ -108,7 +108,7 @@ static void push_many(void)
 			rc = rco_session_push(media.session, 0, RCO_FORMAT_PCMU_8K, media.frame,
 			                      sizeof media.frame);
 		} else {
-			int32_t accepted = rco_push_frames(&f, 1);
+			int32_t accepted = rco_frames_push(&f, 1);
 
 			rc = accepted == (f.result == RCO_OK) ? f.result : RCO_E_INTERNAL;
 		}

@@ -47,7 +47,7 @@ static void test_inside_and_after_the_window(void **state)
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 2);
 	assert_int_equal(rco_opt_out(out, NULL, &r), RCO_E_ENDED);
 	assert_null(r);
-	assert_int_equal(rco_opt_out_call(w.engine, "out", NULL, NULL), RCO_E_ENDED);
+	assert_int_equal(rco_engine_opt_out(w.engine, "out", NULL, NULL), RCO_E_ENDED);
 	t_await(&w, "out", RCO_EVENT_STORED, 1);
 	t_await(&w, "in", RCO_EVENT_VERIFIED, 1);
 	t_await(&w, NULL, RCO_EVENT_CALL_RECORD, 2);
@@ -58,7 +58,7 @@ static void test_inside_and_after_the_window(void **state)
 	assert_int_equal(rco_opt_out(out, NULL, NULL), RCO_E_ENDED);
 	rco_session_free(in);
 	rco_session_free(out);
-	assert_int_equal(rco_opt_out_call(w.engine, "out", NULL, NULL), RCO_E_ENDED);
+	assert_int_equal(rco_engine_opt_out(w.engine, "out", NULL, NULL), RCO_E_ENDED);
 	t_world_destroy(&w);
 }
 
@@ -94,12 +94,12 @@ static void test_by_call_id_after_free(void **state)
 
 	(void)state;
 	t_world_init(&w, 0);
-	w.cfg.window_ms = 3000;
+	w.cfg.late_opt_out_ms = 3000;
 	t_world_open(&w);
 	s = ended_call(&w, "call");
 	rco_session_free(s);
 	t_advance(&w, 2900);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(rco_memory_audio_bytes(w.memory), 0);
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 0);
@@ -113,7 +113,7 @@ static void test_no_window(void **state)
 
 	(void)state;
 	t_world_init(&w, 0);
-	w.cfg.window_ms = RCO_NONE_MS;
+	w.cfg.late_opt_out_ms = RCO_NONE_MS;
 	t_world_open(&w);
 	s = t_call(&w, "call");
 	t_push(s, 0, 1, 0, 30);
@@ -163,7 +163,7 @@ static void test_restart_inside_the_window(void **state)
 	t_world_close(&w);
 	rco_session_free(s);
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(t_store_count(&w, ".wav"), 0);
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 0);
@@ -185,11 +185,11 @@ static void test_forgotten(void **state)
 	rco_session_free(s);
 	t_advance(&w, 20000);
 	t_advance(&w, 60000);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_E_ENDED);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_E_ENDED);
 	t_advance(&w, 60000);
 	t_advance(&w, 60000);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, &r), RCO_OK);
-	assert_true((rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) != 0);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, &r), RCO_OK);
+	assert_true((rco_receipt_facts(r) & RCO_FACT_EARLY) != 0);
 	rco_receipt_free(r);
 	assert_int_equal(t_store_count(&w, ".wav"), 2);
 	t_world_destroy(&w);
@@ -205,7 +205,7 @@ static void test_race_with_the_commit(void **state)
 
 	(void)state;
 	t_world_init(&w, T_WORKERS);
-	w.cfg.window_ms = 1;
+	w.cfg.late_opt_out_ms = 1;
 	w.cfg.ring_pool_bytes = 16u << 20;
 	t_world_open(&w);
 	for (i = 0; i < RACES; i++) {

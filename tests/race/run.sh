@@ -46,7 +46,7 @@ asks() {
     done
 }
 asks push rco_session_push ldar ldaxr stlxr # the frame's bytes before its commit, by one acquire-release swap
-asks push rco_push_frames ldar ldaxr stlxr
+asks push rco_frames_push ldar ldaxr stlxr
 asks leg rco__gates_set ldar ldaxr stlxr # the stop, in the same word
 asks drain rco__drain ldar               # what was committed is seen whole
 row "litmus tests for arm64, under qemu"

@@ -139,10 +139,11 @@ class Server:
         """Files below the server's folders and among its rings that hold these bytes."""
         hits = []
         for top in (self.folder, pathlib.Path("/dev/shm")):
-            for path in top.rglob("*"):
-                try:
-                    if path.is_file() and path.suffix != ".pcap" and marker in path.read_bytes():
-                        hits.append(path)
-                except OSError:
-                    continue  # gone meanwhile
+            for folder, _, names in os.walk(top):  # which passes over folders that go meanwhile
+                for path in (pathlib.Path(folder, name) for name in names):
+                    try:
+                        if path.is_file() and path.suffix != ".pcap" and marker in path.read_bytes():
+                            hits.append(path)
+                    except OSError:
+                        continue  # gone meanwhile
         return hits

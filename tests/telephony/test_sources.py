@@ -167,10 +167,10 @@ def test_hold_and_back(tmp_path, said, how):
         server.erased("hold@test")
 
 
-def test_a_stream_that_begins_anew_with_another_number(tmp_path, said, noise):
+def test_a_stream_that_starts_again_with_another_number(tmp_path, said, noise):
     """Another SSRC from the same port, at once: nothing is lost."""
     first, second = wire.Stream(41, wire.PCMU).audio(said), wire.Stream(44, wire.PCMU).audio(noise)
-    with Server(tmp_path, *FAST) as server, Phone(server, "anew@test") as phone:
+    with Server(tmp_path, *FAST) as server, Phone(server, "again@test") as phone:
         phone.call()
         phone.speak(first)
         phone.speak(second)

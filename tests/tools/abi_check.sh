@@ -10,8 +10,8 @@ B=${B:-build} CC=${CC:-cc} CXX=${CXX:-c++}
 read -r -a cc <<<"$CC" # "ccache gcc"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-so=$B/librecoptout.so.1
-agent=$B/librecoptout-agent.so.1
+so=$B/librecoptout.so.2
+agent=$B/librecoptout-agent.so.2
 
 fail() {
     echo "abi: $*" >&2
@@ -106,8 +106,8 @@ needs() {
 }
 
 told=
-needs "$so" librecoptout.so.1 libsodium libzstd libuuid
-needs "$agent" librecoptout-agent.so.1 librecoptout libjansson
+needs "$so" librecoptout.so.2 libsodium libzstd libuuid
+needs "$agent" librecoptout-agent.so.2 librecoptout libjansson
 
 # ---- compiled as hard as this compiler can
 

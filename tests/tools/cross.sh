@@ -16,7 +16,7 @@ wanted=(libc6 libgcc-s1 libsodium23 libsodium-dev libzstd1 libzstd-dev libjansso
     libcmocka-dev)
 
 # Those whose formats are read elsewhere, and those that look into them byte by byte.
-leaving=(session wav codec codec_lossless ledger ledger_damage receipt signer spool spool_damage key_folder
+leaving=(session wav codec codec_lossless ledger ledger_damage receipt signer spool spool_damage key_dir
     directory export base_bytes base_crc32c sip tool_call bencode)
 
 # Programs with this stand in front of functions of the C library that have other names where offsets are 32 bits long by

@@ -37,7 +37,7 @@ dirs=(DESTDIR="$stage" prefix=/usr libdir=/usr/lib/x86_64-linux-gnu)
 {
     find include -name '*.h' -printf './usr/%p\n'
     echo ./usr/bin/recoptout-mcp
-    for name in librecoptout{,-agent}.so{,.1,".1.$version"} pkgconfig/recoptout{,-agent}.pc; do
+    for name in librecoptout{,-agent}.so{,.2,".2.$version"} pkgconfig/recoptout{,-agent}.pc; do
         echo "./usr/lib/x86_64-linux-gnu/$name"
     done
 } | sort >"$work/expected"
@@ -124,7 +124,7 @@ fi
     fail "the program for agents does not build"
 # It names the second library alone, which finds the first one by itself.
 agent_said=$("$work/agent") || fail "the program for agents failed: $agent_said"
-[ "$agent_said" = "$version 1" ] || fail "librecoptout-agent says \"$agent_said\" (version, ABI)"
+[ "$agent_said" = "$version 2" ] || fail "librecoptout-agent says \"$agent_said\" (version, ABI)"
 "${cc[@]}" -Wall -Wextra -Wpedantic -Werror "$work/tiny.c" "${flags[@]}" -o "$work/tiny" || fail "the program does not build"
 said=$(LD_LIBRARY_PATH=$inst/lib "$work/tiny") || fail "the program failed: $said"
 soname=$(LC_ALL=C readelf -d "$work/tiny" | sed -n 's/.*\[librecoptout\.so\.\(.*\)\]/\1/p')

@@ -25,7 +25,7 @@ typedef struct place {
 	rco_memory *memory;
 	rco_directory *directory;
 	rco_spool *spool;
-	rco_key_folder *key_folder;
+	rco_key_dir *key_dir;
 	conf conf;
 } place;
 
@@ -104,12 +104,12 @@ static void make_directory(place *p)
 
 static void open_spool(place *p)
 {
-	rco_key_folder_options keys = {.struct_size = (uint32_t)sizeof keys, .path = p->keys};
+	rco_key_dir_options keys = {.struct_size = (uint32_t)sizeof keys, .path = p->keys};
 	rco_spool_options options = {.struct_size = (uint32_t)sizeof options, .path = p->folder};
 
-	assert_int_equal(rco_key_folder_create(&keys, &p->key_folder), RCO_OK);
-	options.keys = rco_key_folder_ops();
-	options.keys_user_data = p->key_folder;
+	assert_int_equal(rco_key_dir_create(&keys, &p->key_dir), RCO_OK);
+	options.keys = rco_key_dir_ops();
+	options.keys_user_data = p->key_dir;
 	assert_int_equal(rco_spool_create(&options, &p->spool), RCO_OK);
 	p->conf.buffer_user_data = p->spool;
 }
@@ -117,9 +117,9 @@ static void open_spool(place *p)
 static void close_spool(place *p)
 {
 	rco_spool_free(p->spool);
-	rco_key_folder_free(p->key_folder);
+	rco_key_dir_free(p->key_dir);
 	p->spool = NULL;
-	p->key_folder = NULL;
+	p->key_dir = NULL;
 }
 
 static void reopen_spool(conf *c)

@@ -40,7 +40,7 @@ static void leave_work(t_world *w, int in_output_dir)
 	assert_int_equal(rco_session_register_artifact(gone, RCO_KIND_AUDIO, "/nonexistent/mix.wav", NULL),
 	                 RCO_OK);
 	assert_int_equal(rco_opt_out(gone, NULL, NULL), RCO_OK);
-	assert_int_equal(rco_opt_out_call(w->engine, "unborn", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w->engine, "unborn", NULL, NULL), RCO_OK);
 	t_settle(w);
 	t_world_close(w);
 	rco_session_free(gone);

@@ -13,7 +13,7 @@ static void the_version_is_the_headers(void **state)
 	assert_int_equal(rco_version(), RCO_VERSION_MAJOR * 10000 + RCO_VERSION_MINOR * 100 + RCO_VERSION_PATCH);
 	(void)snprintf(text, sizeof text, "%d.%d.%d", RCO_VERSION_MAJOR, RCO_VERSION_MINOR, RCO_VERSION_PATCH);
 	assert_string_equal(rco_version_string(), text);
-	assert_int_equal(rco_abi_version(), 1);
+	assert_int_equal(rco_abi_version(), 2);
 }
 
 /* Bindings compare these at import: each id has its struct's size, and every public struct is a whole number of
@@ -31,7 +31,7 @@ static void sizes_are_those_of_the_structs(void **state)
 	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_EVENT), sizeof(rco_event));
 	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_RESULT), sizeof(rco_result));
 	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_SCANNED), sizeof(rco_scanned));
-	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_KEY_FOLDER_OPTIONS), sizeof(rco_key_folder_options));
+	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_KEY_DIR_OPTIONS), sizeof(rco_key_dir_options));
 	assert_int_equal(rco_abi_sizeof(0), 0);
 	assert_int_equal(rco_abi_sizeof(RCO_STRUCT_CLIENT_OPTIONS + 1), 0);
 	assert_int_equal(rco_abi_sizeof(UINT32_MAX), 0);

@@ -23,7 +23,7 @@ static void test_own_sentences(void **state)
 		[RCO_SAY_ERASED] = BOTH,     [RCO_SAY_ERASING] = STOPPED, [RCO_SAY_RETRYING] = STOPPED,
 		[RCO_SAY_STOPPED] = STOPPED, [RCO_SAY_STOPPING] = 0,      [RCO_SAY_NOT_RECORDING] = STOPPED,
 		[RCO_SAY_HELD] = STOPPED,    [RCO_SAY_NOT_AVAILABLE] = 0, [RCO_SAY_ENDED] = 0,
-		[RCO_SAY_TROUBLE] = 0,       [RCO_SAY_ANNOUNCEMENT] = 0,  [RCO_SAY_ASK_CONSENT] = 0,
+		[RCO_SAY_ERROR] = 0,         [RCO_SAY_ANNOUNCEMENT] = 0,  [RCO_SAY_ASK_CONSENT] = 0,
 		[RCO_SAY_NOTED] = 0,
 	};
 	uint32_t i, sentence;
@@ -233,10 +233,10 @@ static void test_turns(void **state)
 	s = t_call(&w, "claims");
 	t_push(s, 0, 1, 0, 10);
 	t_advance(&w, 300);
-	assert_int_equal(rco_agent_turn(s, "en", "Hello, how can I help?", 22, &untrue), RCO_OK);
+	assert_int_equal(rco_session_check_claims(s, "en", "Hello, how can I help?", 22, &untrue), RCO_OK);
 	assert_int_equal(untrue, 0);
 	/* no tool ran */
-	assert_int_equal(rco_agent_turn(s, "en", both, sizeof both - 1, &untrue), RCO_OK);
+	assert_int_equal(rco_session_check_claims(s, "en", both, sizeof both - 1, &untrue), RCO_OK);
 	assert_int_equal(untrue, BOTH);
 	assert_int_equal(t_events_count(&w.events, "claims", RCO_EVENT_AGENT_CLAIM), 1);
 	assert_true(t_events_last(&w.events, "claims", RCO_EVENT_AGENT_CLAIM, &e));
@@ -245,23 +245,23 @@ static void test_turns(void **state)
 	/* stopped, not erased */
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_settle(&w);
-	assert_int_equal(rco_agent_turn(s, "en", stopped, sizeof stopped - 1, &untrue), RCO_OK);
+	assert_int_equal(rco_session_check_claims(s, "en", stopped, sizeof stopped - 1, &untrue), RCO_OK);
 	assert_int_equal(untrue, 0);
-	assert_int_equal(rco_agent_turn(s, "en", both, sizeof both - 1, &untrue), RCO_OK);
+	assert_int_equal(rco_session_check_claims(s, "en", both, sizeof both - 1, &untrue), RCO_OK);
 	assert_int_equal(untrue, ERASED);
 	assert_int_equal(t_events_count(&w.events, "claims", RCO_EVENT_AGENT_CLAIM), 2);
 	assert_true(t_events_last(&w.events, "claims", RCO_EVENT_AGENT_CLAIM, &e));
-	assert_true(e.status == RCO_STATUS_DURABLE || e.status == RCO_STATUS_PENDING);
+	assert_true(e.status == RCO_STATUS_DURABLE || e.status == RCO_STATUS_RETRYING);
 	/* and erased */
 	t_fault_set(&w.fault, T_ERASE, T_PASS, 0, 0);
 	t_await(&w, "claims", RCO_EVENT_VERIFIED, 1);
-	assert_int_equal(rco_agent_turn(s, "en", both, sizeof both - 1, &untrue), RCO_OK);
+	assert_int_equal(rco_session_check_claims(s, "en", both, sizeof both - 1, &untrue), RCO_OK);
 	assert_int_equal(untrue, 0);
 	assert_int_equal(t_events_count(&w.events, "claims", RCO_EVENT_AGENT_CLAIM), 2);
 
-	assert_int_equal(rco_agent_turn(s, "en", NULL, 3, &untrue), RCO_E_INVALID);
-	assert_int_equal(rco_agent_turn(NULL, "en", both, sizeof both - 1, NULL), RCO_E_INVALID);
-	assert_int_equal(rco_agent_turn(s, "en", both, sizeof both - 1, NULL), RCO_OK);
+	assert_int_equal(rco_session_check_claims(s, "en", NULL, 3, &untrue), RCO_E_INVALID);
+	assert_int_equal(rco_session_check_claims(NULL, "en", both, sizeof both - 1, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_session_check_claims(s, "en", both, sizeof both - 1, NULL), RCO_OK);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }

@@ -134,7 +134,7 @@ static void receipt_under(int64_t jump_ms)
 	atomic_store(&fs.fail, RCO_E_IO);
 	t_fault_set(&w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
 	asked = atomic_load(&w.clock.wall_us);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_NOT_DURABLE);
 	jump_wall(&w, jump_ms);
 	atomic_store(&fs.fail, 0);
 	t_advance(&w, 1000);
@@ -166,7 +166,7 @@ static void test_receipt(void **state)
 }
 
 /* P12: a request for a call not yet known is kept for its time, not until the clock is set. */
-static void test_before_birth(void **state)
+static void test_early(void **state)
 {
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "unborn"};
 	rco_receipt *r = NULL;
@@ -175,9 +175,9 @@ static void test_before_birth(void **state)
 
 	(void)state;
 	t_world_init(&w, 0);
-	w.cfg.prebirth_ttl_s = 3600;
+	w.cfg.early_opt_out_ttl_s = 3600;
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "unborn", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "unborn", NULL, NULL), RCO_OK);
 	jump_wall(&w, DAY_MS);
 	t_advance(&w, 2000); /* somebody tidies up in between */
 	s = t_call_with(&w, &(rco_session_options){.struct_size = (uint32_t)sizeof o, .call_id = "other"});
@@ -189,7 +189,7 @@ static void test_before_birth(void **state)
 
 	/* set back it is kept for its hour as well, and not for a day more */
 	o.call_id = "never-born";
-	assert_int_equal(rco_opt_out_call(w.engine, "never-born", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "never-born", NULL, NULL), RCO_OK);
 	jump_wall(&w, -DAY_MS);
 	t_advance(&w, HOUR_MS - 2000);
 	assert_int_equal(rco_engine_receipt(w.engine, "never-born", &r), RCO_OK);
@@ -310,7 +310,7 @@ int main(void)
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_erasure),
 		cmocka_unit_test(test_receipt),
-		cmocka_unit_test(test_before_birth),
+		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_an_hour_asleep),
 		cmocka_unit_test(test_window_and_a_clock_that_runs_backwards),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The socket for other processes: what is asked for through it is durable when it is answered, and a client that is wrong,
- * slow, half-open, too long or hostile neither gets in nor holds up anybody.
+ * The socket for other processes: what is asked for through it is durable when it is answered, and a client that
+ * is wrong, slow, half-open, too long or hostile neither gets in nor holds up anybody.
  */
 #include "control_socket.h"
 

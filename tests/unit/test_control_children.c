@@ -238,8 +238,8 @@ static int put_another(const control_socket *d)
 	return fd;
 }
 
-/* A lock ends with its process, and with it the socket, no matter who keeps that open and however full its queue is; but
- * not another one that somebody has put there since. */
+/* A lock ends with its process, and with it the socket, no matter who keeps that open and however full its queue
+ * is; but not another one that somebody has put there since. */
 static void test_a_child_that_outlives_its_engine(void **state)
 {
 	enum { LEFT, FULL, REPLACED, WAYS };

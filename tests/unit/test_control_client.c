@@ -515,7 +515,7 @@ static void test_options(void **state)
 	assert_int_equal(rco_client_open(&o, NULL), RCO_E_INVALID);
 	assert_int_equal(rco_client_open(&o, &c), RCO_E_NOT_FOUND);
 	o.flags = 4;
-	assert_int_equal(rco_client_open(&o, &c), RCO_E_INVALID);
+	assert_int_equal(rco_client_open(&o, &c), RCO_E_NEWER);
 	o.flags = 0;
 	o.server_uid = 1;
 	assert_int_equal(rco_client_open(&o, &c), RCO_E_INVALID);

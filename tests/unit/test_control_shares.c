@@ -169,7 +169,7 @@ static void test_a_group(void **state)
 	o.path = "other";
 	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_INVALID);
 	o.flags = 2;
-	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_INVALID);
+	assert_int_equal(rco_control_open(d.w.engine, &o, &second), RCO_E_NEWER);
 	close_control(&d);
 }
 
@@ -484,7 +484,8 @@ static void test_half_of_two_users(void **state)
 	assert_int_equal(lost_by(&server), 0);
 }
 
-/* A client that has gone takes no place from one who is there; and what was asked for in time counts, read or not. */
+/* A client that has gone takes no place from one who is there; and what was asked for in time counts, read or not.
+ */
 static void test_those_that_have_gone(void **state)
 {
 	rco_control_options o = {.max_clients = 4, .idle_ms = 60000};

@@ -80,7 +80,7 @@ static void test_evidence_ends(void **state)
 
 	(void)state;
 	t_world_init(&w, 0);
-	w.cfg.evidence_retention_s = 3600;
+	w.cfg.ledger_retention_s = 3600;
 	t_world_open(&w);
 	s = t_call(&w, "call");
 	t_push(s, 0, 1, 0, 10);
@@ -100,6 +100,46 @@ static int refuse(rco_engine *engine, void *ud)
 	return RCO_E_IO;
 }
 
+static struct {
+	const void *data;
+	size_t size;
+	uint8_t copy[1 << 16];
+	const void *first; /* of the first put, which nobody answers either */
+	size_t first_size;
+	uint8_t first_copy[4096];
+	int puts, detached, later;
+} given;
+
+static int put_kept(const rco_object *object, uint32_t part, const void *data, size_t size, uint64_t op,
+                    rco_result *result, void *ud)
+{
+	(void)object, (void)part, (void)op, (void)result, (void)ud;
+	given.later += given.detached;
+	if (given.puts++ == 0) {
+		given.first = data;
+		given.first_size = size < sizeof given.first_copy ? size : sizeof given.first_copy;
+		memcpy(given.first_copy, data, given.first_size);
+	}
+	given.data = data;
+	given.size = size < sizeof given.copy ? size : sizeof given.copy;
+	memcpy(given.copy, data, given.size);
+	return RCO_PENDING;
+}
+
+static int append_kept(const rco_chunk *chunk, uint64_t op, rco_result *result, void *ud)
+{
+	given.later += given.detached;
+	return t_fault_buffer_ops.append(chunk, op, result, ud);
+}
+
+static void let_go(rco_engine *engine, void *ud)
+{
+	(void)engine, (void)ud;
+	if (given.data != NULL)
+		assert_memory_equal(given.data, given.copy, given.size);
+	given.detached++;
+}
+
 static void test_backends_that_refuse(void **state)
 {
 	rco_buffer_ops buffer = t_fault_buffer_ops;
@@ -111,16 +151,115 @@ static void test_backends_that_refuse(void **state)
 	buffer.attach = refuse;
 	upload.attach = refuse;
 	deletion.attach = refuse;
+	buffer.detach = upload.detach = deletion.detach = let_go;
 	w.cfg.buffer = &buffer;
 	assert_int_equal(t_world_try_open(&w), RCO_E_IO);
-	w.cfg.buffer = &t_fault_buffer_ops;
+	assert_int_equal(given.detached, 0);
+	buffer.attach = t_fault_buffer_ops.attach;
 	w.cfg.upload = &upload;
 	assert_int_equal(t_world_try_open(&w), RCO_E_IO);
-	w.cfg.upload = &t_fault_upload_ops;
+	assert_int_equal(given.detached, 1); /* that which was attached */
+	upload.attach = t_fault_upload_ops.attach;
 	w.cfg.deletion = &deletion;
 	assert_int_equal(t_world_try_open(&w), RCO_E_IO);
+	assert_int_equal(given.detached, 3);
 	deletion.attach = NULL;
 	t_world_open(&w);
+	t_world_destroy(&w);
+	assert_int_equal(given.detached, 6);
+}
+
+/* The same of a call record that is sent for longer than the engine waits: it is made again meanwhile. */
+static void test_a_record_that_is_sent_for_long(void **state)
+{
+	rco_upload_ops upload = t_fault_upload_ops;
+	rco_session *s;
+	int i;
+
+	(void)state;
+	memset(&given, 0, sizeof given);
+	t_world_init(&w, 0);
+	w.cfg.backend_timeout_ms = 1000;
+	upload.put = put_kept;
+	w.cfg.upload = &upload;
+	t_world_open(&w);
+	s = t_call(&w, "silent");
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_settle(&w);
+	t_advance(&w, 11000); /* its window */
+	t_settle(&w);
+	assert_int_equal(given.puts, 1);
+	for (i = 0; i < 4 && given.puts < 2; i++)
+		t_advance(&w, 1100);
+	assert_true(given.puts >= 2);
+	assert_memory_equal(given.first, given.first_copy, given.first_size);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
+/* A slot that has no operation cannot answer later. */
+static int later(rco_engine *engine, void *ud)
+{
+	(void)engine, (void)ud;
+	return RCO_PENDING;
+}
+
+static int scan_later(rco_scan_fn found, void *found_user_data, void *ud)
+{
+	(void)found, (void)found_user_data, (void)ud;
+	return RCO_PENDING;
+}
+
+static void test_attach_and_scan_answer_at_once(void **state)
+{
+	rco_buffer_ops buffer = t_fault_buffer_ops;
+
+	(void)state;
+	t_world_init(&w, 0);
+	w.cfg.buffer = &buffer;
+	buffer.attach = later;
+	assert_int_equal(t_world_try_open(&w), RCO_E_OPS);
+	assert_non_null(strstr(rco_error_detail(), "attach"));
+	buffer.attach = t_fault_buffer_ops.attach;
+	buffer.scan = scan_later;
+	assert_int_equal(t_world_try_open(&w), RCO_E_OPS);
+	assert_non_null(strstr(rco_error_detail(), "scan"));
+	buffer.scan = NULL;
+	w.cfg.deletion = NULL; /* nor can what is stored by one table be erased by another */
+	assert_int_equal(t_world_try_open(&w), RCO_E_OPS);
+	w.cfg.deletion = &t_fault_deletion_ops;
+	t_world_open(&w);
+	t_world_destroy(&w);
+}
+
+/* What a backend was given and has not answered is there until it is told that nothing is wanted any more, and no
+ * slot is called after that. */
+static void test_detached(void **state)
+{
+	rco_buffer_ops buffer = t_fault_buffer_ops;
+	rco_upload_ops upload = t_fault_upload_ops;
+	rco_session *s;
+
+	(void)state;
+	memset(&given, 0, sizeof given);
+	t_world_init(&w, 0);
+	buffer.detach = upload.detach = let_go;
+	buffer.append = append_kept;
+	upload.put = put_kept;
+	w.cfg.buffer = &buffer;
+	w.cfg.upload = &upload;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 50);
+	t_advance(&w, 300);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_settle(&w);
+	assert_int_equal(given.puts, 1);
+	rco_engine_free(w.engine);
+	w.engine = NULL;
+	assert_int_equal(given.detached, 2);
+	assert_int_equal(given.later, 0);
+	rco_session_free(s);
 	t_world_destroy(&w);
 }
 
@@ -382,7 +521,7 @@ static void test_the_next_file_cannot_be_made(void **state)
 			(void)snprintf(name, sizeof name, "/x/%d.wav", i);
 			if (k == 0) {
 				o.flags = i % 250 == 0 ? 0 : o.flags; /* that one waits until all are written */
-				assert_true(rco_opt_out_call(w.engine, id, &o, NULL) >= RCO_OK);
+				assert_true(rco_engine_opt_out(w.engine, id, &o, NULL) >= RCO_OK);
 			} else {
 				assert_int_equal(rco_session_create(w.engine, &so, &s), RCO_OK);
 				if (i % 250 == 0)
@@ -423,7 +562,7 @@ static void test_compacting_on_a_disk_that_fails(void **state)
 		fs.quick = 1;
 		w.fs = &fs;
 		w.cfg.segment_bytes = 20000;
-		w.cfg.window_ms = RCO_NONE_MS;
+		w.cfg.late_opt_out_ms = RCO_NONE_MS;
 		t_world_open(&w);
 		kept = t_call(&w, "kept");
 		for (i = 0; i < 20; i++) {
@@ -524,8 +663,9 @@ static void leaving(const rco_event *e, void *user_data)
 	(void)e;
 	if (leave_twice++ > 0)
 		return;
-	assert_int_equal(rco_engine_unlisten(w.engine, leaving, user_data), RCO_OK);
-	assert_int_equal(rco_engine_unlisten(w.engine, leaving, user_data), RCO_E_NOT_FOUND); /* it has left */
+	assert_int_equal(rco_engine_remove_listener(w.engine, leaving, user_data), RCO_OK);
+	assert_int_equal(rco_engine_remove_listener(w.engine, leaving, user_data),
+	                 RCO_E_NOT_FOUND); /* it has left */
 }
 
 static void test_a_listener_that_leaves_twice(void **state)
@@ -535,7 +675,7 @@ static void test_a_listener_that_leaves_twice(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	assert_int_equal(rco_engine_listen(w.engine, leaving, &w), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w.engine, leaving, &w), RCO_OK);
 	s = t_call(&w, "call");
 	t_settle(&w);
 	rco_session_free(s);
@@ -552,6 +692,9 @@ int main(void)
 		cmocka_unit_test(test_keys_of_another_engine),
 		cmocka_unit_test(test_evidence_ends),
 		cmocka_unit_test(test_backends_that_refuse),
+		cmocka_unit_test(test_detached),
+		cmocka_unit_test(test_a_record_that_is_sent_for_long),
+		cmocka_unit_test(test_attach_and_scan_answer_at_once),
 		cmocka_unit_test(test_slots_are_callbacks),
 		cmocka_unit_test(test_an_id_that_cannot_be_set_aside),
 		cmocka_unit_test(test_a_journal_that_fails_for_a_while),

@@ -5,6 +5,7 @@
  */
 #include "../support.h"
 
+#include <glob.h>
 #include <stdio.h>
 
 static t_world w;
@@ -70,7 +71,7 @@ static void test_declined_by_all(void **state)
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_advance(&w, 5000);
 	assert_true(t_events_count(&w.events, "call", RCO_EVENT_ERASE_RETRY) > 0);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_PENDING);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_RETRYING);
 	declines = 0;
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	destroy(s);
@@ -100,7 +101,7 @@ static void test_declined_for_its_own_files(void **state)
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_advance(&w, 5000);
 	assert_false(t_exists(path));
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_PENDING);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_RETRYING);
 	declines = 0;
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	destroy(s);
@@ -257,7 +258,7 @@ static void test_only_a_transcript(void **state)
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_settle(&w);
 	assert_int_equal(t_status(&w, "call"), RCO_STATUS_NOT_RECORDING);
-	assert_int_equal(rco_engine_pending(w.engine, count, &n), RCO_OK);
+	assert_int_equal(rco_engine_each_pending(w.engine, count, &n), RCO_OK);
 	assert_int_equal(n, 0);
 	destroy(s);
 }
@@ -282,7 +283,7 @@ static void test_a_recorder_of_another_process(void **state)
 	s = t_hosted(&w, "call");
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_CALLBACK);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_CALLBACK);
 	t_advance(&w, 2000);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ESCALATED), 1);
 	t_world_close(&w);
@@ -298,9 +299,64 @@ static void test_a_recorder_of_another_process(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- a deletion table of the host's beside the built-in directory ---- */
+
+static int asked_for_ours;
+
+/* "What does not exist is gone too." */
+static int says_gone(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	(void)op, (void)ud;
+	asked_for_ours += object->store == RCO_STORE_UPLOAD;
+	result->confirmed = RCO_CONFIRM_GONE;
+	return RCO_OK;
+}
+
+static size_t waves(const char *dir)
+{
+	char pattern[300];
+	glob_t found;
+	size_t n;
+
+	t_join(pattern, sizeof pattern, dir, "*.wav");
+	n = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+	globfree(&found);
+	return n;
+}
+
+/* It is for what the host registered: the directory removes what the directory stored. */
+static void test_a_deletion_table_alone(void **state)
+{
+	const rco_deletion_ops deletion = {
+		.struct_size = (uint32_t)sizeof deletion, .remove = says_gone, .verify = says_gone};
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "held", .legal_hold = 1};
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, 0);
+	w.cfg.upload = NULL;
+	w.cfg.output_dir = w.out;
+	w.cfg.deletion = &deletion;
+	t_world_open(&w);
+	s = t_call_with(&w, &o);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, 0, 1, 0, 50);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_STORED, 1);
+	assert_int_equal(waves(w.out), 1);
+	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
+	t_await(&w, "held", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(waves(w.out), 0);
+	assert_int_equal(asked_for_ours, 0);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_deletion_table_alone),
 		cmocka_unit_test(test_declined_by_all),
 		cmocka_unit_test(test_declined_for_its_own_files),
 		cmocka_unit_test(test_only_verifying_is_declined),

@@ -43,7 +43,7 @@ static void test_poll_tells_of_work(void **state)
 		assert_int_equal(rco_engine_poll(w.engine, &fd, &timeout_ms), RCO_OK);
 		if (!readable(fd) && timeout_ms > 0)
 			t_clock_advance(&w.clock, (int64_t)timeout_ms);
-		assert_int_equal(rco_engine_run(w.engine, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(w.engine, 0, 0), RCO_OK);
 	}
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_VERIFIED), 1);
 	rco_session_free(s);
@@ -76,7 +76,7 @@ static void test_event_loop_stores_a_call(void **state)
 		assert_int_equal(rco_engine_poll(w.engine, &fd, &timeout_ms), RCO_OK);
 		if (!readable(fd) && timeout_ms > 0)
 			t_clock_advance(&w.clock, (int64_t)timeout_ms);
-		assert_int_equal(rco_engine_run(w.engine, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(w.engine, 0, 0), RCO_OK);
 	}
 	assert_true(t_store_has_noise(&w, "call", "caller", 1, 10));
 	t_world_destroy(&w);
@@ -90,7 +90,7 @@ static void test_wait_idle_runs_the_engine(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	w.cfg.clock = NULL; /* real time */
-	w.cfg.window_ms = 20;
+	w.cfg.late_opt_out_ms = 20;
 	w.cfg.sweep_delay_ms = RCO_NONE_MS;
 	t_world_open(&w);
 	open = t_call(&w, "open"); /* is not waited for */
@@ -122,7 +122,7 @@ static void test_not_with_workers(void **state)
 	(void)state;
 	t_world_init(&w, T_WORKERS);
 	t_world_open(&w);
-	assert_int_equal(rco_engine_run(w.engine, 0), RCO_E_STATE);
+	assert_int_equal(rco_engine_run(w.engine, 0, 0), RCO_E_STATE);
 	assert_int_equal(rco_engine_poll(w.engine, &fd, &timeout_ms), RCO_E_STATE);
 	assert_int_equal(rco_engine_wait_idle(w.engine, 10000), RCO_OK);
 	t_world_destroy(&w);
@@ -146,9 +146,9 @@ static void call_back_in(const rco_event *event, void *ud)
 		return;
 	inside.done = 1;
 	inside.push = t_push_one(inside.session, 0, 1); /* so that there is something to wait for */
-	inside.run = rco_engine_run(inside.w->engine, 0);
+	inside.run = rco_engine_run(inside.w->engine, 0, 0);
 	inside.idle = rco_engine_wait_idle(inside.w->engine, 1000);
-	inside.waiting = rco_opt_out(inside.session, &wait, NULL);
+	inside.waiting = t_opt_out(inside.session, &wait);
 	inside.plain = rco_opt_out(inside.session, NULL, NULL);
 	rco_engine_free(inside.w->engine); /* ignored, and logged */
 }
@@ -184,6 +184,60 @@ static void test_callback_calls_back_in(void **state)
 	reentry(T_WORKERS);
 }
 
+/* ---- a budget ---- */
+
+static struct {
+	t_clock *clock;
+	int erased;
+} slow;
+
+static void takes_a_millisecond(const rco_event *event, void *ud)
+{
+	(void)ud;
+	if (event->type == RCO_EVENT_ERASED) {
+		slow.erased++;
+		t_clock_advance(slow.clock, 1);
+	}
+}
+
+/* A loop that has frames to send as well gets the thread back in time, and all is done in the end. */
+static void test_a_budget(void **state)
+{
+	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
+	enum { CALLS = 20 };
+	rco_session *s[CALLS];
+	int i, runs, rc = RCO_PENDING, before;
+	char id[16];
+	t_world w;
+
+	(void)state;
+	memset(&slow, 0, sizeof slow);
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	slow.clock = &w.clock;
+	assert_int_equal(rco_engine_add_listener(w.engine, takes_a_millisecond, NULL), RCO_OK);
+	for (i = 0; i < CALLS; i++) {
+		(void)snprintf(id, sizeof id, "call-%d", i);
+		s[i] = t_call(&w, id);
+		t_push(s[i], 0, 1, 0, 10);
+	}
+	t_settle(&w);
+	for (i = 0; i < CALLS; i++)
+		assert_int_equal(rco_opt_out(s[i], &o, NULL), RCO_PENDING);
+	for (runs = 0; rc == RCO_PENDING; runs++) {
+		before = slow.erased;
+		rc = rco_engine_run(w.engine, 0, 5000);
+		assert_in_range(slow.erased - before, 0, 6);
+	}
+	assert_int_equal(rc, RCO_OK);
+	assert_in_range(runs, CALLS / 6, 10 * CALLS);
+	assert_int_equal(slow.erased, CALLS);
+	assert_int_equal(rco_engine_run(w.engine, 0, 1), RCO_OK); /* nothing is due */
+	for (i = 0; i < CALLS; i++)
+		rco_session_free(s[i]);
+	t_world_destroy(&w);
+}
+
 /* ---- one thread at a time ---- */
 
 static void *run_some(void *arg)
@@ -193,7 +247,7 @@ static void *run_some(void *arg)
 	int i, rc = RCO_OK;
 
 	for (i = 0; i < 20 && rc == RCO_OK; i++)
-		rc = rco_engine_run(w->engine, 0);
+		rc = rco_engine_run(w->engine, 0, 0);
 	return (void *)(intptr_t)rc;
 }
 
@@ -214,12 +268,12 @@ static void test_one_thread_at_a_time(void **state)
 	t_clock_advance(&w.clock, 500);
 	t_thread(&thread, run_some, &w);
 	assert_true(t_fault_wait_blocked(&w.fault));
-	assert_int_equal(rco_engine_run(w.engine, 0), RCO_E_BUSY);
+	assert_int_equal(rco_engine_run(w.engine, 0, 0), RCO_E_BUSY);
 	t_fault_set(&w.fault, T_APPEND, T_PASS, 0, 0);
 	t_fault_unblock(&w.fault);
 	assert_int_equal(pthread_join(thread, &rc), 0);
 	assert_int_equal((intptr_t)rc, RCO_OK);
-	assert_int_equal(rco_engine_run(w.engine, 0), RCO_OK);
+	assert_int_equal(rco_engine_run(w.engine, 0, 0), RCO_OK);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }
@@ -263,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_wait_idle_runs_the_engine),
 		cmocka_unit_test(test_not_with_workers),
 		cmocka_unit_test(test_callback_calls_back_in),
+		cmocka_unit_test(test_a_budget),
 		cmocka_unit_test(test_one_thread_at_a_time),
 		cmocka_unit_test(test_a_slow_call_record_is_waited_for),
 	};

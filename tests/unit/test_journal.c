@@ -142,14 +142,14 @@ static rco__cursor *receipt(entry *e, uint8_t recording, uint32_t facts, const c
 	return c;
 }
 
-static void put_prebirth(journal *j, uint8_t subject, const char *call_id, int64_t expires_us)
+static void put_early(journal *j, uint8_t subject, const char *call_id, int64_t expires_us)
 {
 	rco__cursor *c;
 	entry e;
 
-	c = receipt(&e, 0, RCO_FACT_STOPPED | RCO_FACT_BEFORE_BIRTH, call_id);
+	c = receipt(&e, 0, RCO_FACT_STOPPED | RCO_FACT_EARLY, call_id);
 	rco__w64(c, (uint64_t)expires_us);
-	put(j, RCO__OPT_PREBIRTH, 0, subject, &e);
+	put(j, RCO__OPT_EARLY, 0, subject, &e);
 }
 
 static void put_tombstone(journal *j, uint8_t subject, uint8_t recording, const char *call_id, uint32_t legs,
@@ -293,7 +293,7 @@ static void test_without_the_journal(void **state)
 }
 
 /* Of two for one call one counts, in whatever order they are found, and the other does not come after it. */
-static void test_two_before_birth(void **state)
+static void test_two_early(void **state)
 {
 	journal j;
 	int i;
@@ -302,8 +302,8 @@ static void test_two_before_birth(void **state)
 	for (i = 0; i < 8; i++) {
 		open_world(0);
 		open_journal(&j, "ledger");
-		put_prebirth(&j, (uint8_t)(1 + i), "x", now_us + (i % 2 ? 3600 : 7200) * (int64_t)1000000);
-		put_prebirth(&j, (uint8_t)(100 - i), "x", now_us + (i % 2 ? 7200 : 3600) * (int64_t)1000000);
+		put_early(&j, (uint8_t)(1 + i), "x", now_us + (i % 2 ? 3600 : 7200) * (int64_t)1000000);
+		put_early(&j, (uint8_t)(100 - i), "x", now_us + (i % 2 ? 7200 : 3600) * (int64_t)1000000);
 		close_journal(&j);
 		t_world_open(&w);
 		t_advance(&w, 5000 * 1000);
@@ -332,9 +332,9 @@ static void test_before_the_birth_of_a_call_that_is_there(void **state)
 	put_begin(&j, 3, "objected", 0);
 	close_journal(&j);
 	open_journal(&j, "ledger");
-	put_prebirth(&j, 20, "with-legs", now_us + (int64_t)3600000000);
-	put_prebirth(&j, 21, "without", now_us + (int64_t)3600000000);
-	put_prebirth(&j, 22, "objected", now_us + (int64_t)3600000000);
+	put_early(&j, 20, "with-legs", now_us + (int64_t)3600000000);
+	put_early(&j, 21, "without", now_us + (int64_t)3600000000);
+	put_early(&j, 22, "objected", now_us + (int64_t)3600000000);
 	put_tombstone(&j, 30, 3, "objected", 0, 0);
 	close_journal(&j);
 	t_world_open(&w);
@@ -378,7 +378,7 @@ int main(void)
 		cmocka_unit_test(test_after_the_end),
 		cmocka_unit_test(test_half_a_tombstone),
 		cmocka_unit_test(test_without_the_journal),
-		cmocka_unit_test(test_two_before_birth),
+		cmocka_unit_test(test_two_early),
 		cmocka_unit_test(test_before_the_birth_of_a_call_that_is_there),
 		cmocka_unit_test(test_files_of_nobody),
 	};

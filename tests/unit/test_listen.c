@@ -23,7 +23,7 @@ static void hear(const rco_event *event, void *user_data)
 	while (atomic_load(&e->hold))
 		(void)sched_yield();
 	if (e->leave != NULL) {
-		e->left = rco_engine_unlisten(e->leave, hear, e);
+		e->left = rco_engine_remove_listener(e->leave, hear, e);
 		e->leave = NULL;
 	}
 	atomic_fetch_sub(&e->inside, 1);
@@ -39,6 +39,78 @@ static void opt_out_one(t_world *w, const char *call_id)
 	t_await(w, call_id, RCO_EVENT_VERIFIED, 1);
 }
 
+/* Each event says whose it is, also of two calls with one id: by the host's pointer, and by the recording. */
+typedef struct mine {
+	uint8_t recording_id[16];
+	uint32_t told;
+} mine;
+
+static uint32_t nobodys;
+
+static void match(const rco_event *event, void *user_data)
+{
+	static const uint8_t none[16];
+	mine *m = event->user_data;
+
+	(void)user_data;
+	if (m == NULL) {
+		nobodys++;
+		assert_true(event->call_id[0] != '\0' || memcmp(event->recording_id, none, 16) == 0);
+		return;
+	}
+	m->told++;
+	assert_string_equal(event->call_id, "same");
+	if (event->type > RCO_EVENT_STARTED) /* else it may not be known yet */
+		assert_memory_equal(event->recording_id, m->recording_id, 16);
+}
+
+static rco_session *begin(t_world *w, mine *m)
+{
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "same", .user_data = m};
+	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
+	rco_session *s = t_call_with(w, &o);
+
+	assert_int_equal(rco_session_get_stats(s, &st), RCO_OK);
+	memcpy(m->recording_id, st.recording_id, 16);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, 0, 1, 0, 5);
+	return s;
+}
+
+static void test_whose_an_event_is(void **state)
+{
+	mine first = {0}, second = {0};
+	rco_session *a, *b;
+	uint32_t before;
+	t_world w;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	assert_int_equal(rco_engine_add_listener(w.engine, match, NULL), RCO_OK);
+	a = begin(&w, &first);
+	assert_int_equal(rco_session_end(a), RCO_OK);
+	b = begin(&w, &second);
+	t_await(&w, "same", RCO_EVENT_STORED, 1); /* the first one's, while the second goes on */
+	before = first.told;
+	assert_int_equal(rco_opt_out(b, NULL, NULL), RCO_OK);
+	t_await(&w, "same", RCO_EVENT_VERIFIED, 1);
+	assert_true(first.told >= 4 && second.told >= 4);
+	assert_int_equal(first.told, before);
+	nobodys = 0;
+	assert_int_equal(
+		rco_engine_opt_out(w.engine, "later",
+	                           &(rco_opt_out_options){.struct_size = (uint32_t)sizeof(rco_opt_out_options),
+	                                                  .flags = RCO_OPT_OUT_NONBLOCK},
+	                           NULL),
+		RCO_PENDING);
+	t_await(&w, "later", RCO_EVENT_DURABLE, 1);
+	assert_true(nobodys >= 1);
+	rco_session_free(a);
+	rco_session_free(b);
+	t_world_destroy(&w);
+}
+
 static void test_all_are_told(void **state)
 {
 	ear many[RCO_LISTENERS_MAX + 1] = {0};
@@ -49,15 +121,15 @@ static void test_all_are_told(void **state)
 	t_world_init(&w, 0);
 	t_world_open(&w);
 	for (i = 0; i < RCO_LISTENERS_MAX; i++)
-		assert_int_equal(rco_engine_listen(w.engine, hear, &many[i]), RCO_OK);
-	assert_int_equal(rco_engine_listen(w.engine, hear, &many[i]), RCO_E_LIMIT);
+		assert_int_equal(rco_engine_add_listener(w.engine, hear, &many[i]), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w.engine, hear, &many[i]), RCO_E_LIMIT);
 	opt_out_one(&w, "one");
 	for (i = 0; i < RCO_LISTENERS_MAX; i++)
 		assert_int_equal(atomic_load(&many[i].heard), w.events.n);
 	/* one leaves, from inside; another one outside; the others go on */
 	many[3].leave = w.engine;
-	assert_int_equal(rco_engine_unlisten(w.engine, hear, &many[5]), RCO_OK);
-	assert_int_equal(rco_engine_unlisten(w.engine, hear, &many[5]), RCO_E_NOT_FOUND);
+	assert_int_equal(rco_engine_remove_listener(w.engine, hear, &many[5]), RCO_OK);
+	assert_int_equal(rco_engine_remove_listener(w.engine, hear, &many[5]), RCO_E_NOT_FOUND);
 	i = atomic_load(&many[5].heard);
 	opt_out_one(&w, "two");
 	assert_int_equal(many[3].left, RCO_OK);
@@ -65,12 +137,12 @@ static void test_all_are_told(void **state)
 	assert_int_equal(atomic_load(&many[5].heard), i);
 	assert_int_equal(atomic_load(&many[0].heard), w.events.n);
 	/* their places are free again */
-	assert_int_equal(rco_engine_listen(w.engine, hear, &many[3]), RCO_OK);
-	assert_int_equal(rco_engine_listen(w.engine, hear, &many[5]), RCO_OK);
-	assert_int_equal(rco_engine_listen(w.engine, hear, &many[5]), RCO_E_LIMIT);
-	assert_int_equal(rco_engine_listen(w.engine, NULL, NULL), RCO_E_INVALID);
-	assert_int_equal(rco_engine_unlisten(w.engine, NULL, NULL), RCO_E_INVALID);
-	assert_int_equal(rco_engine_listen(NULL, hear, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_engine_add_listener(w.engine, hear, &many[3]), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w.engine, hear, &many[5]), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w.engine, hear, &many[5]), RCO_E_LIMIT);
+	assert_int_equal(rco_engine_add_listener(w.engine, NULL, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_engine_remove_listener(w.engine, NULL, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_engine_add_listener(NULL, hear, NULL), RCO_E_INVALID);
 	t_world_destroy(&w);
 }
 
@@ -82,7 +154,7 @@ static void *leave(void *arg)
 		_Atomic int done;
 	} *of = arg;
 
-	if (rco_engine_unlisten(of->engine, hear, of->e) != RCO_OK)
+	if (rco_engine_remove_listener(of->engine, hear, of->e) != RCO_OK)
 		return NULL;
 	atomic_store(&of->done, atomic_load(&of->e->inside) == 0 ? 1 : 2);
 	return NULL;
@@ -106,7 +178,7 @@ static void test_leaving_waits(void **state)
 	t_world_init(&w, T_WORKERS);
 	t_world_open(&w);
 	atomic_store(&e.hold, 1);
-	assert_int_equal(rco_engine_listen(w.engine, hear, &e), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w.engine, hear, &e), RCO_OK);
 	s = t_call(&w, "held");
 	while (atomic_load(&e.inside) == 0)
 		(void)sched_yield();
@@ -155,7 +227,7 @@ static void test_pending(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	assert_int_equal(rco_engine_pending(w.engine, take, &l), RCO_OK);
+	assert_int_equal(rco_engine_each_pending(w.engine, take, &l), RCO_OK);
 	assert_int_equal(l.n, 0);
 	open = t_call(&w, "going on");
 	opt_out_one(&w, "done");
@@ -169,22 +241,22 @@ static void test_pending(void **state)
 	assert_int_equal(rco_session_start(h), RCO_OK);
 	t_push(h, 0, 2, 0, 5);
 	assert_int_equal(rco_opt_out(h, NULL, NULL), RCO_OK);
-	assert_int_equal(rco_engine_pending(w.engine, take, &l), RCO_OK);
+	assert_int_equal(rco_engine_each_pending(w.engine, take, &l), RCO_OK);
 	assert_int_equal(l.n, 2);
-	assert_int_equal(strcmp(l.call_id[0], "stuck") == 0 ? l.status[0] : l.status[1], RCO_STATUS_PENDING);
+	assert_int_equal(strcmp(l.call_id[0], "stuck") == 0 ? l.status[0] : l.status[1], RCO_STATUS_RETRYING);
 	assert_int_equal(strcmp(l.call_id[0], "held") == 0 ? l.status[0] : l.status[1], RCO_STATUS_HELD);
 	assert_true(l.deadline_us[0] > atomic_load(&w.clock.wall_us));
 	l = (list){.stop_at = 1};
-	assert_int_equal(rco_engine_pending(w.engine, take, &l), RCO_OK);
+	assert_int_equal(rco_engine_each_pending(w.engine, take, &l), RCO_OK);
 	assert_int_equal(l.n, 1);
 	t_fault_set(&w.fault, T_ERASE, T_PASS, 0, 0);
 	t_await(&w, "stuck", RCO_EVENT_VERIFIED, 1);
 	l = (list){0};
-	assert_int_equal(rco_engine_pending(w.engine, take, &l), RCO_OK);
+	assert_int_equal(rco_engine_each_pending(w.engine, take, &l), RCO_OK);
 	assert_int_equal(l.n, 1);
 	assert_string_equal(l.call_id[0], "held");
-	assert_int_equal(rco_engine_pending(w.engine, NULL, NULL), RCO_E_INVALID);
-	assert_int_equal(rco_engine_pending(NULL, take, &l), RCO_E_INVALID);
+	assert_int_equal(rco_engine_each_pending(w.engine, NULL, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_engine_each_pending(NULL, take, &l), RCO_E_INVALID);
 	rco_session_free(s);
 	rco_session_free(h);
 	rco_session_free(open);
@@ -194,6 +266,7 @@ static void test_pending(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whose_an_event_is),
 		cmocka_unit_test(test_all_are_told),
 		cmocka_unit_test(test_leaving_waits),
 		cmocka_unit_test(test_pending),

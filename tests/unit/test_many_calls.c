@@ -250,10 +250,10 @@ static void test_with_opt_outs_between(void **state)
 
 		(void)snprintf(id, sizeof id, "call-%d", i);
 		if (early)
-			assert_int_equal(rco_opt_out_call(w.engine, id, &o, NULL), RCO_PENDING);
+			assert_int_equal(rco_engine_opt_out(w.engine, id, &o, NULL), RCO_PENDING);
 		s = make(&w, "call", i);
 		if (mine && !early)
-			assert_int_equal(rco_opt_out_call(w.engine, id, i % 200 == 10 ? NULL : &o, NULL),
+			assert_int_equal(rco_engine_opt_out(w.engine, id, i % 200 == 10 ? NULL : &o, NULL),
 			                 i % 200 == 10 ? RCO_OK : RCO_PENDING);
 		assert_int_equal(rco_session_start(s), mine ? RCO_E_OPTED_OUT : RCO_OK);
 		rco_session_free(s);
@@ -273,8 +273,8 @@ static void test_with_opt_outs_between(void **state)
 		if (rc != RCO_OK)
 			continue;
 		assert_int_equal(rco_receipt_status(r), RCO_STATUS_NOT_RECORDING);
-		assert_int_equal((rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) != 0, i % 20 == 0);
-		before -= (rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) != 0;
+		assert_int_equal((rco_receipt_facts(r) & RCO_FACT_EARLY) != 0, i % 20 == 0);
+		before -= (rco_receipt_facts(r) & RCO_FACT_EARLY) != 0;
 		asked--;
 		rco_receipt_free(r);
 	}
@@ -282,7 +282,7 @@ static void test_with_opt_outs_between(void **state)
 	assert_int_equal(before, 0);
 	let_them_be_forgotten(&w);
 	assert_int_equal(rco_engine_get_stats(w.engine, &st), RCO_OK);
-	assert_int_equal(st.opt_outs_prebirth, 0);
+	assert_int_equal(st.opt_outs_early, 0);
 	assert_int_equal(st.tombstones_waiting, 0);
 	assert_int_equal(st.erasures_pending, 0);
 	print_message("    calls %llu bytes, ledger %llu\n", (unsigned long long)folder_bytes(&w, "calls"),

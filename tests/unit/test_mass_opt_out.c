@@ -190,7 +190,8 @@ static int is_queued(rco_session *s)
 	return yes;
 }
 
-/* In the middle of a crowd, while a commit is under way: durable with that one's successor, for those who come later.
+/* In the middle of a crowd, while a commit is under way: durable with that one's successor, for those who come
+ * later.
  */
 static void test_a_single_one_in_the_middle(void **state)
 {

@@ -354,7 +354,7 @@ static void test_a_call_that_goes_on_after_a_restart(void **state)
 	t_world_open(&w);
 	s = call("call");
 	assert_int_equal(registers(s), RCO_OK);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
 	second_look();
 	assert_false(t_exists(path));
 	assert_int_equal(t_status(&w, "call"), RCO_STATUS_VERIFIED);

@@ -24,7 +24,7 @@ static int ask(const char *id, uint32_t flags)
 {
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = flags};
 
-	return rco_opt_out_call(w.engine, id, &o, NULL);
+	return t_opt_out_call(w.engine, id, &o);
 }
 
 /* Each part by itself: the stop asks the recorder and no disk, the record waits for the disk and asks nobody. */

@@ -41,7 +41,7 @@ static void make_world(uint32_t flags)
 	t_world_init(&w, flags);
 	upload = *w.cfg.upload;
 	deletion = *w.cfg.deletion;
-	w.cfg.window_ms = 10000;
+	w.cfg.late_opt_out_ms = 10000;
 }
 
 static rco_session *call(int held, size_t frames)
@@ -64,7 +64,7 @@ static void end(rco_session *s)
 
 static void opt_out(void)
 {
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
 	t_settle(&w);
 }
 
@@ -103,7 +103,7 @@ static void sent_to_the_one_erased_by_neither(void (*one)(void), void (*other)(v
 	else
 		opt_out();
 	is_pending(RCO_EVENT_ERASE_RETRY);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_PENDING);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_RETRYING);
 	t_world_close(&w);
 	one();
 	t_world_open(&w);
@@ -236,7 +236,7 @@ static void test_the_spool_keeps_what_it_has(void **state)
 	(void)state;
 	left_in(with_spool);
 	with_hosts();
-	w.cfg.window_ms = 1000;
+	w.cfg.late_opt_out_ms = 1000;
 	t_world_open(&w);
 	t_await(&w, "call", RCO_EVENT_STORED, 1);
 	assert_true(t_store_has_noise(&w, "call", "caller", CALL, 10));
@@ -255,7 +255,7 @@ static void test_a_buffer_of_the_hosts_is_missed(void **state)
 	t_world_open(&w);
 	opt_out();
 	is_pending(RCO_EVENT_ERASE_RETRY);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_PENDING);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_RETRYING);
 	t_world_close(&w);
 	with_hosts();
 	t_world_open(&w);
@@ -268,7 +268,7 @@ static void test_kept_in_a_buffer_of_the_hosts(void **state)
 	(void)state;
 	left_in(with_hosts);
 	with_spool();
-	w.cfg.window_ms = 1000;
+	w.cfg.late_opt_out_ms = 1000;
 	t_world_open(&w);
 	is_pending(RCO_EVENT_BUFFER_RETRY);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_STORED), 0);
@@ -330,7 +330,7 @@ static void killed(void *objects)
 
 	make_world(T_SPOOL | T_DISK);
 	to_folder();
-	w.cfg.window_ms = 1000;
+	w.cfg.late_opt_out_ms = 1000;
 	for (i = 0; i < 2; i++) {
 		(void)snprintf(rings[i], sizeof rings[i], "%s/rings%d", w.root, i);
 		assert_int_equal(mkdir(rings[i], 0700), 0);

@@ -60,7 +60,7 @@ static int opt_out(const char *call)
 {
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o};
 
-	return rco_opt_out_call(w.engine, call, &o, NULL);
+	return rco_engine_opt_out(w.engine, call, &o, NULL);
 }
 
 static void copy_tree(const char *from, const char *to)
@@ -192,7 +192,7 @@ static void test_planted(void **state)
 	for (i = 0; i < sizeof endings / sizeof endings[0]; i++) {
 		for (kind = 0; kind < KINDS; kind++) {
 			make_world(T_SHARED);
-			w.cfg.window_ms = 5000;
+			w.cfg.late_opt_out_ms = 5000;
 			assert_int_equal(chmod(w.out, 01777), 0);
 			assert_int_equal(t_reap(t_spawn(end_and_die, NULL)), -SIGKILL);
 			(void)snprintf(id, sizeof id, "%.*s", RCO_ID_TEXT, name_of(".caller.wav.tmp"));
@@ -231,7 +231,7 @@ static void test_record_of_something_else(void **state)
 	(void)state;
 	for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		make_world(T_SHARED);
-		w.cfg.window_ms = 5000;
+		w.cfg.late_opt_out_ms = 5000;
 		assert_int_equal(t_reap(t_spawn(end_and_die, NULL)), -SIGKILL);
 		(void)snprintf(path, sizeof path, "%s/%.*s.json", w.out, RCO_ID_TEXT, name_of(".caller.wav.tmp"));
 		t_write_file(path, texts[i], strlen(texts[i]));
@@ -314,7 +314,7 @@ static void run_copy(const char *state)
 	cfg.state_dir = state;
 	assert_int_equal(rco_engine_create(&cfg, &second), RCO_OK);
 	for (i = 0; i < 200; i++) {
-		assert_int_equal(rco_engine_run(second, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(second, 0, 0), RCO_OK);
 		t_clock_advance(&w.clock, 100);
 	}
 	rco_engine_free(second);
@@ -421,7 +421,7 @@ static void test_erased_in_mid_call(void **state)
 static void sent_to_the_first(void)
 {
 	make_world(T_SHARED);
-	w.cfg.window_ms = 5000;
+	w.cfg.late_opt_out_ms = 5000;
 	assert_int_equal(t_reap(t_spawn(end_and_die, NULL)), -SIGKILL);
 	assert_int_equal(t_tree_holds(w.out, "WAVE", 4), 1);
 }

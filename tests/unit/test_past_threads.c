@@ -40,7 +40,7 @@ static void *ask(void *arg)
 		int i = (int)(k++ % CALLS), rc;
 
 		call_name(i, id);
-		rc = k % 2 ? rco_engine_receipt(w.engine, id, &r) : rco_opt_out_call(w.engine, id, NULL, &r);
+		rc = k % 2 ? rco_engine_receipt(w.engine, id, &r) : rco_engine_opt_out(w.engine, id, NULL, &r);
 		if (!is_receipt(i, rc, r))
 			atomic_fetch_add(&wrong, 1);
 		atomic_fetch_add(&asked, 1);

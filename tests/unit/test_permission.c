@@ -113,7 +113,7 @@ static void begin(int held)
 		.struct_size = (uint32_t)sizeof o, .call_id = "call", .legal_hold = (uint32_t)held};
 
 	t_world_init(&w, 0);
-	w.cfg.window_ms = WINDOW_MS;
+	w.cfg.late_opt_out_ms = WINDOW_MS;
 	t_world_open(&w);
 	call = t_call_with(&w, &o);
 	assert_int_equal(rco_session_start(call), RCO_OK);
@@ -314,7 +314,7 @@ static uint32_t references_at(unsigned place)
 	t_world_open(&w);
 	reached = 0;
 	arm(place, appear);
-	assert_int_equal(rco_opt_out_call(w.engine, "new", &o, NULL), RCO_PENDING);
+	assert_int_equal(rco_engine_opt_out(w.engine, "new", &o, NULL), RCO_PENDING);
 	at.armed = 0;
 	if (reached) {
 		t_settle(&w);

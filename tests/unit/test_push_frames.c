@@ -41,7 +41,7 @@ static void many_calls(void **state)
 			frames[i] = frame_for(calls[i], 0, noise[i][0]);
 			frames[2 * CALLS - 1 - i] = frame_for(calls[i], 1, noise[i][1]);
 		}
-		assert_int_equal(rco_push_frames(frames, 2 * CALLS), 2 * CALLS);
+		assert_int_equal(rco_frames_push(frames, 2 * CALLS), 2 * CALLS);
 		for (i = 0; i < 2 * CALLS; i++)
 			assert_int_equal(frames[i].result, RCO_OK);
 		t_advance(&w, 20);
@@ -98,7 +98,7 @@ static void each_its_own_result(void **state)
 		f[-1].size_bytes = UINT32_MAX;
 	}
 	n = (uint32_t)(f - frames);
-	assert_int_equal(rco_push_frames(frames, n), 4);
+	assert_int_equal(rco_frames_push(frames, n), 4);
 	for (i = 0; i < n; i += 12) {
 		static const int32_t wanted[12] = {RCO_OK,        RCO_E_INVALID,     RCO_E_INVALID, RCO_E_INVALID,
 		                                   RCO_E_INVALID, RCO_E_OPTED_OUT,   RCO_E_ENDED,   RCO_E_PAUSED,
@@ -108,9 +108,9 @@ static void each_its_own_result(void **state)
 		for (k = 0; k < 12; k++)
 			assert_int_equal(frames[i + k].result, wanted[k]);
 	}
-	assert_int_equal(rco_push_frames(NULL, 1), RCO_E_INVALID);
-	assert_int_equal(rco_push_frames(NULL, 0), 0);
-	assert_int_equal(rco_push_frames(frames, 0), 0);
+	assert_int_equal(rco_frames_push(NULL, 1), RCO_E_INVALID);
+	assert_int_equal(rco_frames_push(NULL, 0), 0);
+	assert_int_equal(rco_frames_push(frames, 0), 0);
 	rco_session_free(good);
 	rco_session_free(opted);
 	rco_session_free(ended);
@@ -136,7 +136,7 @@ static void nobody_there(void **state)
 	t_world_close(&w);
 	for (i = 0; i < 20; i++)
 		frames[i] = frame_for(call, 0, noise);
-	assert_int_equal(rco_push_frames(frames, 20), 0);
+	assert_int_equal(rco_frames_push(frames, 20), 0);
 	for (i = 0; i < 20; i++)
 		assert_int_equal(frames[i].result, RCO_E_HANDLE);
 	rco_session_free(call);
@@ -152,7 +152,7 @@ static void push_in_a_child(void *arg)
 	for (i = 0; i < 64; i++)
 		frames[i] = (rco_frame){
 			.session = arg, .data = audio, .size_bytes = T_FRAME, .format = RCO_FORMAT_PCMU_8K};
-	assert_int_equal(rco_push_frames(frames, 64), 0);
+	assert_int_equal(rco_frames_push(frames, 64), 0);
 	for (i = 0; i < 64; i++)
 		assert_int_equal(frames[i].result, RCO_E_FORKED);
 }

@@ -163,9 +163,9 @@ static void every_status_and_fact(void **state)
 	assert_non_null(strstr(json, "\"recording\":null,"));
 	r->data.facts = 0xffffffff;
 	(void)make(r, json);
-	assert_non_null(strstr(
-		json, "[\"stopped\",\"durable\",\"erased\",\"verified\",\"held\",\"recorded\","
-		      "\"before_birth\",\"after_end\",\"swept\",\"recovered\",\"escalated\",\"unregistered\"]"));
+	assert_non_null(strstr(json,
+	                       "[\"stopped\",\"durable\",\"erased\",\"verified\",\"held\",\"recorded\","
+	                       "\"early\",\"after_end\",\"swept\",\"recovered\",\"escalated\",\"unregistered\"]"));
 }
 
 static void line_breaks(void **state)

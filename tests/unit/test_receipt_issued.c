@@ -73,7 +73,7 @@ static void test_time_of_issue(void **state)
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
 	first = receipt_of(&w, "call", &at[0]);
 	assert_int_equal(at[0], w.clock.wall_us);
 	t_advance(&w, 5000);
@@ -110,7 +110,7 @@ static void test_head_of_the_chain(void **state)
 	json_decref(receipt);
 	rco_session_free(s);
 	t_await(&w, "call", RCO_EVENT_SWEPT, 1);
-	assert_int_equal(rco_opt_out_call(w.engine, "another", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "another", NULL, NULL), RCO_OK);
 	receipt = receipt_of(&w, "call", &at);
 	assert_head(&w, receipt);
 	now = json_integer_value(json_object_get(receipt, "ledger_seq"));
@@ -141,7 +141,7 @@ static void test_no_head_yet(void **state)
 	w.fs = &fs;
 	t_world_open(&w);
 	atomic_store(&fs.fail, RCO_E_IO);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", &o, NULL), RCO_PENDING);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", &o, NULL), RCO_PENDING);
 	receipt = receipt_of(&w, "call", &at);
 	assert_true(at > 0);
 	assert_null(json_object_get(receipt, "ledger_seq"));

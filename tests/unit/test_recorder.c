@@ -144,7 +144,7 @@ static void test_stop_is_repeated(void **state)
 	t_world_destroy(&w);
 }
 
-/* A stop that says PENDING is answered by rco_complete(). */
+/* A stop that says PENDING is answered by rco_op_complete(). */
 static void test_pending_stop(void **state)
 {
 	rco_result done = {.struct_size = (uint32_t)sizeof done, .confirmed = RCO_CONFIRM_DONE};
@@ -161,8 +161,8 @@ static void test_pending_stop(void **state)
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	t_settle(&w);
 	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1);
-	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
-	assert_int_equal(rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
+	assert_int_equal(rco_op_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_OK);
+	assert_int_equal(rco_op_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK, &done), RCO_E_STALE);
 	t_advance(&w, 120000);
 	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 1);
 	rco_session_free(s);
@@ -180,7 +180,7 @@ static void opt_out_inside(int action)
 	if (action != RCO_RECORDER_PAUSE)
 		return;
 	inside_rc = rco_opt_out(asks_inside, NULL, NULL);
-	inside_wait_rc = rco_opt_out(asks_inside, &wait, NULL);
+	inside_wait_rc = t_opt_out(asks_inside, &wait);
 }
 
 /* The recorder's own callback opts out: from inside pause(), on the thread that paused. */

@@ -97,7 +97,7 @@ static int answer(int action, int code, uint32_t confirmed)
 {
 	rco_result r = {.struct_size = (uint32_t)sizeof r, .confirmed = confirmed};
 
-	return rco_complete(w.engine, t_recorder.op[action], code, &r);
+	return rco_op_complete(w.engine, t_recorder.op[action], code, &r);
 }
 
 static void assert_recording(rco_session *s, rco__recording expected)
@@ -348,13 +348,13 @@ static void test_pauses_that_fail(void **state)
 	s = create("paused", 0);
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	t_recorder.rc[RCO_RECORDER_PAUSE] = t_recorder.rc[RCO_RECORDER_RESUME] = RCO_E_IO;
-	assert_int_equal(rco_session_pause(s), RCO_E_CALLBACK);
+	assert_int_equal(rco_session_pause(s), RCO_PENDING);
 	assert_non_null(strstr(rco_error_detail(), "pause"));
-	assert_int_equal(rco_session_resume(s), RCO_E_CALLBACK);
+	assert_int_equal(rco_session_resume(s), RCO_PENDING);
 	assert_non_null(strstr(rco_error_detail(), "resume"));
 	assert_int_equal(t_recorder.calls[RCO_RECORDER_PAUSE], 1); /* the host asks again if it wants to */
 	t_recorder.rc[RCO_RECORDER_PAUSE] = RCO_PENDING;
-	assert_int_equal(rco_session_pause(s), RCO_OK);
+	assert_int_equal(rco_session_pause(s), RCO_PENDING);
 	assert_int_equal(answer(RCO_RECORDER_PAUSE, RCO_OK, RCO_CONFIRM_DONE), RCO_OK);
 	t_settle(&w);
 	assert_recording(s, RCO__RECORDING_PAUSED);
@@ -374,7 +374,6 @@ static void test_pauses_that_fail(void **state)
 /* Asked ever more rarely, but for ever; and its files stay until it has stopped, or it would write them again. */
 static void test_a_stop_that_fails_for_long(void **state)
 {
-	rco_session_stats st = {.struct_size = (uint32_t)sizeof st};
 	char path[256];
 	rco_session *s;
 	int i;
@@ -387,7 +386,7 @@ static void test_a_stop_that_fails_for_long(void **state)
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
 	t_recorder.rc[RCO_RECORDER_STOP] = RCO_E_IO;
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_CALLBACK);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_CALLBACK);
 	assert_int_equal(t_status(&w, "long"), RCO_STATUS_REQUESTED);
 	for (i = 0; i < 40; i++)
 		t_advance(&w, 1000);
@@ -396,8 +395,6 @@ static void test_a_stop_that_fails_for_long(void **state)
 	t_recorder.rc[RCO_RECORDER_STOP] = RCO_OK;
 	t_await(&w, "long", RCO_EVENT_VERIFIED, 1);
 	assert_false(t_exists(path));
-	assert_int_equal(rco_session_get_stats(s, &st), RCO_OK);
-	assert_int_equal(st.state, RCO_STATE_VERIFIED);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }

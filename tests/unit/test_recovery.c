@@ -376,15 +376,15 @@ static void test_two_that_wait_for_one_call(void **state)
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
 	w.cfg.allocator = &t_allocator;
-	w.cfg.prebirth_ttl_s = 1000;
+	w.cfg.early_opt_out_ttl_s = 1000;
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "late", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "late", NULL, NULL), RCO_OK);
 	t_memory.fail_all = 1;
 	atomic_fetch_add(&w.clock.mono_us, INT64_C(1100000000));
 	t_settle(&w);
 	t_memory.fail_all = 0;
 	atomic_fetch_sub(&w.clock.wall_us, INT64_C(500000000));
-	assert_int_equal(rco_opt_out_call(w.engine, "late", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "late", NULL, NULL), RCO_OK);
 	t_world_close(&w);
 	t_world_open(&w);
 	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
@@ -574,7 +574,7 @@ static void test_key_lost_and_opted_out(void **state)
 	(void)state;
 	lose_keys();
 	t_settle(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(uploads_pending(), 0);
 	t_noise(7, IN_BUFFER * T_FRAME, marker, sizeof marker);

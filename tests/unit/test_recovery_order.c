@@ -93,7 +93,7 @@ static void test_erased_is_not_believed(void **state)
 	t_world_open(&w);
 	t_advance(&w, 1000);
 	status = t_status(&w, "call");
-	assert_true(status == RCO_STATUS_DURABLE || status == RCO_STATUS_PENDING);
+	assert_true(status == RCO_STATUS_DURABLE || status == RCO_STATUS_RETRYING);
 	t_fault_set(&w.fault, T_ABORT, T_PASS, 0, 0);
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(t_status(&w, "call"), RCO_STATUS_VERIFIED);

@@ -93,7 +93,7 @@ static void test_before_it_is_durable(void **state)
 	t_world_open(&w);
 	s = begin(&w, "not-durable", 0);
 	atomic_store(&fs.fail, RCO_E_IO);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_NOT_DURABLE);
 	t_settle(&w);
 	assert_false(rings_hold(&w));
 	assert_int_equal(t_status(&w, "not-durable"), RCO_STATUS_STOPPED);

@@ -209,8 +209,8 @@ static void test_truth(void **state)
 			assert_int_equal(said == RCO_SAY_NOT_RECORDING, status == RCO_STATUS_NOT_RECORDING);
 		}
 	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_DURABLE), RCO_SAY_ERASING);
-	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_PENDING), RCO_SAY_RETRYING);
-	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_FAILED), RCO_SAY_RETRYING);
+	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_RETRYING), RCO_SAY_RETRYING);
+	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_OVERDUE), RCO_SAY_RETRYING);
 	assert_int_equal(rco_sentence_for(RCO_E_NOT_DURABLE, RCO_STATUS_STOPPED), RCO_SAY_STOPPED);
 	assert_int_equal(rco_sentence_for(RCO_E_CALLBACK, RCO_STATUS_REQUESTED), RCO_SAY_STOPPING);
 	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_HELD), RCO_SAY_HELD);
@@ -218,7 +218,7 @@ static void test_truth(void **state)
 	assert_int_equal(rco_sentence_for(RCO_E_NOT_DURABLE, RCO_STATUS_REQUESTED), RCO_SAY_STOPPING);
 	assert_int_equal(rco_sentence_for(RCO_E_NOT_AVAILABLE, 0), RCO_SAY_NOT_AVAILABLE);
 	assert_int_equal(rco_sentence_for(RCO_E_ENDED, 0), RCO_SAY_ENDED);
-	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_UNKNOWN), RCO_SAY_TROUBLE);
+	assert_int_equal(rco_sentence_for(RCO_OK, RCO_STATUS_UNKNOWN), RCO_SAY_ERROR);
 }
 
 static void test_phrasebook(void **state)

@@ -410,10 +410,10 @@ static void test_states_of_an_erasure(void **state)
 	t_fault_set(&w.fault, T_ERASE, T_FAIL, 2, RCO_E_IO);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	t_settle(&w);
-	assert_int_equal(t_state(s), RCO_STATE_ERASE_PENDING);
-	assert_int_equal(t_status(&w, "erased"), RCO_STATUS_PENDING);
+	assert_int_equal(t_state(s), RCO_STATE_OPTED_OUT);
+	assert_int_equal(t_status(&w, "erased"), RCO_STATUS_RETRYING);
 	t_await(&w, "erased", RCO_EVENT_VERIFIED, 1);
-	assert_int_equal(t_state(s), RCO_STATE_VERIFIED);
+	assert_int_equal(t_state(s), RCO_STATE_OPTED_OUT);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }

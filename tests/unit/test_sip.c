@@ -415,7 +415,7 @@ static void test_recorder_that_does_not_confirm(void **state)
 	told(s, "a=record:paused\r\n");
 	assert_int_equal(applied(s, RCO_RECORDPREF_ON, NULL), RCO_RECORDPREF_DID_RESUME);
 	t_recorder.confirms[RCO_RECORDER_STOP] = RCO_CONFIRM_UNKNOWN;
-	assert_int_equal(rco_recordpref_apply(s, RCO_RECORDPREF_OFF, NULL, NULL, NULL), RCO_E_CALLBACK);
+	assert_int_equal(rco_recordpref_apply(s, RCO_RECORDPREF_OFF, NULL, NULL, NULL), RCO_PENDING);
 	told(s, "a=record:on\r\n");
 	t_recorder_forget();
 	t_advance(&w, 120000);

@@ -177,7 +177,7 @@ static void test_bad_arguments(void **state)
 	assert_int_equal(rco_spool_create(&o, &spool), RCO_E_INVALID); /* no path */
 	o.path = b.spool_path;
 	assert_int_not_equal(rco_spool_create(&o, &spool), RCO_OK); /* no keys */
-	o.keys = rco_key_folder_ops();
+	o.keys = rco_key_dir_ops();
 	o.flags = 1;
 	assert_int_equal(rco_spool_create(&o, &spool), RCO_E_NEWER);
 	assert_null(spool);
@@ -209,7 +209,7 @@ static void test_second_is_refused(void **state)
 
 static void test_folder_that_cannot_be_used(void **state)
 {
-	rco_spool_options o = {.struct_size = (uint32_t)sizeof o, .keys = rco_key_folder_ops()};
+	rco_spool_options o = {.struct_size = (uint32_t)sizeof o, .keys = rco_key_dir_ops()};
 	char path[2048];
 	rco_spool *spool;
 	bench b;

@@ -52,7 +52,7 @@ static void options_are_checked(void **state)
 	b_init(&b);
 	assert_int_equal(b_try_keys(&b), RCO_OK);
 	o = (rco_spool_options){.struct_size = (uint32_t)sizeof o,
-	                        .keys = rco_key_folder_ops(),
+	                        .keys = rco_key_dir_ops(),
 	                        .keys_user_data = b.keys,
 	                        .path = ""};
 	assert_int_equal(rco_spool_create(&o, &spool), RCO_E_INVALID);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two records of a recording never have the same nonce: no matter who wrote them, and in which life of the process. */
+/* Two records of a recording never have the same nonce: no matter who wrote them, and in which life of the
+ * process. */
 #include "../support_base.h"
 #include "../support_spool.h"
 

@@ -163,7 +163,7 @@ static void open_on_disk(t_world *w)
 	t_world_init(w, T_SPOOL | T_WORKERS);
 	t_fs_init(&fs, "/spool");
 	w->fs = &fs;
-	w->cfg.window_ms = 50;
+	w->cfg.late_opt_out_ms = 50;
 	t_world_open(w);
 }
 

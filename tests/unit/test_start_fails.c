@@ -96,14 +96,14 @@ static void live_and_die(void *arg)
 	t_advance(w, 1000); /* uploaded, not committed: the window is open */
 	s = talking(w, "held", 30, 1);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
-	assert_int_equal(rco_opt_out_call(w->engine, "unborn", NULL, NULL), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w->engine, "unborn", NULL, NULL), RCO_OK);
 	(void)talking(w, "open", 40, 0);
 	s = talking(w, "gone", 50, 0);
 	with_copy(w, s, "gone.wav");
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	s = talking(w, "stopped", 60, 0);
 	atomic_store(&fs.fail, RCO_E_NO_SPACE);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_NOT_DURABLE);
 	T_LAST_WORDS();
 	(void)kill(getpid(), SIGKILL);
 }

@@ -188,7 +188,7 @@ static void test_other_places(void **state)
 		if (strstr(readme, want) == NULL)
 			fail_msg("README.md does not name %s", want);
 	}
-	assert_non_null(strstr(python, "\"trouble\",\n            \"noted\",\n"));
+	assert_non_null(strstr(python, "\"error\",\n            \"noted\",\n"));
 	free(readme);
 	free(python);
 }

@@ -47,7 +47,7 @@ static int opt_out(const char *call)
 {
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o};
 
-	return rco_opt_out_call(w.engine, call, &o, NULL);
+	return rco_engine_opt_out(w.engine, call, &o, NULL);
 }
 
 /* ---- artifacts ---- */
@@ -367,7 +367,7 @@ static void test_a_folder_is_moved(void **state)
 }
 
 /* Removed and created again: it is looked for again, and only if it is one to be trusted. */
-static void test_a_folder_is_made_anew(void **state)
+static void test_a_folder_is_made_again(void **state)
 {
 	rco_session *s;
 
@@ -501,7 +501,7 @@ static void test_two_engines_on_copies(void **state)
 	assert_int_equal(rings, 2);
 	/* the copy is sending it, and waits for the window */
 	for (i = 0; i < 50; i++)
-		assert_int_equal(rco_engine_run(second, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(second, 0, 0), RCO_OK);
 	assert_int_equal(t_tree_holds(w.out, "WAVE", 4), 1);
 	t_push(s, 0, 7, 20, 20); /* the first goes on */
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
@@ -511,7 +511,7 @@ static void test_two_engines_on_copies(void **state)
 	assert_int_equal(t_status(&w, "call"), RCO_STATUS_VERIFIED);
 	t_clock_advance(&w.clock, 60000);
 	for (i = 0; i < 200; i++)
-		assert_int_equal(rco_engine_run(second, 0), RCO_OK);
+		assert_int_equal(rco_engine_run(second, 0, 0), RCO_OK);
 	assert_int_equal(t_tree_holds(w.out, "WAVE", 4), 0);
 	rco_engine_free(second);
 	t_world_destroy(&w);
@@ -529,7 +529,7 @@ int main(void)
 		cmocka_unit_test(test_one_engine_at_a_time),
 		cmocka_unit_test(test_the_host_changes_its_directory),
 		cmocka_unit_test(test_a_folder_is_moved),
-		cmocka_unit_test(test_a_folder_is_made_anew),
+		cmocka_unit_test(test_a_folder_is_made_again),
 		cmocka_unit_test(test_a_restored_folder),
 		cmocka_unit_test(test_a_restored_folder_of_a_kept_call),
 		cmocka_unit_test(test_two_engines_on_copies),

@@ -130,7 +130,7 @@ static void test_no_part_after_an_objection(void **state)
 	ops.revoke = NULL;
 	w.cfg.buffer = &ops;
 	w.cfg.upload_part_bytes = 1000;
-	w.cfg.window_ms = 60000;
+	w.cfg.late_opt_out_ms = 60000;
 	t_world_open(&w);
 	s = t_call(&w, "long");
 	t_push(s, 0, 1, 0, 30);
@@ -224,7 +224,7 @@ static void test_a_sentence_is_about_its_call(void **state)
 		w.cfg.workers = 1;
 		w.cfg.retry_min_ms = 5;
 		w.cfg.backend_timeout_ms = 50;
-		w.cfg.window_ms = 0;
+		w.cfg.late_opt_out_ms = 0;
 		t_world_open(&w);
 		w.events.hook = keep_sentence;
 		w.events.hook_user_data = (void *)(uintptr_t) "second";

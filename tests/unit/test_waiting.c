@@ -82,10 +82,10 @@ static void test_erased_is_enough(void **state)
 	assert_int_equal(rco_opt_out(s, &o, &r), RCO_OK);
 	assert_int_equal(rco_receipt_status(r), RCO_STATUS_ERASED);
 	rco_receipt_free(r);
-	assert_int_equal(t_state(s), RCO_STATE_ERASED);
+	assert_int_equal(t_state(s), RCO_STATE_OPTED_OUT);
 	o.wait_status = RCO_STATUS_VERIFIED;
 	o.timeout_ms = 999;
-	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_E_TIMEOUT);
+	assert_int_equal(t_opt_out(s, &o), RCO_E_TIMEOUT);
 	t_fault_set(&w.fault, T_READ, T_PASS, 0, 0);
 	o.timeout_ms = 20000;
 	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_OK);
@@ -130,7 +130,7 @@ static void test_a_turn_ends(void **state)
 	while (hits < TURNS) {
 		int before = hits;
 
-		assert_int_equal(rco_engine_run(w.engine, UINT32_MAX),
+		assert_int_equal(rco_engine_run(w.engine, UINT32_MAX, 0),
 		                 RCO_OK); /* there is work: it does not wait */
 		assert_in_range(hits - before, 1, TURNS - 1);
 		turns++;
@@ -159,7 +159,7 @@ static void test_waiting_for_what_is_held(void **state)
 	s = t_call_with(&w, &so);
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	t_push(s, 0, 1, 0, 10);
-	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_E_TIMEOUT);
+	assert_int_equal(t_opt_out(s, &o), RCO_E_TIMEOUT);
 	assert_non_null(strstr(rco_error_detail(), "held"));
 	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
 	o.timeout_ms = 20000;

@@ -62,7 +62,7 @@ static int n_pending(void)
 {
 	int n = 0;
 
-	assert_int_equal(rco_engine_pending(w.engine, count, &n), RCO_OK);
+	assert_int_equal(rco_engine_each_pending(w.engine, count, &n), RCO_OK);
 	return n;
 }
 
@@ -174,7 +174,7 @@ static void object_and_die(void *arg)
 	if (arg != NULL)
 		assert_int_equal(rco_session_end(s), RCO_OK);
 	t_clock_advance(&w.clock, 1000);
-	assert_int_equal(rco_opt_out(s, &o, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, &o), RCO_E_NOT_DURABLE);
 	what_is_said("call", &told);
 	t_join(path, sizeof path, w.root, "said");
 	t_write_file(path, &told, sizeof told);
@@ -224,7 +224,7 @@ static void test_not_on_disk_at_the_deadline(void **state)
 	full_ledger();
 	s = t_call(&w, "call");
 	t_push(s, 0, 1, 0, 10);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_NOT_DURABLE);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_NOT_DURABLE);
 	t_advance(&w, 30000);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ESCALATED), 0);
 	t_advance(&w, 31000);
@@ -259,9 +259,9 @@ static void test_a_recorder_that_died(void **state)
 	begin(60000);
 	assert_int_equal(t_reap(t_spawn(record_and_die, NULL)), -SIGKILL);
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_E_CALLBACK);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", NULL, NULL), RCO_E_CALLBACK);
-	assert_int_equal(rco_opt_out_call(w.engine, "call", &later, NULL), RCO_E_CALLBACK);
+	assert_int_equal(t_opt_out_call(w.engine, "call", NULL), RCO_E_CALLBACK);
+	assert_int_equal(t_opt_out_call(w.engine, "call", NULL), RCO_E_CALLBACK);
+	assert_int_equal(t_opt_out_call(w.engine, "call", &later), RCO_E_CALLBACK);
 	t_settle(&w);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_STOP_FAILED), 1);
 	t_join(path, sizeof path, w.artifacts, "call.wav");
@@ -312,8 +312,8 @@ static void test_a_stop_that_is_answered_later(void **state)
 	t_advance(&w, 5000);
 	assert_true(t_exists(path));
 	assert_int_equal(
-		rco_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK,
-	                     &(rco_result){.struct_size = sizeof(rco_result), .confirmed = RCO_CONFIRM_DONE}),
+		rco_op_complete(w.engine, t_recorder.op[RCO_RECORDER_STOP], RCO_OK,
+	                        &(rco_result){.struct_size = sizeof(rco_result), .confirmed = RCO_CONFIRM_DONE}),
 		RCO_OK);
 	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASE_RETRY), 0);

@@ -29,7 +29,7 @@ static int setup(void **state)
 	static t_world w;
 
 	t_world_init(&w, T_WORKERS);
-	w.cfg.window_ms = 50;
+	w.cfg.late_opt_out_ms = 50;
 	w.cfg.retry_min_ms = 5;
 	w.cfg.sweep_delay_ms = 1;
 	t_world_open(&w);
@@ -175,7 +175,7 @@ static void in_a_recorder(void **state)
 	rco_session *s = recorded(w, "call");
 
 	t_push(s, 0, 1, 0, 20);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_E_CALLBACK);
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_CALLBACK);
 	t_await(w, "call", RCO_EVENT_VERIFIED, 1);
 	assert_true(t_events_wait(&w->events, NULL, RCO_EVENT_WORKER_ENDED, 1, 20000));
 	assert_int_equal(t_recorder.calls[RCO_RECORDER_STOP], 3);
@@ -267,7 +267,7 @@ static void in_an_event(void **state)
 	_Atomic int left = 0;
 	rco_session *s;
 
-	assert_int_equal(rco_engine_listen(w->engine, leave_once, &left), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w->engine, leave_once, &left), RCO_OK);
 	s = t_call(w, "call");
 	t_push(s, 0, 1, 0, 20);
 	end(s);
@@ -278,7 +278,7 @@ static void in_an_event(void **state)
 	t_push(s, 0, 2, 0, 20);
 	end(s);
 	t_await(w, "next", RCO_EVENT_STORED, 1);
-	assert_int_equal(rco_engine_unlisten(w->engine, leave_once, &left), RCO_OK); /* nobody is inside */
+	assert_int_equal(rco_engine_remove_listener(w->engine, leave_once, &left), RCO_OK); /* nobody is inside */
 }
 
 /* ---- no thread to take its place ---- */
@@ -347,7 +347,7 @@ static void as_the_engine_is_freed(void **state)
 	(void)state;
 	t_world_init(&w, T_WORKERS | T_SPOOL | T_DISK | T_SHARED);
 	t_world_open(&w);
-	assert_int_equal(rco_engine_listen(w.engine, leave_when_closing, w.engine), RCO_OK);
+	assert_int_equal(rco_engine_add_listener(w.engine, leave_when_closing, w.engine), RCO_OK);
 	s = t_call(&w, "call");
 	t_push(s, 0, 1, 0, 20);
 	end(s);

@@ -59,8 +59,8 @@ size_t w_disk_position(const w_disk *disk);
 int w_disk_kind_at(const w_disk *disk, size_t position);
 /* Whether that entry only makes a file longer by zeros, as files that are written ahead are filled. */
 int w_disk_fills_at(const w_disk *disk, size_t position);
-/* Put an entry of another's kind into the log. Its meaning is with the one who put it there, under the number returned
- * (the position it has). */
+/* Put an entry of another's kind into the log. Its meaning is with the one who put it there, under the number
+ * returned (the position it has). */
 size_t w_disk_foreign(w_disk *disk, int kind);
 /* Called before each entry is put into the log, others' too; for taking the state of what is beside the disk. */
 void w_disk_before(w_disk *disk, void (*fn)(void *user_data), void *user_data);

@@ -136,7 +136,7 @@ static void note_receipt(w_world *w, uint32_t call, int rc, const rco_receipt *r
 	const char *id = rco_receipt_id(r);
 
 	/* A call that is done with and forgotten: the request is kept for the next of that id. */
-	if ((rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) && n->known && !n->before) {
+	if ((rco_receipt_facts(r) & RCO_FACT_EARLY) && n->known && !n->before) {
 		n->opt = W_OPT_REFUSED;
 		return;
 	}
@@ -156,7 +156,6 @@ static uint32_t answered(int rc, uint32_t before)
 	case RCO_OK:
 		return W_OPT_DURABLE;
 	case RCO_PENDING:
-	case RCO_E_NOT_DURABLE:
 		return before == W_OPT_DURABLE ? W_OPT_DURABLE : W_OPT_STOPPED;
 	default:
 		return before == W_OPT_ASKED || before == W_OPT_NOT ? W_OPT_REFUSED : before;
@@ -180,7 +179,7 @@ static void do_object(w_world *w, uint32_t call, int by_id, uint32_t flags)
 		n->after = n->ended;
 	}
 	w_note(w);
-	rc = by_id ? rco_opt_out_call(w->engine, id, &o, &r) : rco_opt_out(w->session[call], &o, &r);
+	rc = by_id ? rco_engine_opt_out(w->engine, id, &o, &r) : rco_opt_out(w->session[call], &o, &r);
 	/* An event may have told more meanwhile. */
 	n->opt = answered(rc, n->opt);
 	if (n->opt == W_OPT_REFUSED)

@@ -283,7 +283,7 @@ void w_scenario_make(w_scenario *s, uint64_t seed)
 	if (w_likely(&m.random, 15))
 		s->setup.flags |= W_BUFFER;
 	if (w_likely(&m.random, 30))
-		s->setup.window_ms = w_likely(&m.random, 50) ? 1000 : RCO_NONE_MS;
+		s->setup.late_opt_out_ms = w_likely(&m.random, 50) ? 1000 : RCO_NONE_MS;
 	m.calls = 1 + w_below(&m.random, W_CALLS);
 	acts = 8 * m.calls + w_below(&m.random, 10);
 	act(&m, W_DO_OPEN, 0, 0);

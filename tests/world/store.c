@@ -344,7 +344,7 @@ static void answer(w_store *store, rco_engine *engine, size_t i)
 	s_request_drop(&store->now, i);
 	note(store, "%s %s is answered", s_names[r.slot], tail(r.key));
 	if (engine != NULL)
-		(void)rco_complete(engine, r.op, r.code, &r.result);
+		(void)rco_op_complete(engine, r.op, r.code, &r.result);
 	s_blob_drop(r.key);
 }
 

@@ -69,7 +69,7 @@ static int is_for_another(const w_world *world, uint32_t call, const rco_receipt
 {
 	const w_call_note *n = &world->notes.call[call];
 
-	return (rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) && n->known && !n->before;
+	return (rco_receipt_facts(r) & RCO_FACT_EARLY) && n->known && !n->before;
 }
 
 /* What may go the one way or the other: which way did it go? */

@@ -313,7 +313,7 @@ static void configure(w_world *world, rco_engine_config *c)
 	c->segment_bytes = 48 * 1024;
 	c->upload_part_bytes = 4096;
 	c->opt_out_enabled = 1;
-	c->window_ms = world->setup.window_ms;
+	c->late_opt_out_ms = world->setup.late_opt_out_ms;
 	c->sweep_delay_ms = (uint32_t)(W_STORE_LATE_US / 1000) + 5000;
 	c->backend_timeout_ms = 5000;
 	c->retry_max_ms = 8000;
@@ -396,7 +396,7 @@ void w_run(w_world *world)
 	for (i = 0; world->engine != NULL && i < 1000; i++) {
 		size_t n = w_store_run(world->store, world->engine, world->mono_us);
 
-		(void)rco_engine_run(world->engine, 0);
+		(void)rco_engine_run(world->engine, 0, 0);
 		(void)rco_engine_poll(world->engine, &fd, &timeout_ms);
 		if (n == 0 && timeout_ms > 0 && i > 0)
 			break;

@@ -78,7 +78,7 @@ typedef struct w_setup {
 	uint64_t seed;
 	uint32_t flags;
 	w_manners manners;
-	uint32_t window_ms; /* 0: 10 seconds */
+	uint32_t late_opt_out_ms; /* 0: 10 seconds */
 } w_setup;
 
 typedef struct w_world w_world;

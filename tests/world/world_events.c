@@ -39,19 +39,6 @@ static void check_there(w_world *world, uint32_t call, uint64_t files)
 		           (unsigned long long)files, call, seen.versions);
 }
 
-/* Opt-outs for calls not yet known are told by their number alone. */
-static void prebirths_durable(w_world *world, uint64_t count)
-{
-	uint64_t n = 0;
-	uint32_t c;
-
-	for (c = 0; c < W_CALLS; c++)
-		n += world->notes.call[c].before && world->notes.call[c].opt == W_OPT_STOPPED;
-	for (c = 0; c < W_CALLS && n == count; c++)
-		if (world->notes.call[c].before && world->notes.call[c].opt == W_OPT_STOPPED)
-			world->notes.call[c].opt = W_OPT_DURABLE;
-}
-
 void w_event(const rco_event *event, void *user_data)
 {
 	w_world *world = user_data;
@@ -60,14 +47,13 @@ void w_event(const rco_event *event, void *user_data)
 
 	if (world->dead)
 		return;
-	if (call == W_CALLS) {
-		if (event->call_id[0] == '\0' && event->type == RCO_EVENT_DURABLE)
-			prebirths_durable(world, event->count);
+	if (call == W_CALLS)
 		return;
-	}
 	switch (event->type) {
 	case RCO_EVENT_DURABLE:
-		n->opt = W_OPT_DURABLE;
+		if (event->status != RCO_STATUS_NOTED ||
+		    n->before) /* else the wish is for another call of that id */
+			n->opt = W_OPT_DURABLE;
 		break;
 	case RCO_EVENT_STORED:
 		n->stored = 1;
@@ -103,8 +89,8 @@ void w_watch(const char *slot, const rco_object *object, void *user_data)
 	uint32_t call = w_call_number(object->call_id);
 	const w_call_note *n = &world->notes.call[call < W_CALLS ? call : 0];
 	int64_t from = n->ended ? n->ended_us : 0;
-	uint32_t window_ms = world->setup.window_ms != 0 ? world->setup.window_ms : 10000;
-	int64_t window = window_ms == RCO_NONE_MS ? 0 : (int64_t)window_ms * 1000;
+	uint32_t late_opt_out_ms = world->setup.late_opt_out_ms != 0 ? world->setup.late_opt_out_ms : 10000;
+	int64_t window = late_opt_out_ms == RCO_NONE_MS ? 0 : (int64_t)late_opt_out_ms * 1000;
 
 	if (call == W_CALLS || object->kind != RCO_KIND_AUDIO || object->store != RCO_STORE_UPLOAD)
 		return;

@@ -11,9 +11,9 @@
             receipt = call.opt_out()          # any thread; durable when it returns
             print(receipt.status, receipt.sentence("de"))
 
-The package is a binding to ``librecoptout.so.1`` and needs nothing but that library and ctypes. It looks for the library in
+The package is a binding to ``librecoptout.so.2`` and needs nothing but that library and ctypes. It looks for the library in
 ``RECOPTOUT_LIBRARY``, then where the system's loader looks. Sentences, tools, claims and ``Engine.serve()`` are those of
-``librecoptout-agent.so.1``, looked for in ``RECOPTOUT_AGENT_LIBRARY``, beside ``RECOPTOUT_LIBRARY``, then where the loader
+``librecoptout-agent.so.2``, looked for in ``RECOPTOUT_AGENT_LIBRARY``, beside ``RECOPTOUT_LIBRARY``, then where the loader
 looks; without it they raise :class:`AgentLibraryMissing`, and all else works. :func:`has_feature` tells what is there.
 :mod:`recoptout.control` needs no library at all.
 """

@@ -23,14 +23,13 @@ from ctypes import (
 )
 from typing import Any, Dict, List, Tuple
 
-ABI = 1
-AGENT_ABI = 1
+ABI = 2
+AGENT_ABI = 2
 PENDING = 1
 OK = 0
 E_INVALID = -1
 E_NO_MEMORY = -5
 E_LIMIT = -9
-E_NOT_DURABLE = -19
 E_FORKED = -22
 E_CALLBACK = -30
 E_NOT_FOUND = -33
@@ -65,7 +64,7 @@ def _load() -> ctypes.CDLL:
     except OSError as why:
         raise LibraryMissing(
             f"{name} cannot be loaded ({why}). Install librecoptout (make install), or say where it is with "
-            "RECOPTOUT_LIBRARY=/path/to/librecoptout.so.1"
+            "RECOPTOUT_LIBRARY=/path/to/librecoptout.so.2"
         ) from why
 
 
@@ -131,6 +130,8 @@ class EventStruct(Head):
         ("call_id", c_char_p),
         ("receipt_id", c_char_p),
         ("message", c_char_p),
+        ("user_data", c_void_p),
+        ("recording_id", c_uint8 * 16),
         ("reserved", c_void_p),
     ]
 
@@ -144,7 +145,7 @@ class EngineConfig(Head):
         ("ring_pool_bytes", c_uint64),
         ("segment_bytes", c_uint64),
         ("upload_part_bytes", c_uint64),
-        ("evidence_retention_s", c_uint64),
+        ("ledger_retention_s", c_uint64),
         ("opt_out_enabled", c_uint32),
         ("consent", c_uint32),
         ("erase_kinds", c_uint32),
@@ -152,13 +153,13 @@ class EngineConfig(Head):
         ("export_layout", c_uint32),
         ("workers", c_uint32),
         ("flush_interval_ms", c_uint32),
-        ("window_ms", c_uint32),
+        ("late_opt_out_ms", c_uint32),
         ("sweep_delay_ms", c_uint32),
         ("erase_deadline_ms", c_uint32),
         ("retry_min_ms", c_uint32),
         ("retry_max_ms", c_uint32),
         ("backend_timeout_ms", c_uint32),
-        ("prebirth_ttl_s", c_uint32),
+        ("early_opt_out_ttl_s", c_uint32),
         ("remember_ended_s", c_uint32),
         ("reserved0", c_uint32),
         ("state_dir", c_char_p),
@@ -193,6 +194,7 @@ class SessionOptions(Head):
         ("call_id", c_char_p),
         ("recorder", c_void_p),
         ("recorder_user_data", c_void_p),
+        ("user_data", c_void_p),
         ("reserved1", c_void_p),
     ]
 
@@ -230,7 +232,7 @@ class EngineStats(Head):
         ("erasures_pending", c_uint64),
         ("erasures_escalated", c_uint64),
         ("tombstones_waiting", c_uint64),
-        ("opt_outs_prebirth", c_uint64),
+        ("opt_outs_early", c_uint64),
         ("holds", c_uint64),
         ("frames_overflowed", c_uint64),
         ("quarantined_files", c_uint64),
@@ -357,6 +359,7 @@ RevokeFn = CFUNCTYPE(None, Id, c_void_p)
 FoundFn = CFUNCTYPE(None, POINTER(ScannedStruct), c_void_p)
 ScanFn = CFUNCTYPE(c_int, FoundFn, c_void_p, c_void_p)
 AttachFn = CFUNCTYPE(c_int, c_void_p, c_void_p)
+DetachFn = CFUNCTYPE(None, c_void_p, c_void_p)
 ObjectFn = CFUNCTYPE(c_int, POINTER(ObjectStruct), c_uint64, POINTER(Result), c_void_p)
 PutFn = CFUNCTYPE(c_int, POINTER(ObjectStruct), c_uint32, c_void_p, c_size_t, c_uint64, POINTER(Result), c_void_p)
 
@@ -364,6 +367,7 @@ PutFn = CFUNCTYPE(c_int, POINTER(ObjectStruct), c_uint32, c_void_p, c_size_t, c_
 class BufferOps(Head):
     _fields_ = [
         ("attach", AttachFn),
+        ("detach", DetachFn),
         ("open", OpenFn),
         ("append", AppendFn),
         ("flush", FlushFn),
@@ -379,17 +383,25 @@ class BufferOps(Head):
 class UploadOps(Head):
     _fields_ = [
         ("attach", AttachFn),
+        ("detach", DetachFn),
         ("begin", ObjectFn),
         ("put", PutFn),
         ("commit", ObjectFn),
         ("abort", ObjectFn),
         ("list", ObjectFn),
         ("head", ObjectFn),
+        ("reserved", c_void_p),
     ]
 
 
 class DeletionOps(Head):
-    _fields_ = [("attach", AttachFn), ("remove", ObjectFn), ("verify", ObjectFn), ("reserved", c_void_p)]
+    _fields_ = [
+        ("attach", AttachFn),
+        ("detach", DetachFn),
+        ("remove", ObjectFn),
+        ("verify", ObjectFn),
+        ("reserved", c_void_p),
+    ]
 
 
 class PyBuffer(Structure):
@@ -470,10 +482,10 @@ _PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_engine_free": (None, [c_void_p]),
     "rco_engine_set_opt_out_enabled": (c_int, [c_void_p, c_int]),
     "rco_engine_opt_out_enabled": (c_int, [c_void_p]),
-    "rco_engine_run": (c_int, [c_void_p, c_uint32]),
+    "rco_engine_run": (c_int, [c_void_p, c_uint32, c_uint32]),
     "rco_engine_wait_idle": (c_int, [c_void_p, c_uint32]),
     "rco_engine_get_stats": (c_int, [c_void_p, POINTER(EngineStats)]),
-    "rco_engine_pending": (c_int, [c_void_p, PendingFn, c_void_p]),
+    "rco_engine_each_pending": (c_int, [c_void_p, PendingFn, c_void_p]),
     "rco_engine_public_key": (c_int, [c_void_p, c_char_p]),
     "rco_engine_recorder_stopped": (c_int, [c_void_p, c_char_p]),
     "rco_engine_receipt": (c_int, [c_void_p, c_char_p, _OUT]),
@@ -495,17 +507,18 @@ _PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_session_receipt": (c_int, [c_void_p, _OUT]),
     "rco_session_free": (None, [c_void_p]),
     "rco_opt_out": (c_int, [c_void_p, POINTER(OptOutOptions), _OUT]),
-    "rco_opt_out_call": (c_int, [c_void_p, c_char_p, POINTER(OptOutOptions), _OUT]),
+    "rco_engine_opt_out": (c_int, [c_void_p, c_char_p, POINTER(OptOutOptions), _OUT]),
     "rco_receipt_id": (c_char_p, [c_void_p]),
     "rco_receipt_call_id": (c_char_p, [c_void_p]),
     "rco_receipt_source": (c_char_p, [c_void_p]),
     "rco_receipt_status": (c_uint32, [c_void_p]),
+    "rco_receipt_code": (c_int, [c_void_p]),
     "rco_receipt_facts": (c_uint32, [c_void_p]),
     "rco_receipt_time_us": (c_int64, [c_void_p, c_uint32]),
     "rco_receipt_to_json": (c_int, [c_void_p, c_char_p, c_size_t, POINTER(c_size_t)]),
     "rco_receipt_verify": (c_int, [c_char_p, c_size_t, c_char_p, POINTER(c_uint32)]),
     "rco_receipt_free": (None, [c_void_p]),
-    "rco_complete": (c_int, [c_void_p, c_uint64, c_int, POINTER(Result)]),
+    "rco_op_complete": (c_int, [c_void_p, c_uint64, c_int, POINTER(Result)]),
 }
 _AGENT_PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_agent_has_feature": (c_int, [c_char_p]),
@@ -526,7 +539,7 @@ _AGENT_PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_tool_answer_receipt": (c_void_p, [c_void_p]),
     "rco_tool_answer_free": (None, [c_void_p]),
     "rco_claims": (c_uint32, [c_char_p, c_char_p, c_size_t]),
-    "rco_agent_turn": (c_int, [c_void_p, c_char_p, c_char_p, c_size_t, POINTER(c_uint32)]),
+    "rco_session_check_claims": (c_int, [c_void_p, c_char_p, c_char_p, c_size_t, POINTER(c_uint32)]),
     "rco_control_open": (c_int, [c_void_p, POINTER(ControlOptions), _OUT]),
     "rco_control_close": (None, [c_void_p]),
 }

@@ -31,7 +31,7 @@ SENTENCES = {
             "held",
             "not_available",
             "ended",
-            "trouble",
+            "error",
             "noted",
         )
     )

@@ -59,9 +59,9 @@ class Engine:
 
     ``state_dir``: folder for ledger, spool and keys. ``output_dir``: where finished recordings go, unless ``upload`` and
     ``deletion`` are given. ``opt_out_enabled`` is off unless you say so. Times are in seconds; None leaves the default of the
-    library. ``window``: how long after its end a call can still be opted out; ``prebirth_ttl``: how long an opt-out for a call not
+    library. ``late_opt_out``: how long after its end a call can still be opted out; ``early_opt_out_ttl``: how long an opt-out for a call not
     known waits for it, and ``early_opt_outs_max``, how many of these may; ``remember_ended``: how long an ended call is known;
-    ``remember_opt_outs``: of how many calls whose opt-out is done with the receipt is known; ``evidence_retention``: when the evidence of
+    ``remember_opt_outs``: of how many calls whose opt-out is done with the receipt is known; ``ledger_retention``: when the evidence of
     closed opt-outs is deleted, which without it is never. ``log(level, message)`` gets lines for your log: "error", "warn", "info", "debug".
 
     Use it as a context manager, or close() it; an engine that is left open is closed when the interpreter exits. Fork before
@@ -80,16 +80,16 @@ class Engine:
         private_rings: bool = False,
         ring_pool_bytes: int = 0,
         workers: int = 0,
-        window: Optional[float] = None,
+        late_opt_out: Optional[float] = None,
         sweep_delay: Optional[float] = None,
         erase_deadline: Optional[float] = None,
         retry_min: Optional[float] = None,
         retry_max: Optional[float] = None,
         backend_timeout: Optional[float] = None,
         flush_interval: Optional[float] = None,
-        prebirth_ttl: Optional[float] = None,
+        early_opt_out_ttl: Optional[float] = None,
         remember_ended: Optional[float] = None,
-        evidence_retention: Optional[float] = None,
+        ledger_retention: Optional[float] = None,
         early_opt_outs_max: int = 0,
         remember_opt_outs: int = 0,
         erase_transcripts: bool = False,
@@ -118,16 +118,16 @@ class Engine:
             export_format=_arguments.choice("export", export, _EXPORT),
             export_layout=_arguments.choice("layout", layout, _LAYOUT),
             workers=_arguments.whole("workers", workers),
-            window_ms=_arguments.period("window", window, none=True),
+            late_opt_out_ms=_arguments.period("late_opt_out", late_opt_out, none=True),
             sweep_delay_ms=_arguments.period("sweep_delay", sweep_delay, none=True),
             erase_deadline_ms=_arguments.period("erase_deadline", erase_deadline),
             retry_min_ms=_arguments.period("retry_min", retry_min),
             retry_max_ms=_arguments.period("retry_max", retry_max),
             backend_timeout_ms=_arguments.period("backend_timeout", backend_timeout),
             flush_interval_ms=_arguments.period("flush_interval", flush_interval),
-            prebirth_ttl_s=_arguments.whole_seconds("prebirth_ttl", prebirth_ttl),
+            early_opt_out_ttl_s=_arguments.whole_seconds("early_opt_out_ttl", early_opt_out_ttl),
             remember_ended_s=_arguments.whole_seconds("remember_ended", 1 if remember_ended == 0 else remember_ended),
-            evidence_retention_s=_arguments.whole_seconds("evidence_retention", evidence_retention, 2**53),
+            ledger_retention_s=_arguments.whole_seconds("ledger_retention", ledger_retention, 2**53),
             early_opt_outs_max=_arguments.whole("early_opt_outs_max", early_opt_outs_max),
             remember_opt_outs=_arguments.whole("remember_opt_outs", remember_opt_outs),
             state_dir=_arguments.path("state_dir", state_dir),
@@ -249,7 +249,7 @@ class Engine:
         handle = ReceiptOwner()
         options = opt_out_options(source, wait, timeout, nonblock)
         name = _arguments.string("call_id", call_id)
-        code = self._handle.call(lib.rco_opt_out_call, name, ctypes.byref(options), ctypes.byref(handle))
+        code = self._handle.call(lib.rco_engine_opt_out, name, ctypes.byref(options), ctypes.byref(handle))
         return opt_out_result(code, handle)
 
     def receipt(self, call_id: str) -> Optional[Receipt]:
@@ -397,7 +397,7 @@ class Engine:
             raise ValueError(f"question is {question!r}; there are {', '.join(map(repr, storage.QUESTIONS))}")
         if _arguments.whole("code", code, -(2**31), 0) == 0 and storage.fill(result, question, answer) is storage.PENDING:
             raise ValueError("answer is PENDING, which is no answer")
-        self._ask(lib.rco_complete, _arguments.whole("op", op, 0, 2**64 - 1), code, ctypes.byref(result))
+        self._ask(lib.rco_op_complete, _arguments.whole("op", op, 0, 2**64 - 1), code, ctypes.byref(result))
 
     @property
     def pending(self) -> List[Pending]:
@@ -413,7 +413,7 @@ class Engine:
             )
             return 0
 
-        self._ask(lib.rco_engine_pending, _abi.PendingFn(one), None)
+        self._ask(lib.rco_engine_each_pending, _abi.PendingFn(one), None)
         return found
 
     @property

@@ -38,21 +38,15 @@ class NotAvailable(RecoptoutError):
 
 
 class NotDurable(RecoptoutError):
-    """Recording has stopped, but the request could not be written down yet. It is tried again; ``receipt`` says what is so."""
-
-    receipt = None
+    """It could not be written down, and was not done."""
 
 
 class WaitTimeout(RecoptoutError):
-    """Durable, but what was waited for has not come yet. ``receipt`` says what is so."""
-
-    receipt = None
+    """What was waited for has not come yet."""
 
 
 class BackendError(RecoptoutError):
-    """The host's recorder or a backend did not confirm. ``receipt``, where there is one, says what is so."""
-
-    receipt = None
+    """The host's recorder or a backend did not confirm."""
 
 
 class NotFound(RecoptoutError):

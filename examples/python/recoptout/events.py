@@ -34,6 +34,8 @@ class Event:
     #: wall clock, microseconds since 1970
     time_us: int
     message: str
+    #: 16 bytes, of the recording; tells calls of one id apart; zero for events of the engine
+    recording_id: bytes = b""
 
     @classmethod
     def _read(cls, raw: _abi.EventStruct) -> "Event":
@@ -47,6 +49,7 @@ class Event:
             raw.attempt,
             raw.time_us,
             raw.message.decode("utf-8", "replace"),
+            bytes(raw.recording_id),
         )
 
 

@@ -19,7 +19,7 @@ _FACTS = (
     "verified",
     "held",
     "recorded",
-    "before_birth",
+    "early",
     "after_end",
     "swept",
     "recovered",
@@ -36,7 +36,7 @@ class Receipt:
     call_id: str
     #: who asked
     source: str
-    #: "durable", "erased", "verified", "pending", "not_recording", "held", ...; "noted": the engine knows no such call, and
+    #: "durable", "erased", "verified", "retrying", "not_recording", "held", ...; "noted": the engine knows no such call, and
     #: nothing is known of its recording
     status: str
     #: names of what is true: "stopped", "durable", "erased", "verified", "held", "recorded", ...
@@ -51,6 +51,9 @@ class Receipt:
     issued_us: Optional[int]
     #: the signed line, for :func:`verify_receipt` and for your files
     json: str = field(repr=False)
+    #: what is outstanding of the request that gave it: "" nothing; "RCO_PENDING" it is under way; "RCO_E_NOT_DURABLE",
+    #: "RCO_E_CALLBACK" (the host's recorder) failed so far and is tried again; "RCO_E_TIMEOUT" what was waited for
+    reason: str
     _status: int = field(repr=False)
 
     @property
@@ -81,6 +84,7 @@ class Receipt:
             frozenset(name for bit, name in enumerate(_FACTS) if bits & (1 << bit)),
             *times,
             buffer.value.decode("ascii"),
+            lib.rco_error_name(code).decode() if (code := lib.rco_receipt_code(handle)) else "",
             status,
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Optional, Type
 from . import _abi, _arguments, agent
 from ._abi import lib
 from ._handle import Handle, ReceiptOwner, View
-from .errors import NotDurable, RecoptoutError, check, error
+from .errors import RecoptoutError, check, error
 from .receipt import Receipt
 
 if TYPE_CHECKING:
@@ -41,16 +41,11 @@ def artifact(location: str, kind: int, version: Optional[str]) -> tuple:
 
 
 def opt_out_result(code: int, handle: ReceiptOwner) -> Receipt:
-    """The receipt; where the library says more than "done", it goes with the exception."""
-    why = error(code) if code < 0 else None
-    receipt = Receipt._read(handle) if handle else None
-    if why is not None:
-        if hasattr(type(why), "receipt"):
-            why.receipt = receipt  # type: ignore[attr-defined]
-        raise why
-    if receipt is None:
+    """The receipt, which says what is outstanding of a request that stands."""
+    check(code)
+    if not handle:
         raise MemoryError("the opt-out stands, but there was no memory for its receipt")
-    return receipt
+    return Receipt._read(handle)
 
 
 #: what is raised to who awaits; all else is no answer of ours, and not kept from who calls
@@ -175,11 +170,11 @@ class Session:
     ) -> Receipt:
         """The caller objects: stop recording, and erase what was recorded. Cannot be undone.
 
-        When it returns nothing is accepted any more and the request is durable; with ``nonblock`` only the first, and an
-        event says the second. ``wait``: "erased" or "verified", for at most ``timeout`` seconds.
+        When it returns nothing is accepted any more, and the request is durable, unless the receipt's ``reason`` says
+        something else: with ``nonblock``, or where the disk or the host's recorder fails so far. Events tell when that has
+        come. ``wait``: "erased" or "verified", for at most ``timeout`` seconds.
 
-        Raises :class:`NotDurable`, :class:`WaitTimeout` or :class:`BackendError`, with the receipt, where the call was
-        stopped but not all is well; :class:`NotAvailable` and :class:`CallEnded` where nothing was done.
+        Raises only where nothing was done: :class:`NotAvailable`, :class:`CallEnded` and the like.
         """
         return _opt_out(self._handle, opt_out_options(source, wait, timeout, nonblock))
 
@@ -189,7 +184,8 @@ class Session:
         """The same for coroutines: recording has stopped when this returns a coroutine, which is awaited, or made a task of, for the
         receipt. A cancellation undoes nothing, also one that comes first, and the receipt comes also if the call is closed meanwhile.
 
-        What :meth:`opt_out` raises is raised to who awaits; :class:`NotDurable` also if the engine is closed meanwhile.
+        What :meth:`opt_out` raises is raised to who awaits. If the engine is closed meanwhile its next one says whether the request
+        is durable, and the receipt is that of the beginning.
         """
         try:
             options = opt_out_options(source, wait, timeout, False)
@@ -202,9 +198,7 @@ class Session:
             try:
                 return _opt_out(handle, options)
             except ValueError:
-                late = NotDurable(_abi.E_NOT_DURABLE, "the engine was closed: its next one says whether it is durable")
-                late.receipt = first
-                raise late from None
+                return first
 
         return _on_a_thread(answer)
 
@@ -253,7 +247,7 @@ class Session:
         data = agent.said(text)
         untrue = ctypes.c_uint32()
         tag = _arguments.text("language", language)
-        self._ask(_abi.agent.rco_agent_turn, tag, data, len(data), ctypes.byref(untrue))
+        self._ask(_abi.agent.rco_session_check_claims, tag, data, len(data), ctypes.byref(untrue))
         return agent.claim_names(untrue.value)
 
     # ---- looking ----
@@ -269,7 +263,8 @@ class Session:
 
     @property
     def state(self) -> str:
-        """ "idle", "recording", "paused", "ended", "opted_out", "erasing", "verified", ..."""
+        """ "idle", "recording", "paused", "ended", "uploading", "stored", "opted_out", "closed": see RCO_STATE_... of recoptout.h; after
+        an opt-out it stays "opted_out", and the receipt says the rest"""
         return self.stats["state"]
 
     @property

@@ -21,7 +21,7 @@ def make_engine(tmp_path):
     made = []
 
     def make(**options):
-        chosen = dict(opt_out_enabled=True, window=0, sweep_delay=0, retry_min=0.01, retry_max=0.02, ring_dir=tmp_path)
+        chosen = dict(opt_out_enabled=True, late_opt_out=0, sweep_delay=0, retry_min=0.01, retry_max=0.02, ring_dir=tmp_path)
         chosen.update(options)
         engine = recoptout.Engine(tmp_path / "state", tmp_path / "out", **chosen)
         made.append(engine)

@@ -128,7 +128,7 @@ def test_control_needs_no_library(engine, tmp_path):
     engine.serve(tmp_path / "sock")
 
     def ask(*arguments):
-        environment = dict(os.environ, RECOPTOUT_LIBRARY="/nonexistent/librecoptout.so.1")
+        environment = dict(os.environ, RECOPTOUT_LIBRARY="/nonexistent/librecoptout.so.2")
         done = subprocess.run(
             [sys.executable, "-m", "recoptout.control", str(tmp_path / "sock"), *arguments],
             capture_output=True, text=True, timeout=60, env=environment,
@@ -147,11 +147,11 @@ def test_control_needs_no_library(engine, tmp_path):
 
 
 def test_without_the_library_it_is_said_where_it_was_looked_for():
-    environment = dict(os.environ, RECOPTOUT_LIBRARY="/nonexistent/librecoptout.so.1")
+    environment = dict(os.environ, RECOPTOUT_LIBRARY="/nonexistent/librecoptout.so.2")
     done = subprocess.run(
         [sys.executable, "-c", "from recoptout import Engine"], capture_output=True, text=True, env=environment, timeout=60
     )
-    assert done.returncode == 1 and "/nonexistent/librecoptout.so.1" in done.stderr
+    assert done.returncode == 1 and "/nonexistent/librecoptout.so.2" in done.stderr
 
 
 WITHOUT_AGENT = """
@@ -206,8 +206,10 @@ import recoptout, sys
 engine = recoptout.Engine(sys.argv[1] + "/s", sys.argv[1] + "/o", opt_out_enabled=True, ring_dir=sys.argv[1])
 class Store(recoptout.UploadBackend):
     def begin(self, file): return None
-engine2 = recoptout.Engine(sys.argv[1] + "/s2", sys.argv[1] + "/o2", opt_out_enabled=True, upload=Store(), window=0,
-                           private_rings=True, log=lambda level, line: None)
+class Gone(recoptout.DeletionBackend):
+    def remove(self, file): return True
+engine2 = recoptout.Engine(sys.argv[1] + "/s2", sys.argv[1] + "/o2", opt_out_enabled=True, upload=Store(), deletion=Gone(),
+                           late_opt_out=0, private_rings=True, log=lambda level, line: None)
 for e in (engine, engine2):
     call = e.session("open")
     leg = call.add_leg("caller")

@@ -86,7 +86,7 @@ def test_upload_and_deletion(make_engine):
 
 def test_erased_while_it_is_uploaded(make_engine):
     store = Store()
-    engine = make_engine(upload=store, deletion=store, window=3600)
+    engine = make_engine(upload=store, deletion=store, late_opt_out=3600)
     call = record(engine, "late", noise(3, 50))
     with engine.events("late") as events:
         call.end()
@@ -115,7 +115,7 @@ def test_what_raises_is_tried_again(make_engine, caplog):
     store = Store()
     store.fail = {"abort": 1000000, "remove": 1000000}
     engine.close()
-    engine = make_engine(upload=store, deletion=store, window=3600)
+    engine = make_engine(upload=store, deletion=store, late_opt_out=3600)
     call = record(engine, "stuck", noise(5, 20))
     with engine.events("stuck") as events:
         call.end()
@@ -127,7 +127,7 @@ def test_what_raises_is_tried_again(make_engine, caplog):
             if event.type == "erase_retry":
                 assert event.code == -30  # RCO_E_CALLBACK
                 break
-    assert call.receipt.status == "pending"
+    assert call.receipt.status == "retrying"
     assert [p.call_id for p in engine.pending] == ["stuck"]
     store.fail = {}
     assert call.opt_out(wait="verified", timeout=30).status == "verified"
@@ -146,7 +146,7 @@ def test_half_an_answer_confirms_nothing(make_engine):
             return 1 if not self.sure else True  # true, but not True
 
     store = Vague()
-    engine = make_engine(upload=store, deletion=store, window=3600)
+    engine = make_engine(upload=store, deletion=store, late_opt_out=3600)
     call = record(engine, "vague", noise(6, 10))
     with engine.events("vague") as events:
         call.end()
@@ -234,7 +234,7 @@ def test_a_table_with_holes_is_never_success(make_engine, caplog):
     class Half(recoptout.UploadBackend):
         pass
 
-    engine = make_engine(upload=Half())
+    engine = make_engine(upload=Half(), deletion=recoptout.DeletionBackend())
     call = record(engine, "half", noise(10, 5))
     with engine.events("half") as events:
         call.end()

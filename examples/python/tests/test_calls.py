@@ -54,7 +54,7 @@ def test_an_opted_out_call_is_gone(engine, out, tmp_path):
 
 def test_receipts_are_evidence(engine):
     receipt = engine.opt_out("unborn")
-    assert receipt.status == "noted" and receipt.facts == {"durable", "before_birth"}
+    assert receipt.status == "noted" and receipt.facts == {"durable", "early"}
     assert receipt.sentence() == recoptout.sentence("noted")
     assert recoptout.verify_receipt(receipt.json, engine.public_key) == "noted"
     body = json.loads(receipt.json)
@@ -73,7 +73,7 @@ def test_receipts_are_evidence(engine):
 
 def test_a_restart_forgets_no_opt_out(tmp_path):
     folders = (tmp_path / "state", tmp_path / "out")
-    quick = dict(opt_out_enabled=True, window=0.1, sweep_delay=0.1, flush_interval=0.02, early_opt_outs_max=2)
+    quick = dict(opt_out_enabled=True, late_opt_out=0.1, sweep_delay=0.1, flush_interval=0.02, early_opt_outs_max=2)
     with recoptout.Engine(*folders, **quick) as engine:
         call, leg = begin(engine, "gone")
         call.push(leg, noise(1, 1)[0])

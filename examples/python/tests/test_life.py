@@ -150,7 +150,7 @@ def test_a_cancelled_task_closes_its_session_under_the_waiting_thread(make_engin
             return super().verify(file)
 
     store = Slow()
-    engine = make_engine(upload=store, deletion=store, window=3600)
+    engine = make_engine(upload=store, deletion=store, late_opt_out=3600)
     call = record(engine, "slow", noise(2, 20))
     with engine.events("slow") as events:
         call.end()
@@ -221,7 +221,7 @@ class Failing(Store):
 def test_what_nobody_closed_is_closed_with_a_warning(make_engine, tmp_path):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ResourceWarning)
-        engine = recoptout.Engine(tmp_path / "s", tmp_path / "o", private_rings=True, window=0)
+        engine = recoptout.Engine(tmp_path / "s", tmp_path / "o", private_rings=True, late_opt_out=0)
         call = engine.session("lost")
         call.start()
         del call
@@ -272,7 +272,7 @@ def test_a_child_uses_nothing_of_its_parent(tmp_path):
 
 HANG = """
 import recoptout, sys, threading
-engine = recoptout.Engine(sys.argv[1] + "/s", sys.argv[1] + "/o", opt_out_enabled=True, private_rings=True, window=30)
+engine = recoptout.Engine(sys.argv[1] + "/s", sys.argv[1] + "/o", opt_out_enabled=True, private_rings=True, late_opt_out=30)
 call = engine.session("open"); leg = call.add_leg("caller"); call.start(); call.push(leg, b"x" * 160); call.end()
 inside = threading.Event()
 def wait():

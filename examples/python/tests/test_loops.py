@@ -76,7 +76,7 @@ def test_conversation(make_engine, platform, talk):
         if wanted == "TRUTH":
             assert said in truths
         else:
-            assert said == (recoptout.sentence("trouble") if wanted == "TROUBLE" else wanted)
+            assert said == (recoptout.sentence("error") if wanted == "ERROR" else wanted)
     assert (call.receipt is not None) == talk["opted_out"] != call.push(leg, b"\xff" * 160)
     answered = check_protocol(platform, messages)
     if talk["tools"] is not None:
@@ -96,4 +96,4 @@ def test_disabled_there_is_no_tool_and_no_claim_passes(make_engine, platform):
     with engine.session("off") as call:
         offered = []
         said = loop.turn(call, lambda m, t: offered.append(len(t)) or lie, [], {}, "en")
-        assert said == recoptout.sentence("trouble") and set(offered) == {0} and call.receipt is None
+        assert said == recoptout.sentence("error") and set(offered) == {0} and call.receipt is None

@@ -43,7 +43,7 @@ typedef struct epoch {
 	uint8_t *key;    /* locked memory */
 } epoch;
 
-struct rco_key_folder {
+struct rco_key_dir {
 	uint32_t magic;
 	pid_t owner;
 	int lock_fd;
@@ -59,10 +59,10 @@ struct rco_key_folder {
 	int64_t rotate_us;    /* when there is to be a new one; monotonic */
 };
 
-static int check(const rco_key_folder *f)
+static int check(const rco_key_dir *f)
 {
 	if (f == NULL || f->magic != MAGIC)
-		return rco__fail(RCO_E_HANDLE, "user_data is not a live rco_key_folder");
+		return rco__fail(RCO_E_HANDLE, "user_data is not a live rco_key_dir");
 	/* Keys read as zeros in a child: what it wrapped anyone could unwrap. */
 	if (f->owner != getpid())
 		return rco__fail(RCO_E_FORKED, "the key folder %s belongs to the parent process", f->path);
@@ -90,7 +90,7 @@ static const char *parse_name(const char *name, uint64_t *number)
 	return *number >> 62 == 0 && strncmp(name, again, size) == 0 ? name + size : NULL;
 }
 
-static int add_epoch(rco_key_folder *f, uint64_t number, int64_t made_us, const uint8_t key[32])
+static int add_epoch(rco_key_dir *f, uint64_t number, int64_t made_us, const uint8_t key[32])
 {
 	epoch *e = rco__zalloc(&f->env, 1, sizeof *e);
 	epoch **at = &f->epochs;
@@ -114,7 +114,7 @@ static int add_epoch(rco_key_folder *f, uint64_t number, int64_t made_us, const 
 
 /* ---- files ---- */
 
-static int write_epoch(rco_key_folder *f, uint64_t number, int64_t made_us, const uint8_t key[32])
+static int write_epoch(rco_key_dir *f, uint64_t number, int64_t made_us, const uint8_t key[32])
 {
 	uint8_t buf[KEY_FILE] = {0};
 	char name[NAME_CAP];
@@ -133,7 +133,7 @@ static int write_epoch(rco_key_folder *f, uint64_t number, int64_t made_us, cons
 }
 
 /* RCO_OK, RCO_E_CORRUPT, RCO_E_VERSION, or a failure of the file. */
-static int read_epoch(rco_key_folder *f, const char *name, uint64_t number)
+static int read_epoch(rco_key_dir *f, const char *name, uint64_t number)
 {
 	uint8_t buf[KEY_FILE + 1];
 	size_t size = 0;
@@ -154,7 +154,7 @@ static int read_epoch(rco_key_folder *f, const char *name, uint64_t number)
 }
 
 /* Also of a file that is set aside, for a key may be whole where only the checksum is not. */
-static int overwrite_and_remove(rco_key_folder *f, const char *dir, const char *name)
+static int overwrite_and_remove(rco_key_dir *f, const char *dir, const char *name)
 {
 	const rco__fs *fs = f->env.fs;
 	char path[PATH_CAP];
@@ -181,7 +181,7 @@ static int overwrite_and_remove(rco_key_folder *f, const char *dir, const char *
 /* ---- what an earlier process left ---- */
 
 typedef struct names {
-	rco_key_folder *folder;
+	rco_key_dir *folder;
 	struct name {
 		uint64_t number;
 		char text[128];
@@ -216,7 +216,7 @@ static int add_name(const char *text, void *user_data)
 }
 
 /* The key files of a folder, with whatever follows their names. None if the folder is not there. */
-static int list_names(rco_key_folder *f, const char *dir, names *n)
+static int list_names(rco_key_dir *f, const char *dir, names *n)
 {
 	int rc;
 
@@ -233,7 +233,7 @@ static void forget_names(names *n)
 	rco__release(&n->folder->env, n->list);
 }
 
-static int load_one(rco_key_folder *f, const struct name *name)
+static int load_one(rco_key_dir *f, const struct name *name)
 {
 	const rco__fs *fs = f->env.fs;
 	char path[PATH_CAP], plain[NAME_CAP];
@@ -264,7 +264,7 @@ static int load_one(rco_key_folder *f, const struct name *name)
 	                       "it is no epoch key; recordings that were wrapped with it cannot be read any more");
 }
 
-static int load(rco_key_folder *f)
+static int load(rco_key_dir *f)
 {
 	names n;
 	size_t i;
@@ -287,7 +287,7 @@ static int load(rco_key_folder *f)
 /* ---- the current epoch ---- */
 
 /* Lock held, here and below. */
-static int new_epoch(rco_key_folder *f)
+static int new_epoch(rco_key_dir *f)
 {
 	int64_t now = rco__wall_us(&f->env);
 	uint8_t key[32];
@@ -306,7 +306,7 @@ static int new_epoch(rco_key_folder *f)
 }
 
 /* When the newest is to be followed, by its age, which restarts do not change. */
-static void plan_rotation(rco_key_folder *f)
+static void plan_rotation(rco_key_dir *f)
 {
 	int64_t age, whole = (int64_t)f->epoch_s * 1000000;
 
@@ -319,7 +319,7 @@ static void plan_rotation(rco_key_folder *f)
 }
 
 /* The epoch to wrap with: a fresh one if the newest is old, or could not be read. */
-static int current(rco_key_folder *f, const epoch **out)
+static int current(rco_key_dir *f, const epoch **out)
 {
 	int usable = f->epochs != NULL && f->epochs->number == f->newest, rc = RCO_OK;
 
@@ -348,7 +348,7 @@ static void bind(const uint8_t recording_id[16], uint8_t aad[sizeof wrap_label -
 static int folder_wrap(const uint8_t key[32], const uint8_t recording_id[16], uint8_t *wrapped,
                        size_t *wrapped_bytes, uint64_t *number, void *user_data)
 {
-	rco_key_folder *f = user_data;
+	rco_key_dir *f = user_data;
 	uint8_t aad[sizeof wrap_label - 1 + 16];
 	unsigned long long size = 0;
 	const epoch *e = NULL;
@@ -375,7 +375,7 @@ static int folder_wrap(const uint8_t key[32], const uint8_t recording_id[16], ui
 static int folder_unwrap(uint64_t number, const uint8_t *wrapped, size_t wrapped_bytes,
                          const uint8_t recording_id[16], uint8_t key[32], void *user_data)
 {
-	rco_key_folder *f = user_data;
+	rco_key_dir *f = user_data;
 	uint8_t aad[sizeof wrap_label - 1 + 16];
 	const epoch *e;
 	int rc = check(f);
@@ -399,7 +399,7 @@ static int folder_unwrap(uint64_t number, const uint8_t *wrapped, size_t wrapped
 	return rc;
 }
 
-static int remove_files(rco_key_folder *f, uint64_t number)
+static int remove_files(rco_key_dir *f, uint64_t number)
 {
 	char name[NAME_CAP];
 	names n;
@@ -418,7 +418,7 @@ static int remove_files(rco_key_folder *f, uint64_t number)
 	return rc;
 }
 
-static void forget_epoch(rco_key_folder *f, uint64_t number)
+static void forget_epoch(rco_key_dir *f, uint64_t number)
 {
 	epoch **at = &f->epochs, *e;
 
@@ -434,7 +434,7 @@ static void forget_epoch(rco_key_folder *f, uint64_t number)
 
 static int folder_destroy(uint64_t number, void *user_data)
 {
-	rco_key_folder *f = user_data;
+	rco_key_dir *f = user_data;
 	int rc = check(f);
 
 	if (rc != RCO_OK)
@@ -452,7 +452,7 @@ static int folder_destroy(uint64_t number, void *user_data)
 
 /* ---- life ---- */
 
-static void free_folder(rco_key_folder *f)
+static void free_folder(rco_key_dir *f)
 {
 	rco__env env = f->env;
 
@@ -468,7 +468,7 @@ static void free_folder(rco_key_folder *f)
 }
 
 /* Two that count epochs in one folder would write and destroy each other's keys, and lose the calls under them. */
-static int lock_folder(rco_key_folder *f)
+static int lock_folder(rco_key_dir *f)
 {
 	char path[PATH_CAP];
 	int rc = rco__path_join(path, sizeof path, f->path, "lock");
@@ -481,12 +481,12 @@ static int lock_folder(rco_key_folder *f)
 	return rc;
 }
 
-static int open_folder(rco_key_folder *f, const rco_key_folder_options *o)
+static int open_folder(rco_key_dir *f, const rco_key_dir_options *o)
 {
 	int rc = RCO_OK;
 
 	if (strlen(o->path) >= sizeof f->path)
-		rc = rco__fail(RCO_E_LIMIT, "rco_key_folder_options: path is longer than %zu bytes",
+		rc = rco__fail(RCO_E_LIMIT, "rco_key_dir_options: path is longer than %zu bytes",
 		               sizeof f->path - 1);
 	if (rc == RCO_OK)
 		rc = rco__secmem_create(&f->env, &f->secrets);
@@ -503,18 +503,18 @@ static int open_folder(rco_key_folder *f, const rco_key_folder_options *o)
 	return rc;
 }
 
-const char *rco__key_folder_path(const rco_key_folder *folder)
+const char *rco__key_dir_path(const rco_key_dir *folder)
 {
 	return folder->path;
 }
 
-int rco__key_folder_open(const rco__env *env, const rco_key_folder_options *o, rco_key_folder **out)
+int rco__key_dir_open(const rco__env *env, const rco_key_dir_options *o, rco_key_dir **out)
 {
-	rco_key_folder *f;
+	rco_key_dir *f;
 	int rc;
 
 	if (o->path == NULL || o->path[0] == '\0')
-		return rco__fail(RCO_E_INVALID, "rco_key_folder_options: path is required");
+		return rco__fail(RCO_E_INVALID, "rco_key_dir_options: path is required");
 	f = rco__zalloc(env, 1, sizeof *f);
 	if (f == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for a key folder");
@@ -537,31 +537,32 @@ int rco__key_folder_open(const rco__env *env, const rco_key_folder_options *o, r
 	return RCO_OK;
 }
 
-int rco_key_folder_create(const rco_key_folder_options *options, rco_key_folder **folder)
+int rco_key_dir_create(const rco_key_dir_options *options, rco_key_dir **folder)
 {
-	rco_key_folder_options o;
+	rco_key_dir_options o;
 	rco__env env;
 	int rc;
 
 	rco__error_clear();
 	if (folder == NULL)
-		return rco__fail(RCO_E_INVALID, "rco_key_folder_create: folder is NULL");
+		return rco__fail(RCO_E_INVALID, "rco_key_dir_create: folder is NULL");
 	*folder = NULL;
-	rc = rco__struct_copy(&o, sizeof o, sizeof o, options, "rco_key_folder_options");
+	rc = rco__struct_copy(&o, sizeof o, RCO__SIZE_THROUGH(rco_key_dir_options, reserved1), options,
+	                      "rco_key_dir_options");
 	if (rc == RCO_OK && (o.flags != 0 || o.reserved0 != 0 || o.reserved1 != NULL))
-		rc = rco__fail(RCO_E_NEWER, "rco_key_folder_options: flags and reserved fields have to be zero");
+		rc = rco__fail(RCO_E_NEWER, "rco_key_dir_options: flags and reserved fields have to be zero");
 	if (rc == RCO_OK)
 		rc = rco__env_init(&env, o.allocator, o.clock, o.log, o.log_user_data);
-	return rc == RCO_OK ? rco__key_folder_open(&env, &o, folder) : rc;
+	return rc == RCO_OK ? rco__key_dir_open(&env, &o, folder) : rc;
 }
 
-void rco_key_folder_free(rco_key_folder *f)
+void rco_key_dir_free(rco_key_dir *f)
 {
 	if (f != NULL && f->magic == MAGIC)
 		free_folder(f);
 }
 
-const rco_key_ops *rco_key_folder_ops(void)
+const rco_key_ops *rco_key_dir_ops(void)
 {
 	static const rco_key_ops ops = {.struct_size = (uint32_t)sizeof ops,
 	                                .wrap = folder_wrap,

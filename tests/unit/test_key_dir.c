@@ -17,7 +17,7 @@ static int try_wrap(bench *b, uint8_t n, wrapped *w)
 {
 	b_id(w->id, n);
 	w->size = sizeof w->bytes;
-	return rco_key_folder_ops()->wrap(key, w->id, w->bytes, &w->size, &w->epoch, b->keys);
+	return rco_key_dir_ops()->wrap(key, w->id, w->bytes, &w->size, &w->epoch, b->keys);
 }
 
 static void wrap(bench *b, uint8_t n, wrapped *w)
@@ -28,7 +28,7 @@ static void wrap(bench *b, uint8_t n, wrapped *w)
 static int unwrap(bench *b, const wrapped *w)
 {
 	uint8_t out[32] = {0};
-	int rc = rco_key_folder_ops()->unwrap(w->epoch, w->bytes, w->size, w->id, out, b->keys);
+	int rc = rco_key_dir_ops()->unwrap(w->epoch, w->bytes, w->size, w->id, out, b->keys);
 
 	if (rc == RCO_OK)
 		assert_memory_equal(out, key, sizeof key);
@@ -37,7 +37,7 @@ static int unwrap(bench *b, const wrapped *w)
 
 static int destroy(bench *b, uint64_t epoch)
 {
-	return rco_key_folder_ops()->destroy(epoch, b->keys);
+	return rco_key_dir_ops()->destroy(epoch, b->keys);
 }
 
 static void open_keys(bench *b)
@@ -108,9 +108,9 @@ static void test_altered(void **state)
 
 static void test_bad_arguments(void **state)
 {
-	const rco_key_ops *ops = rco_key_folder_ops();
-	rco_key_folder_options o = {.struct_size = (uint32_t)sizeof o};
-	rco_key_folder *folder = NULL;
+	const rco_key_ops *ops = rco_key_dir_ops();
+	rco_key_dir_options o = {.struct_size = (uint32_t)sizeof o};
+	rco_key_dir *folder = NULL;
 	uint8_t out[32], handle[4096] = {0};
 	wrapped w;
 	bench b;
@@ -125,17 +125,17 @@ static void test_bad_arguments(void **state)
 	assert_int_equal(ops->unwrap(1, w.bytes, w.size, w.id, NULL, b.keys), RCO_E_INVALID);
 	assert_int_equal(ops->unwrap(1, w.bytes, w.size, w.id, out, handle), RCO_E_HANDLE);
 	assert_int_equal(ops->destroy(1, NULL), RCO_E_HANDLE);
-	assert_int_equal(rco_key_folder_create(NULL, &folder), RCO_E_INVALID);
-	assert_int_equal(rco_key_folder_create(&o, NULL), RCO_E_INVALID);
-	assert_int_equal(rco_key_folder_create(&o, &folder), RCO_E_INVALID); /* no path */
+	assert_int_equal(rco_key_dir_create(NULL, &folder), RCO_E_INVALID);
+	assert_int_equal(rco_key_dir_create(&o, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_INVALID); /* no path */
 	o.path = b.keys_path;
 	o.reserved0 = 1;
-	assert_int_equal(rco_key_folder_create(&o, &folder), RCO_E_NEWER);
+	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_NEWER);
 	o.reserved0 = 0;
 	o.struct_size = 8;
-	assert_int_equal(rco_key_folder_create(&o, &folder), RCO_E_STRUCT_SIZE);
+	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_STRUCT_SIZE);
 	assert_null(folder);
-	rco_key_folder_free(NULL);
+	rco_key_dir_free(NULL);
 	b_destroy(&b);
 }
 
@@ -479,8 +479,8 @@ static void test_threads(void **state)
 /* Two that number epochs in one folder would write, and destroy, each other's keys. */
 static void test_one_owner(void **state)
 {
-	rco_key_folder_options o = {.struct_size = (uint32_t)sizeof o};
-	rco_key_folder *second = NULL;
+	rco_key_dir_options o = {.struct_size = (uint32_t)sizeof o};
+	rco_key_dir *second = NULL;
 	wrapped w;
 	bench b;
 
@@ -488,16 +488,16 @@ static void test_one_owner(void **state)
 	b_init(&b);
 	open_keys(&b);
 	o.path = b.keys_path;
-	assert_int_equal(rco_key_folder_create(&o, &second), RCO_E_BUSY);
+	assert_int_equal(rco_key_dir_create(&o, &second), RCO_E_BUSY);
 	assert_null(second);
 	assert_non_null(strstr(rco_error_detail(), b.keys_path));
 	assert_non_null(strstr(rco_error_detail(), "key_dir of its own"));
 	wrap(&b, 1, &w); /* the first works on */
 	assert_int_equal(unwrap(&b, &w), RCO_OK);
 	b_close(&b);
-	assert_int_equal(rco_key_folder_create(&o, &second), RCO_OK);
+	assert_int_equal(rco_key_dir_create(&o, &second), RCO_OK);
 	assert_int_equal(b_try_keys(&b), RCO_E_BUSY);
-	rco_key_folder_free(second);
+	rco_key_dir_free(second);
 	reopen_keys(&b);
 	assert_int_equal(unwrap(&b, &w), RCO_OK);
 	b_destroy(&b);

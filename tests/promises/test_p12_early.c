@@ -30,7 +30,7 @@ static void assert_born_opted_out(t_world *w, rco_session *s, const char *id, co
 	assert_true(t_push_one(s, 0, 1) < 0);
 	assert_int_equal(rco_session_receipt(s, &r), RCO_OK);
 	assert_string_equal(rco_receipt_id(r), receipt_id);
-	assert_true((rco_receipt_facts(r) & RCO_FACT_BEFORE_BIRTH) != 0);
+	assert_true((rco_receipt_facts(r) & RCO_FACT_EARLY) != 0);
 	assert_int_equal(rco_receipt_status(r), RCO_STATUS_NOT_RECORDING);
 	rco_receipt_free(r);
 	assert_int_equal(rco_session_end(s), RCO_OK);
@@ -45,7 +45,7 @@ static void ask(t_world *w, const char *id, char receipt_id[RCO_ID_TEXT + 1])
 {
 	rco_receipt *r = NULL;
 
-	assert_int_equal(rco_opt_out_call(w->engine, id, NULL, &r), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w->engine, id, NULL, &r), RCO_OK);
 	assert_non_null(r);
 	(void)snprintf(receipt_id, RCO_ID_TEXT + 1, "%s", rco_receipt_id(r));
 	assert_string_equal(rco_receipt_call_id(r), id);
@@ -109,7 +109,7 @@ static void test_unknown_call(void **state)
 	ask(&w, "unborn", again);
 	assert_string_equal(id, again);
 	assert_int_equal(rco_engine_get_stats(w.engine, &st), RCO_OK);
-	assert_int_equal(st.opt_outs_prebirth, 1);
+	assert_int_equal(st.opt_outs_early, 1);
 	s = create(&w, "unborn");
 	assert_born_opted_out(&w, s, "unborn", id);
 
@@ -126,7 +126,7 @@ static void test_unknown_call(void **state)
 	t_world_destroy(&w);
 }
 
-static void test_nonblocking_before_birth(void **state)
+static void test_nonblocking_early(void **state)
 {
 	rco_opt_out_options o = {.struct_size = (uint32_t)sizeof o, .flags = RCO_OPT_OUT_NONBLOCK};
 	char id[RCO_ID_TEXT + 1];
@@ -137,7 +137,7 @@ static void test_nonblocking_before_birth(void **state)
 	(void)state;
 	t_world_init(&w, 0);
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "unborn", &o, &r), RCO_PENDING);
+	assert_int_equal(rco_engine_opt_out(w.engine, "unborn", &o, &r), RCO_PENDING);
 	assert_non_null(r);
 	(void)snprintf(id, sizeof id, "%s", rco_receipt_id(r));
 	rco_receipt_free(r);
@@ -197,7 +197,7 @@ static void test_expires(void **state)
 
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
-	w.cfg.prebirth_ttl_s = 60;
+	w.cfg.early_opt_out_ttl_s = 60;
 	t_world_open(&w);
 	ask(&w, "in-time", id);
 	ask(&w, "too-late", second);
@@ -224,7 +224,7 @@ static void test_asked_again_after_expiry(void **state)
 
 	(void)state;
 	t_world_init(&w, 0);
-	w.cfg.prebirth_ttl_s = 60;
+	w.cfg.early_opt_out_ttl_s = 60;
 	t_world_open(&w);
 	ask(&w, "call", first);
 	t_clock_advance(&w.clock, 61000);
@@ -245,7 +245,7 @@ static void test_expires_over_a_restart(void **state)
 
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
-	w.cfg.prebirth_ttl_s = 60;
+	w.cfg.early_opt_out_ttl_s = 60;
 	t_world_open(&w);
 	ask(&w, "gone", id);
 	t_advance(&w, 40000);
@@ -304,9 +304,9 @@ static void test_stays_with_the_call(void **state)
 
 	(void)state;
 	t_world_init(&w, T_SPOOL | T_DISK);
-	w.cfg.prebirth_ttl_s = 60;
+	w.cfg.early_opt_out_ttl_s = 60;
 	t_world_open(&w);
-	assert_int_equal(rco_opt_out_call(w.engine, "a", NULL, &before), RCO_OK);
+	assert_int_equal(rco_engine_opt_out(w.engine, "a", NULL, &before), RCO_OK);
 	s = create(&w, "a");
 	assert_int_equal(rco_session_start(s), RCO_E_OPTED_OUT);
 	t_world_close(&w);
@@ -327,7 +327,7 @@ int main(void)
 		cmocka_unit_test(test_before_start),
 		cmocka_unit_test(test_remembered_start),
 		cmocka_unit_test(test_unknown_call),
-		cmocka_unit_test(test_nonblocking_before_birth),
+		cmocka_unit_test(test_nonblocking_early),
 		cmocka_unit_test(test_survives_a_crash),
 		cmocka_unit_test(test_expires),
 		cmocka_unit_test(test_asked_again_after_expiry),
