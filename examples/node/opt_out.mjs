@@ -27,11 +27,12 @@ koffi.opaque('rco_receipt');
 koffi.struct('rco_engine_config', {
   struct_size: 'uint32_t', flags: 'uint32_t', sizes: koffi.array('uint64_t', 4), opt_out_enabled: 'uint32_t',
   numbers: koffi.array('uint32_t', 15), state_dir: 'const char *', output_dir: 'const char *', key_dir: 'const char *',
-  ring_dir: 'const char *', rest: koffi.array('uint64_t', 14),
+  ring_dir: 'const char *', rest: koffi.array('uint64_t', 15),
 });
 koffi.struct('rco_session_options', {
   struct_size: 'uint32_t', flags: 'uint32_t', consent: 'uint32_t', opt_out: 'uint32_t', legal_hold: 'uint32_t',
-  reserved0: 'uint32_t', call_id: 'const char *', recorder: 'void *', recorder_user_data: 'void *', reserved1: 'void *',
+  reserved0: 'uint32_t', call_id: 'const char *', recorder: 'void *', recorder_user_data: 'void *', user_data: 'void *',
+  reserved1: 'void *',
 });
 koffi.struct('rco_tool_request', {
   struct_size: 'uint32_t', flags: 'uint32_t', dialect: 'uint32_t', wait_ms: 'uint32_t', session: 'rco_session *',
