@@ -512,10 +512,22 @@ RCO_API int rco_engine_create(const rco_engine_config *config, rco_engine **engi
 /**
  * Shut the engine down: frames in rings reach the buffer, workers end, files
  * are closed. Uploads and erasures that are not finished go on when the folder
- * is opened again; calls still open are then treated as ended. Sessions may be
- * freed before or after; calls on them answer #RCO_E_HANDLE from now on.
- * Waits for backend calls that are running. Not from a callback (ignored there,
- * and logged). NULL is ignored.
+ * is opened again; calls still open are then treated as ended, unless they go on
+ * (see rco_session_create()). Sessions may be freed before or after; calls on
+ * them answer #RCO_E_HANDLE from now on.
+ * Waits for slots and callbacks that are running, and for a buffer that answers
+ * later about `timeout_ms` in all. Not from a callback.
+ * @return #RCO_OK; #RCO_PENDING the engine is closed, and the buffer has not taken
+ *   or flushed all: the log names the calls, and what it lacks is in the rings for
+ *   the next start (with #RCO_ENGINE_PRIVATE_RINGS it is lost); #RCO_E_REENTRANT,
+ *   #RCO_E_BUSY, #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED it goes on
+ * @since 0.2.0
+ */
+RCO_API int rco_engine_close(rco_engine *engine, uint32_t timeout_ms);
+
+/**
+ * rco_engine_close() with `backend_timeout_ms`, for who needs no answer. Ignored,
+ * and logged, inside a callback; NULL is ignored.
  * @since 0.1.0
  */
 RCO_API void rco_engine_free(rco_engine *engine);

@@ -172,12 +172,12 @@ typedef struct rco_buffer_ops {
 
 	/**
 	 * Optional. Nothing is wanted any more, and no slot is called after it: once for an attach that
-	 * succeeded (or is NULL), by rco_engine_free(), or by an rco_engine_create() that fails later. What
-	 * was given with #RCO_PENDING is valid until this returns, and nobody may call rco_op_complete()
+	 * succeeded (or is NULL), by rco_engine_close() or _free(), or by an rco_engine_create() that fails later.
+	 * What was given with #RCO_PENDING is valid until this returns, and nobody may call rco_op_complete()
 	 * afterwards: wait here until no thread of yours uses either. What is not answered by now, is asked
-	 * again by the next engine. Before it, rco_engine_free() waits for `open` and `append` of calls that
-	 * have audio to be taken, one call after the other, at most until the time-out of each, and for
-	 * nothing else that is pending.
+	 * again by the next engine. Before it, rco_engine_close() waits for `open` and `append` of calls that
+	 * have audio to be taken, one call after the other, and for a last `flush`, in all as long as it was
+	 * told to (rco_engine_free(): `backend_timeout_ms`), and for nothing else that is pending.
 	 */
 	void (*detach)(rco_engine *engine, void *user_data);
 
@@ -198,8 +198,7 @@ typedef struct rco_buffer_ops {
 	int (*append)(const rco_chunk *chunk, uint64_t op, rco_result *result, void *user_data);
 
 	/** Optional. Make everything appended so far, of all recordings, survive a power cut. Confirm DONE.
-	 * That in rco_engine_free() is the last: it is not waited for if it is pending, and not made while
-	 * one before is. */
+	 * That in rco_engine_close() is the last. */
 	int (*flush)(uint64_t op, rco_result *result, void *user_data);
 
 	/** Optional. No more pieces come; flushed on return. Confirm DONE. */

@@ -3,6 +3,8 @@
 #define RCO_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stdint.h>
+#include <time.h>
 
 /*
  * A thread of the library: with all signals blocked, for they are the host's, and with at least RCO__STACK bytes
@@ -12,6 +14,11 @@
 int rco__thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
 
 enum { RCO__STACK = 2 << 20 };
+
+/* A moment of the system's monotonic clock, for pthread_cond_timedwait(): a wait is real, whatever clock a test
+ * has. */
+struct timespec rco__deadline_in(uint32_t ms);
+int rco__deadline_past(const struct timespec *deadline);
 
 /*
  * Overwrites what the calling thread has in registers that a function may leave as it likes: the C library copies

@@ -401,7 +401,7 @@ static void init_locks(rco_engine *engine)
 	rco__answers_init(engine);
 }
 
-static void shut_down(rco_engine *engine);
+static int shut_down(rco_engine *engine, uint32_t timeout_ms);
 
 /* Shutting down asks the backends, which say things of their own: why there is no engine is told afterwards. */
 static int give_up(rco_engine *engine, int rc)
@@ -409,7 +409,7 @@ static int give_up(rco_engine *engine, int rc)
 	char why[1024];
 
 	(void)snprintf(why, sizeof why, "%s", rco_error_detail());
-	shut_down(engine);
+	(void)shut_down(engine, engine->cfg.backend_timeout_ms);
 	return rco__fail(rc, "%s", why);
 }
 
@@ -526,15 +526,17 @@ static void free_early_opt_outs(rco_engine *engine)
 }
 
 /* Also for an engine that was only half opened. */
-static void shut_down(rco_engine *engine)
+static int shut_down(rco_engine *engine, uint32_t timeout_ms)
 {
+	const struct timespec until = rco__deadline_in(timeout_ms);
 	const rco__env *env = &engine->env;
+	int rc = RCO_OK;
 	uint32_t i;
 
 	shut_gates(engine);
 	rco__workers_stop(engine);
 	if (engine->shards != NULL && engine->pool != NULL)
-		rco__workers_drain(engine);
+		rc = rco__workers_drain(engine, &until);
 	rco__engine_events_dispatch(engine);
 	detach(engine);
 	atomic_store(&engine->magic, RCO__MAGIC_DEAD);
@@ -566,20 +568,29 @@ static void shut_down(rco_engine *engine)
 	if (engine->quarantine_dir != NULL)
 		rco__release(env, engine->quarantine_dir);
 	rco__engine_unref(engine);
+	return rc;
+}
+
+int rco_engine_close(rco_engine *engine, uint32_t timeout_ms)
+{
+	int rc = rco__engine_check(engine);
+
+	if (rc != RCO_OK)
+		return rc;
+	if (rco__in_callback())
+		return rco__fail(RCO_E_REENTRANT, "an engine cannot be closed from inside a callback");
+	if (atomic_exchange(&engine->closing, 1) != 0)
+		return rco__fail(RCO_E_BUSY, "another thread is closing this engine");
+	rc = shut_down(engine, timeout_ms);
+	return rc == RCO_OK ? rc : rco__fail(rc, "the buffer has not taken all that was recorded: see the log");
 }
 
 void rco_engine_free(rco_engine *engine)
 {
-	if (engine == NULL || rco__engine_check(engine) != RCO_OK)
-		return;
-	if (rco__in_callback()) {
+	if (engine != NULL && rco__engine_check(engine) == RCO_OK &&
+	    rco_engine_close(engine, engine->cfg.backend_timeout_ms) == RCO_E_REENTRANT)
 		rco__log(&engine->env, RCO_LOG_ERROR,
 		         "rco_engine_free() was called from inside a callback, and ignored");
-		return;
-	}
-	if (atomic_exchange(&engine->closing, 1) != 0)
-		return;
-	shut_down(engine);
 }
 
 /* ---- the switch ---- */

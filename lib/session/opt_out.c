@@ -86,15 +86,8 @@ static int wait_parts(rco_session *s, uint32_t status, const struct timespec *un
 
 static int wait_for(rco_session *s, uint32_t status, uint32_t timeout_ms)
 {
-	struct timespec until;
+	const struct timespec until = rco__deadline_in(timeout_ms);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(timeout_ms / 1000);
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
 	return wait_parts(s, status, &until);
 }
 

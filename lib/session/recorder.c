@@ -11,6 +11,8 @@
 #include "journal.h"
 #include "work.h"
 
+#include "../base/thread.h"
+
 #include <errno.h>
 #include <time.h>
 
@@ -259,12 +261,10 @@ static int look(rco_session *s)
 /* Lock held: another thread is inside a callback. RCO_PENDING if this one cannot wait for it. */
 static int wait_turn(rco_session *s)
 {
-	struct timespec until;
+	const struct timespec until = rco__deadline_in(s->engine->cfg.backend_timeout_ms);
 
 	if (rco__in_callback())
 		return RCO_PENDING;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(s->engine->cfg.backend_timeout_ms / 1000 + 1);
 	while (s->recorder.busy)
 		if (pthread_cond_timedwait(&s->changed, &s->lock, &until) == ETIMEDOUT)
 			return RCO_PENDING;

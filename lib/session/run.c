@@ -3,6 +3,8 @@
 #include "core.h"
 #include "work.h"
 
+#include "../base/thread.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <time.h>
@@ -102,28 +104,6 @@ static rco_session *next_busy(rco_engine *engine, rco_session *from)
 	return s;
 }
 
-static struct timespec deadline_in(uint32_t ms)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(ms / 1000);
-	t.tv_nsec += (long)(ms % 1000) * 1000000L;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000L;
-	}
-	return t;
-}
-
-static int past(const struct timespec *t)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > t->tv_sec || (now.tv_sec == t->tv_sec && now.tv_nsec >= t->tv_nsec);
-}
-
 static int still_busy(void)
 {
 	return rco__fail(RCO_E_TIMEOUT, "calls are still being worked on; see rco_engine_get_stats()");
@@ -132,7 +112,7 @@ static int still_busy(void)
 static int wait_one_driven(rco_engine *engine, rco_session *s, const struct timespec *until)
 {
 	while (busy(s)) {
-		int rc = past(until) ? still_busy() : rco_engine_run(engine, 20, 0);
+		int rc = rco__deadline_past(until) ? still_busy() : rco_engine_run(engine, 20, 0);
 
 		if (rc != RCO_OK)
 			return rc;
@@ -155,7 +135,7 @@ static int wait_one(rco_engine *engine, rco_session *s, const struct timespec *u
 			if (pthread_cond_timedwait(&engine->idle, &engine->idle_lock, until) == ETIMEDOUT)
 				rc = still_busy();
 		(void)pthread_mutex_unlock(&engine->idle_lock);
-		if (rc == RCO_OK && past(until))
+		if (rc == RCO_OK && rco__deadline_past(until))
 			rc = still_busy();
 	}
 	atomic_fetch_sub(&engine->idle_waiters, 1);
@@ -164,7 +144,7 @@ static int wait_one(rco_engine *engine, rco_session *s, const struct timespec *u
 
 int rco_engine_wait_idle(rco_engine *engine, uint32_t timeout_ms)
 {
-	struct timespec until = deadline_in(timeout_ms);
+	struct timespec until = rco__deadline_in(timeout_ms);
 	int rc = rco__engine_check(engine), clean;
 
 	if (rc != RCO_OK)

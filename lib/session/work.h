@@ -110,7 +110,7 @@ int64_t rco__flush_due(const rco__shard *shard); /* RCO__NEVER if there is nothi
 int rco__workers_start(rco_engine *engine);
 void rco__workers_stop(rco_engine *engine);
 void rco__workers_drop(rco_engine *engine); /* references of sessions that were woken after the drain */
-void rco__workers_drain(
-	rco_engine *engine); /* engine_free(): what is in rings goes to the buffer; workers have ended */
+/* rco_engine_close(): what is in rings goes to the buffer; workers have ended. RCO_PENDING: not all of it. */
+int rco__workers_drain(rco_engine *engine, const struct timespec *until);
 
 #endif

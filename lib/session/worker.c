@@ -102,12 +102,13 @@ void rco__workers_stop(rco_engine *engine)
 
 /* ---- engine_free() ---- */
 
-/* A backend that said PENDING is given its time; the shard's descriptor tells when it answered. */
-static void drain_session(rco__shard *shard, rco_session *s)
+/* A backend that said PENDING is given its time, but no more than there is for all calls; the shard's descriptor
+ * tells when it answered. */
+static int drain_session(rco__shard *shard, rco_session *s, const struct timespec *until)
 {
 	int rc;
 
-	while ((rc = rco__drain(s)) == RCO_PENDING)
+	while ((rc = rco__drain(s)) == RCO_PENDING && !rco__deadline_past(until))
 		rco__shard_wait(shard, 50);
 	if (rc != RCO_OK)
 		rco__log(&shard->engine->env, RCO_LOG_ERROR,
@@ -115,6 +116,7 @@ static void drain_session(rco__shard *shard, rco_session *s)
 		         "the "
 		         "next start",
 		         s->call_id, rco_error_name(rc));
+	return rc;
 }
 
 static int to_be_erased(const rco_session *s)
@@ -122,11 +124,29 @@ static int to_be_erased(const rco_session *s)
 	return rco__opted_out(s) && !s->control.hold;
 }
 
-static void last_drain(rco__shard *shard, rco_session *s)
+static int last_drain(rco__shard *shard, rco_session *s, const struct timespec *until)
 {
+	int rc = RCO_OK;
+
 	if (!to_be_erased(s) && s->work.phase == RCO__PHASE_LIVE)
-		drain_session(shard, s);
+		rc = drain_session(shard, s, until);
 	rco__session_book(s);
+	return rc;
+}
+
+/* One that was under way may have begun before the last piece came. */
+static int last_flush(rco__shard *shard, const struct timespec *until)
+{
+	rco_engine *engine = shard->engine;
+
+	atomic_store(&shard->appended, 1);
+	shard->flushed_us = 0;
+	do {
+		rco__flush(shard, rco__mono_us(&engine->env));
+		if (shard->flush_op != 0)
+			rco__shard_wait(shard, 20);
+	} while (shard->flush_op != 0 && !rco__deadline_past(until));
+	return shard->flush_op != 0 || atomic_load(&shard->appended) != 0 ? RCO_PENDING : RCO_OK;
 }
 
 /* `written`: the journal is, and says whose the rings are. */
@@ -142,10 +162,10 @@ static void last_look(rco_session *s, int written)
 	rco__events_dispatch(s);
 }
 
-void rco__workers_drain(rco_engine *engine)
+int rco__workers_drain(rco_engine *engine, const struct timespec *until)
 {
+	int rc = RCO_OK, written;
 	rco__link *link;
-	int written;
 	uint32_t i;
 
 	for (i = 0; i < engine->n_shards; i++) {
@@ -153,18 +173,19 @@ void rco__workers_drain(rco_engine *engine)
 
 		rco__shard_gather(shard);
 		for (link = shard->ready.next; link != &shard->ready; link = link->next)
-			last_drain(shard, rco__shard_session(link));
+			if (last_drain(shard, rco__shard_session(link), until) != RCO_OK)
+				rc = RCO_PENDING;
 	}
 	written = rco__ledger_write(engine->calls) == RCO_OK;
 	for (i = 0; i < engine->n_shards; i++)
 		for (link = engine->shards[i].ready.next; link != &engine->shards[i].ready; link = link->next)
 			last_look(rco__shard_session(link), written);
-	atomic_store(&engine->flusher->appended, 1);
-	engine->flusher->flushed_us = 0;
-	rco__flush(engine->flusher, rco__mono_us(&engine->env));
+	if (last_flush(engine->flusher, until) != RCO_OK)
+		rc = RCO_PENDING;
 	for (i = 0; i < engine->n_shards; i++)
 		while (!rco__list_empty(&engine->shards[i].ready))
 			rco__session_unref(rco__shard_session(rco__list_take(&engine->shards[i].ready)));
+	return rc;
 }
 
 void rco__workers_drop(rco_engine *engine)

@@ -430,6 +430,45 @@ static void test_freed_while_a_backend_is_silent(void **state)
 	}
 }
 
+/* However many calls wait for a silent buffer, closing takes the time that it was given; nothing is lost by it. */
+static void test_closed_in_time(void **state)
+{
+	enum { CALLS = 8 };
+	rco_session *s[CALLS];
+	struct timespec before, after;
+	char id[16];
+	int i;
+
+	(void)state;
+	t_world_init(&w, T_WORKERS | T_SHARED);
+	t_world_open(&w);
+	assert_int_equal(rco_engine_close(NULL, 0), RCO_E_INVALID);
+	t_fault_set(&w.fault, T_OPEN, T_HOLD, 0, 0);
+	for (i = 0; i < CALLS; i++) {
+		(void)snprintf(id, sizeof id, "call-%d", i);
+		s[i] = t_call(&w, id);
+		t_push(s[i], 0, (uint64_t)i, 0, 10);
+	}
+	(void)clock_gettime(CLOCK_MONOTONIC, &before);
+	assert_int_equal(rco_engine_close(w.engine, 300), RCO_PENDING);
+	(void)clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_in_range(after.tv_sec - before.tv_sec, 0, 20); /* the time-out of one alone is 30 s */
+	w.engine = NULL;
+	for (i = 0; i < CALLS; i++)
+		rco_session_free(s[i]);
+	t_fault_set(&w.fault, T_OPEN, T_PASS, 0, 0);
+	t_world_close(&w);
+	t_world_open(&w);
+	for (i = 0; i < CALLS; i++) {
+		(void)snprintf(id, sizeof id, "call-%d", i);
+		t_await(&w, id, RCO_EVENT_STORED, 1);
+	}
+	assert_int_equal(t_store_audio(&w), CALLS);
+	assert_int_equal(rco_engine_close(w.engine, 10000), RCO_OK);
+	w.engine = NULL;
+	t_world_destroy(&w);
+}
+
 static void test_freed_with_audio_that_was_handed_on(void **state)
 {
 	rco_session *s;
@@ -700,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_a_journal_that_fails_for_a_while),
 		cmocka_unit_test(test_freed_while_nothing_can_be_written),
 		cmocka_unit_test(test_freed_while_a_backend_is_silent),
+		cmocka_unit_test(test_closed_in_time),
 		cmocka_unit_test(test_freed_with_audio_that_was_handed_on),
 		cmocka_unit_test(test_a_buffer_that_reads_nonsense),
 		cmocka_unit_test(test_the_next_file_cannot_be_made),
