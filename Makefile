@@ -157,7 +157,7 @@ JOBS      = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPU))
 lib: $(STATIC) $(SHARED) $(AGENT_STATIC) $(AGENT_SHARED) $(PC) ## build the libraries (the default)
 all: lib examples ## build the libraries and the examples
 
-.PHONY: all lib objects tests unit examples demo show bench bench-plots check check-abi check-lint check-all check-install \
+.PHONY: all lib objects tests unit examples demo show bench bench-plots abi-dump check check-abi check-lint check-all check-install \
 	check-readme check-documents check-python check-agents check-musl check-cross check-telephony check-faults check-crash check-kills check-model check-mutants check-races fuzz fuzz-programs soak \
 	coverage format packages install uninstall clean help FORCE
 .DELETE_ON_ERROR:
@@ -324,8 +324,12 @@ tests: $(TEST_BIN) ## build the tests
 unit: $(TESTS) ## build and run the unit, promise and layout tests (TESTS=build/tests/unit/test_x for one)
 	@SAN='$(SAN)' tests/tools/run_tests.sh $(B)/log $(TESTS)
 
-check-abi: lib $(B)/examples/01_push_and_opt_out ## header alone, exported symbols against the map, hardening
+check-abi: lib $(B)/examples/01_push_and_opt_out ## the interface as saved, headers alone, symbols, an earlier client, hardening
 	@B='$(B)' CC='$(CC)' CXX='$(CXX)' tests/tools/abi_check.sh
+
+abi-dump: ## save the binary interface as it is now (docs/abi.md)
+	@tests/tools/packages.sh check
+	@tests/abi/save.py
 
 check-lint: ## ban list, formatting, spelling, shell scripts
 	@tests/tools/lint.sh --self-test

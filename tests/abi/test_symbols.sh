@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What the headers declare is what the maps list is what the shared libraries export, each under its one version node; and
+# What the headers declare is what the maps list is what the shared libraries export, each function under its version node; and
 # the static libraries define nothing public besides. What of ours the second library takes from the first is public.
 #
 #   test_symbols.sh [BUILD_FOLDER]     (or B=BUILD_FOLDER; default build)
@@ -29,9 +29,9 @@ differ() {
 shopt -s nullglob
 functions=0
 
-# check LIBRARY MAP NODE HEADER...
+# check LIBRARY MAP NODE HEADER...: the first version has NODE, later ones NODE.1 and so on
 check() {
-    local name=$1 map=$2 node=$3 found library others
+    local name=$1 map=$2 node=$3 found library nodes
     shift 3
     # headers: a declaration begins with RCO_API and may go over several lines
     cat "$@" |
@@ -42,10 +42,16 @@ check() {
         complain "a declaration was not understood: $(grep -vE 'rco_[a-z0-9_]*\(' "$work/declarations")"
     [ -z "$(uniq -d "$work/header")" ] || complain "declared twice: $(uniq -d "$work/header")"
 
-    # map
-    sed 's|/\*.*\*/||' "$map" | tr ';' '\n' | sed -n 's/.*\b\(rco_[a-z0-9_]*\)[[:space:]]*$/\1/p' | LC_ALL=C sort >"$work/map"
-    [ "$(grep -oE '^[A-Za-z0-9_.]+ *\{' "$map")" = "$node {" ] || complain "$map should have the one node $node"
-    grep -qE '^[[:space:]]*\*;' "$map" || complain "$map should end in local: *;"
+    # map, as FUNCTION@@NODE
+    sed 's|/\*.*\*/||' "$map" | awk '/^[A-Za-z0-9_.]+ *\{/ { sub(/ *\{.*/, "", $1); node = $1 }
+        match($0, /rco_[a-z0-9_]+[[:space:]]*;/) {
+            name = substr($0, RSTART, RLENGTH); sub(/[[:space:]]*;/, "", name); print name "@@" node }' |
+        LC_ALL=C sort >"$work/versions"
+    sed 's/@.*//' "$work/versions" | LC_ALL=C sort >"$work/map"
+    nodes=$(sed -n 's/^\([A-Za-z0-9_.]*\) *{.*/\1/p' "$map")
+    [ "${nodes%%$'\n'*}" = "$node" ] || complain "the first node of $map should be $node"
+    ! grep -vE "^$node(\.[0-9]+)?\$" <<<"$nodes" || complain "nodes of $map (above) are not named after $node"
+    [ "$(grep -cE '^[[:space:]]*\*;' "$map")" -eq 1 ] || complain "$map should have local: *; once"
     ! grep -qE 'rco_[a-z0-9_]*[*?[]' "$map" || complain "$map has a wildcard; every symbol is named"
     [ -z "$(uniq -d "$work/map")" ] || complain "twice in $map: $(uniq -d "$work/map")"
     differ "$work/header" "$work/map" "$*" "$map"
@@ -57,11 +63,8 @@ check() {
         return
     fi
     library=${found[0]}
-    nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' >"$work/versioned"
-    sed 's/@.*//' "$work/versioned" | LC_ALL=C sort >"$work/library"
-    differ "$work/map" "$work/library" "$map" "$library"
-    others=$(grep -vE "@@?$node\$" "$work/versioned" || :)
-    [ -z "$others" ] || complain "exported under another version than $node:"$'\n'"$others"
+    nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | LC_ALL=C sort >"$work/library"
+    differ "$work/versions" "$work/library" "$map" "$library"
 
     # static library: what is not public is at least ours by its prefix
     if [ -e "$build/$name.a" ]; then
@@ -78,7 +81,7 @@ check librecoptout lib/recoptout.map RECOPTOUT_2 "${core[@]}"
 check librecoptout-agent lib/recoptout-agent.map RECOPTOUT_AGENT_2 "${agents[@]}"
 
 # The second library is one that a host could have written.
-taken=$(nm -D --undefined-only "$build/librecoptout-agent.so.2" | awk '$2 ~ /^rco_/ && $2 !~ /@RECOPTOUT_2$/ { print $2 }')
+taken=$(nm -D --undefined-only "$build/librecoptout-agent.so.2" | awk '$2 ~ /^rco_/ && $2 !~ /@RECOPTOUT_2(\.[0-9]+)?$/ { print $2 }')
 [ -z "$taken" ] || complain "librecoptout-agent takes what librecoptout does not export:"$'\n'"$taken"
 
 [ "$failed" -eq 0 ] || exit 1

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 demo=(gcc libc6-dev make pkgconf libsodium-dev libzstd-dev libjansson-dev uuid-dev zstd asterisk-core-sounds-en-wav)
-check=("${demo[@]}" g++ clang-format libcmocka-dev binutils file python3 codespell shellcheck
+check=("${demo[@]}" g++ clang-format libcmocka-dev abigail-tools binutils file python3 codespell shellcheck
     libmicrohttpd-dev libncurses-dev python3-pyte libre-dev librem-dev libpocketsphinx-dev libcurl4-openssl-dev
     git socat python3-pytest python3-venv python3-pip python3-setuptools python3-wheel)
 bench=("${demo[@]}" libsndfile1-dev pocketsphinx-testdata)
