@@ -13,7 +13,7 @@ read -r -a make <<<"${RUN_MAKE:-make --no-print-directory}"
 
 # What a newcomer waits for: no second compiler, no sanitizer, no server, nothing that is not Debian's.
 check=(lint gcc unit abi install readme python simulator demo)
-all=(clang asan tsan model agents webhook documents musl cross fuzz coverage telephony)
+all=(clang grown asan tsan model agents webhook documents musl cross fuzz coverage telephony)
 case ${1:-} in
 check) target=check steps=("${check[@]}") ;;
 all) target=check-all steps=("${all[@]}") ;;
@@ -82,7 +82,7 @@ run() {
     lint) what="banned functions, formatting, spelling, shell scripts" && "${make[@]}" -s check-lint ;;
     gcc) what="library, examples and tests without a warning" && "${build[@]}" all tests ;;
     unit) what="unit, promise and layout tests" && "${build[@]}" unit ;;
-    abi) what="headers alone as C and C++; header, map and library agree; hardened" && "${build[@]}" check-abi ;;
+    abi) what="the interface as saved; headers alone as C and C++; symbols; an earlier client; hardened" && "${build[@]}" check-abi ;;
     install) what="install, build against it, uninstall" && "${build[@]}" check-install ;;
     readme) what="what README.md prints, as printed" && "${build[@]}" check-readme ;;
     python) what="the Python package against the installed library" && with_build tests/python/run.sh ;;
@@ -90,6 +90,7 @@ run() {
     demo) what="make demo" && run_demo ;;
     clang) what="the same sources without a warning by clang" &&
         "${make[@]}" -s CC=clang WERROR=1 B=build/clang all tests ;;
+    grown) what="an earlier client with structs that have grown" && CC=gcc RUN_MAKE="${make[*]}" tests/abi/grown.sh ;;
     asan) what="the tests under AddressSanitizer and UndefinedBehaviorSanitizer" &&
         "${make[@]}" -s SAN=address CC=gcc unit ;;
     tsan) what="the tests under ThreadSanitizer" && run_tsan ;;
