@@ -1384,6 +1384,33 @@ RCO_API int rco_engine_stop_recorder(rco_engine *engine, const char *call_id);
  */
 RCO_API int rco_session_report_claim(rco_session *session, uint64_t claims, const char *message);
 
+/**
+ * An operation of your own: a number that a slot of a backend can be called with,
+ * and answers with rco_op_complete(), as those of the engine. So a table can be
+ * used, or tried (<recoptout/conformance.h>), without a call. It takes no
+ * notice of `backend_timeout_ms`. Each takes memory until it is answered, and that
+ * was taken by rco_op_wait(): one that a slot answered at once, or nobody waits for
+ * any more, answer yourself.
+ * @return #RCO_OK; #RCO_E_NO_MEMORY; #RCO_E_INVALID, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.2.0
+ */
+RCO_API int rco_op_create(rco_engine *engine, uint64_t *op);
+
+/**
+ * Wait for the answer to an operation of rco_op_create(), at most `timeout_ms` of
+ * the system's clock; 0: only look. Needs no worker and no rco_engine_run(). One
+ * thread for each operation, and not while the engine is freed.
+ * @param code gets the code that it was answered with
+ * @param result NULL, or gets the result; set its struct_size first
+ * @return #RCO_OK answered: the operation is over, and its number is nobody's;
+ *   #RCO_E_TIMEOUT not answered yet, and it stays: wait again, or give it up by
+ *   answering it yourself, after which a late answer gets #RCO_E_STALE;
+ *   #RCO_E_STALE not an operation of rco_op_create(), or taken before;
+ *   #RCO_E_INVALID, #RCO_E_STRUCT_SIZE, #RCO_E_HANDLE, #RCO_E_FORKED
+ * @since 0.2.0
+ */
+RCO_API int rco_op_wait(rco_engine *engine, uint64_t op, uint32_t timeout_ms, int *code, rco_result *result);
+
 /** So many answers are remembered by an engine: the latest. */
 #define RCO_ANSWERS_MAX 4096
 

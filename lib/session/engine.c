@@ -396,6 +396,7 @@ static void init_locks(rco_engine *engine)
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&engine->idle, &attr);
+	(void)pthread_cond_init(&engine->ops_answered, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	rco__listeners_init(engine);
 	rco__answers_init(engine);

@@ -7,6 +7,9 @@
 #include "core.h"
 #include "work.h"
 
+#include "../base/thread.h"
+
+#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -236,6 +239,8 @@ int rco_op_complete(rco_engine *engine, uint64_t op, int code, const rco_result 
 		shard = slot->shard;
 		if (wake != NULL)
 			rco__session_ref(wake);
+		else if (shard == NULL)
+			(void)pthread_cond_broadcast(&engine->ops_answered);
 	}
 	(void)pthread_mutex_unlock(&engine->ops_lock);
 	if (wake != NULL) {
@@ -247,6 +252,68 @@ int rco_op_complete(rco_engine *engine, uint64_t op, int code, const rco_result 
 	if (drop != NULL)
 		rco__session_unref(drop);
 	return rc;
+}
+
+/* ---- for libraries on top ---- */
+
+int rco_op_create(rco_engine *engine, uint64_t *op)
+{
+	int rc = rco__engine_check(engine);
+
+	if (rc != RCO_OK)
+		return rc;
+	if (op == NULL)
+		return rco__fail(RCO_E_INVALID, "rco_op_create: op is NULL");
+	return rco__op_begin(engine, NULL, NULL, op);
+}
+
+/* ops_lock held. The engine's own, which somebody else waits for, are none of these. */
+static int op_waits(rco_engine *engine, uint64_t op)
+{
+	const rco__op_slot *slot = op_find(engine, op);
+
+	if (slot == NULL || slot->session != NULL || slot->shard != NULL)
+		return RCO_E_STALE;
+	return slot->state == OP_WAITING ? RCO_PENDING : RCO_OK;
+}
+
+static int op_wait(rco_engine *engine, uint64_t op, uint32_t timeout_ms)
+{
+	struct timespec until = rco__deadline_in(timeout_ms);
+	int rc, err = 0;
+
+	(void)pthread_mutex_lock(&engine->ops_lock);
+	while ((rc = op_waits(engine, op)) == RCO_PENDING && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&engine->ops_answered, &engine->ops_lock, &until);
+	(void)pthread_mutex_unlock(&engine->ops_lock);
+	if (rc == RCO_PENDING)
+		return rco__fail(RCO_E_TIMEOUT, "operation %llu is not answered yet", (unsigned long long)op);
+	if (rc == RCO_E_STALE)
+		return rco__fail(rc, "operation %llu is not one of rco_op_create() that waits",
+		                 (unsigned long long)op);
+	return rc;
+}
+
+int rco_op_wait(rco_engine *engine, uint64_t op, uint32_t timeout_ms, int *code, rco_result *result)
+{
+	rco_result answer;
+	int rc = rco__engine_check(engine);
+
+	if (rc != RCO_OK)
+		return rc;
+	if (code == NULL)
+		return rco__fail(RCO_E_INVALID, "rco_op_wait: code is NULL");
+	rco__result_init(&answer);
+	/* Before anything is taken: what does not fit must not be lost. */
+	rc = result != NULL ? rco__struct_fill(result, &answer, sizeof answer, result_v1_size, "rco_result")
+	                    : RCO_OK;
+	if (rc == RCO_OK)
+		rc = op_wait(engine, op, timeout_ms);
+	if (rc != RCO_OK)
+		return rc;
+	*code = rco__op_take(engine, op, &answer);
+	return result != NULL ? rco__struct_fill(result, &answer, sizeof answer, result_v1_size, "rco_result")
+	                      : RCO_OK;
 }
 
 /* The shard's, lent to the session until the backend has answered; one of its own only while that takes long. */

@@ -109,6 +109,7 @@ void rco__engine_unref(rco_engine *engine)
 	(void)pthread_mutex_destroy(&engine->ops_lock);
 	(void)pthread_mutex_destroy(&engine->idle_lock);
 	(void)pthread_cond_destroy(&engine->idle);
+	(void)pthread_cond_destroy(&engine->ops_answered);
 	rco__listeners_destroy(engine);
 	rco__answers_destroy(engine);
 	rco__roots_close(&engine->roots);

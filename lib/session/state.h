@@ -462,6 +462,7 @@ struct rco_engine {
 	uint64_t last_claim;
 
 	pthread_mutex_t ops_lock;
+	pthread_cond_t ops_answered; /* one of rco_op_create() was */
 	rco__op_slot *ops;
 	uint32_t n_ops, free_op;
 
