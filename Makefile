@@ -112,7 +112,9 @@ AGENT_SONAME := librecoptout-agent.so.$(AGENT_ABI)
 AGENT_REAL   := $(AGENT_SONAME).$(VERSION)
 AGENT_SHARED := $(B)/$(AGENT_REAL)
 AGENT_MAP    := lib/recoptout-agent.map
-PC      := $(B)/recoptout.pc $(B)/recoptout-agent.pc
+# For the tests of those who write backends: static alone, made of public functions of the first.
+CONF_STATIC := $(B)/librecoptout-conformance.a
+PC      := $(B)/recoptout.pc $(B)/recoptout-agent.pc $(B)/recoptout-conformance.pc
 HEADERS := $(wildcard include/*.h include/*/*.h)
 
 LIB_SRC  := $(filter-out lib/base/json.c,$(wildcard lib/base/*.c lib/media/*.c lib/ledger/*.c lib/storage/*.c \
@@ -120,6 +122,7 @@ LIB_SRC  := $(filter-out lib/base/json.c,$(wildcard lib/base/*.c lib/media/*.c l
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/obj/%.o)
 AGENT_SRC := lib/base/json.c $(wildcard lib/agent/*.c lib/control/*.c)
 AGENT_OBJ := $(AGENT_SRC:%.c=$(B)/obj/%.o)
+CONF_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard lib/conformance/*.c))
 # Small helpers without state of the engine, which each shared library has for itself; the static one takes them from
 # librecoptout.a.
 BOTH_OBJ := $(patsubst %,$(B)/obj/lib/base/%.o,env fail json_walk json_write lock status thread trust words)
@@ -149,12 +152,12 @@ BENCH_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/bench/*.c))
 ONLY      ?=
 SECONDS_EACH ?= 60
 
-ALL_OBJ  := $(LIB_OBJ) $(AGENT_OBJ) $(HELP_OBJ) $(BENCH_OBJ) \
+ALL_OBJ  := $(LIB_OBJ) $(AGENT_OBJ) $(CONF_OBJ) $(HELP_OBJ) $(BENCH_OBJ) \
 	$(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard tests/*/campaign_*.c tests/fuzz/*.c examples/*.c examples/*/*.c))
 CPU      := $(shell nproc 2>/dev/null || echo 2)
 JOBS      = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CPU))
 
-lib: $(STATIC) $(SHARED) $(AGENT_STATIC) $(AGENT_SHARED) $(PC) ## build the libraries (the default)
+lib: $(STATIC) $(SHARED) $(AGENT_STATIC) $(AGENT_SHARED) $(CONF_STATIC) $(PC) ## build the libraries (the default)
 all: lib examples ## build the libraries and the examples
 
 .PHONY: all lib objects tests unit examples demo show bench bench-plots abi-dump check check-abi check-lint check-all check-install \
@@ -177,7 +180,7 @@ $(B)/.flags: FORCE
 		echo '$(CC) $(ALL_CFLAGS)' >$@; }
 
 # For a system without the libraries to link with (tests/tools/musl.sh).
-objects: $(LIB_OBJ) $(AGENT_OBJ) $(HELP_OBJ) $(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard examples/*.c examples/demo/*.c))
+objects: $(LIB_OBJ) $(AGENT_OBJ) $(CONF_OBJ) $(HELP_OBJ) $(patsubst %.c,$(B)/obj/%.o,$(TEST_SRC) $(wildcard examples/*.c examples/demo/*.c))
 
 $(B)/obj/%.o: %.c $(B)/.flags
 	$(say) CC $<
@@ -203,6 +206,11 @@ $(AGENT_STATIC): $(AGENT_OBJ)
 	$(say) AR $@
 	@mkdir -p $(@D)
 	$(call archive,$(AGENT_OBJ))
+
+$(CONF_STATIC): $(CONF_OBJ)
+	$(say) AR $@
+	@mkdir -p $(@D)
+	$(call archive,$(CONF_OBJ))
 
 $(SHARED): $(LIB_OBJ) $(MAP)
 	$(say) LD $@
@@ -245,10 +253,10 @@ $(EXAMPLES): $(SHARED) $(AGENT_SHARED)
 $(foreach d,$(EX_DIRS),$(eval $(B)/$d: $(patsubst %.c,$(B)/obj/%.o,$(wildcard $d/*.c))))
 $(foreach f,$(wildcard examples/*.c),$(eval $(B)/$(f:.c=): $(B)/obj/$(f:.c=.o)))
 
-$(TEST_BIN) $(CAMPAIGN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(OURS_STATIC)
+$(TEST_BIN) $(CAMPAIGN): $(B)/%: $(B)/obj/%.o $(HELP_OBJ) $(CONF_STATIC) $(OURS_STATIC)
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) $(LD_HARDENING) -pthread $(filter %.o,$^) $(OURS_STATIC) -lcmocka \
+	$(Q)$(CC) $(SAN_FLAGS) $(CFLAGS) $(LDFLAGS) $(LD_HARDENING) -pthread $(filter %.o,$^) $(CONF_STATIC) $(OURS_STATIC) -lcmocka \
 		$(DEP_LIBS) $(AGENT_LIBS) -lm -o $@
 
 $(B)/tests/fuzz/test_corpus $(B)/tests/fuzz/test_damage: $(FUZZ_OBJ) $(FUZZ_KIT)
@@ -302,6 +310,7 @@ install: lib $(B)/recoptout-mcp ## install headers, libraries, their .pc files a
 	$(INSTALL) -m 644 $(wildcard include/*.h) $(TO_INCLUDE)/
 	$(INSTALL) -m 644 $(wildcard include/recoptout/*.h) $(TO_INCLUDE)/recoptout/
 	$(INSTALL) -m 755 $(SHARED) $(AGENT_SHARED) $(TO_LIB)/
+	$(INSTALL) -m 644 $(CONF_STATIC) $(TO_LIB)/
 	ln -sf $(REAL) $(TO_LIB)/$(SONAME)
 	ln -sf $(SONAME) $(TO_LIB)/librecoptout.so
 	ln -sf $(AGENT_REAL) $(TO_LIB)/$(AGENT_SONAME)
@@ -313,6 +322,7 @@ uninstall: ## remove what install put there
 	rm -f $(patsubst include/%,$(TO_INCLUDE)/%,$(HEADERS)) $(patsubst $(B)/%,$(TO_LIB)/pkgconfig/%,$(PC))
 	rm -f $(TO_BIN)/recoptout-mcp $(TO_LIB)/$(REAL) $(TO_LIB)/$(SONAME) $(TO_LIB)/librecoptout.so
 	rm -f $(TO_LIB)/$(AGENT_REAL) $(TO_LIB)/$(AGENT_SONAME) $(TO_LIB)/librecoptout-agent.so
+	rm -f $(TO_LIB)/librecoptout-conformance.a
 	if [ -d $(TO_INCLUDE)/recoptout ]; then rmdir $(TO_INCLUDE)/recoptout; fi
 
 # ---------------------------------------------------------------------------- tests

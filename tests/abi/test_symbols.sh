@@ -29,6 +29,14 @@ differ() {
 shopt -s nullglob
 functions=0
 
+# own_names ARCHIVE: what is not public is at least ours by its prefix.
+own_names() {
+    [ -e "$1" ] || return 0
+    nm -g --defined-only "$1" 2>/dev/null | awk 'NF == 3 { print $3 }' | LC_ALL=C sort >"$work/names"
+    grep -vE '^(rco_|__(asan|ubsan|tsan|odr_asan|sanitizer))' "$work/names" >"$work/foreign" || :
+    [ ! -s "$work/foreign" ] || complain "names of $1 without our prefix:"$'\n'"$(cat "$work/foreign")"
+}
+
 # check LIBRARY MAP NODE HEADER...: the first version has NODE, later ones NODE.1 and so on
 check() {
     local name=$1 map=$2 node=$3 found library nodes
@@ -66,12 +74,7 @@ check() {
     nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }' | LC_ALL=C sort >"$work/library"
     differ "$work/versions" "$work/library" "$map" "$library"
 
-    # static library: what is not public is at least ours by its prefix
-    if [ -e "$build/$name.a" ]; then
-        nm -g --defined-only "$build/$name.a" 2>/dev/null | awk 'NF == 3 { print $3 }' |
-            grep -vE '^(rco_|__(asan|ubsan|tsan|odr_asan|sanitizer))' >"$work/foreign" || :
-        [ ! -s "$work/foreign" ] || complain "names of $build/$name.a without our prefix:"$'\n'"$(cat "$work/foreign")"
-    fi
+    own_names "$build/$name.a"
     functions=$((functions + $(wc -l <"$work/header")))
 }
 
@@ -83,6 +86,13 @@ check librecoptout-agent lib/recoptout-agent.map RECOPTOUT_AGENT_2 "${agents[@]}
 # The second library is one that a host could have written.
 taken=$(nm -D --undefined-only "$build/librecoptout-agent.so.2" | awk '$2 ~ /^rco_/ && $2 !~ /@RECOPTOUT_2(\.[0-9]+)?$/ { print $2 }')
 [ -z "$taken" ] || complain "librecoptout-agent takes what librecoptout does not export:"$'\n'"$taken"
+
+# So is the conformance kit.
+kit=$build/librecoptout-conformance.a
+own_names "$kit"
+taken=$(nm -g --undefined-only "$kit" 2>/dev/null | awk '$2 ~ /^rco_/ { print $2 }' | LC_ALL=C sort -u |
+    LC_ALL=C comm -23 - "$work/names" | grep -vxFf <(sed -n 's/^[[:space:]]*\(rco_[a-z0-9_]*\);$/\1/p' lib/recoptout.map) || :)
+[ -z "$taken" ] || complain "$kit takes what librecoptout does not export:"$'\n'"$taken"
 
 [ "$failed" -eq 0 ] || exit 1
 echo "symbols: $functions functions in headers, maps and libraries"

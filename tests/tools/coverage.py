@@ -22,6 +22,7 @@ PARTS = [  # the first that matches
     ("agent", r"lib/agent/.*"),
     ("control", r"lib/control/.*"),
     ("sip", r"lib/sip/.*"),
+    ("conformance", r"lib/conformance/.*"),
     ("base", r"lib/base/.*"),
 ]
 

@@ -37,13 +37,13 @@ dirs=(DESTDIR="$stage" prefix=/usr libdir=/usr/lib/x86_64-linux-gnu)
 {
     find include -name '*.h' -printf './usr/%p\n'
     echo ./usr/bin/recoptout-mcp
-    for name in librecoptout{,-agent}.so{,.2,".2.$version"} pkgconfig/recoptout{,-agent}.pc; do
+    for name in librecoptout{,-agent}.so{,.2,".2.$version"} pkgconfig/recoptout{,-agent,-conformance}.pc librecoptout-conformance.a; do
         echo "./usr/lib/x86_64-linux-gnu/$name"
     done
 } | sort >"$work/expected"
 diff "$work/expected" "$work/found" >"$work/diff" ||
     fail "expected (<) and installed (>) files differ:"$'\n'"$(grep '^[<>]' "$work/diff")"
-for pc in "$stage"/usr/lib/x86_64-linux-gnu/pkgconfig/recoptout{,-agent}.pc; do
+for pc in "$stage"/usr/lib/x86_64-linux-gnu/pkgconfig/recoptout{,-agent,-conformance}.pc; do
     ! grep -q '@' "$pc" || fail "${pc##*/} has a placeholder left: $(grep '@' "$pc")"
     ! grep -qF "$work" "$pc" || fail "${pc##*/} mentions DESTDIR"
     grep -qx 'prefix=/usr' "$pc" || fail "${pc##*/} does not say prefix=/usr"
@@ -99,6 +99,25 @@ int main(void)
 	       !rco_agent_has_feature("spool");
 }
 END
+cat >"$work/conforms.c" <<'END'
+#include <recoptout/conformance.h>
+
+int main(void)
+{
+	rco_memory_options options = {.struct_size = sizeof options};
+	rco_conformance kit = {.struct_size = sizeof kit};
+	rco_memory *memory;
+	int broken;
+
+	if (rco_memory_create(&options, &memory) != RCO_OK)
+		return 2;
+	kit.deletion = rco_memory_deletion_ops();
+	kit.deletion_user_data = memory;
+	broken = rco_conformance_run(&kit, NULL, NULL);
+	rco_memory_free(memory);
+	return broken != 0;
+}
+END
 export PKG_CONFIG_PATH=$inst/lib/pkgconfig
 if command -v pkg-config >/dev/null; then
     [ "$(pkg-config --modversion recoptout)" = "$version" ] || fail "pkg-config --modversion is not $version"
@@ -114,10 +133,14 @@ if command -v pkg-config >/dev/null; then
     read -r -a agent_flags <<<"$(pkg-config --cflags --libs recoptout-agent)"
     [ "${agent_flags[*]}" = "-I$inst/include -L$inst/lib -lrecoptout-agent -lrecoptout" ] ||
         fail "unexpected pkg-config flags: ${agent_flags[*]}"
+    read -r -a kit_flags <<<"$(pkg-config --cflags --libs recoptout-conformance)"
+    [ "${kit_flags[*]}" = "-I$inst/include -L$inst/lib -lrecoptout-conformance -pthread -lrecoptout" ] ||
+        fail "unexpected pkg-config flags: ${kit_flags[*]}"
 else
     echo "note: pkg-config is not installed; recoptout.pc was read by eye" >&2
     flags=(-I"$inst/include" -L"$inst/lib" -lrecoptout)
     agent_flags=(-I"$inst/include" -L"$inst/lib" -lrecoptout-agent -lrecoptout)
+    kit_flags=(-I"$inst/include" -L"$inst/lib" -lrecoptout-conformance -pthread -lrecoptout)
 fi
 "${cc[@]}" -Wall -Wextra -Wpedantic -Werror -Wl,--as-needed "$work/agent.c" "${agent_flags[@]}" \
     -Wl,-rpath,"$inst/lib" -o "$work/agent" ||
@@ -130,6 +153,10 @@ said=$(LD_LIBRARY_PATH=$inst/lib "$work/tiny") || fail "the program failed: $sai
 soname=$(LC_ALL=C readelf -d "$work/tiny" | sed -n 's/.*\[librecoptout\.so\.\(.*\)\]/\1/p')
 [ "$said" = "$version $soname" ] ||
     fail "loaded library says \"$said\" (version, ABI); header and SONAME say \"$version $soname\""
+# The kit is made of what the shared library exports.
+"${cc[@]}" -Wall -Wextra -Wpedantic -Werror "$work/conforms.c" "${kit_flags[@]}" -o "$work/conforms" ||
+    fail "the program with the conformance kit does not build"
+LD_LIBRARY_PATH=$inst/lib "$work/conforms" || fail "the program with the conformance kit failed: $?"
 runs_mcp "$inst"
 "${make[@]}" uninstall prefix="$inst" >"$work/log" 2>&1 || { cat "$work/log"; fail "make uninstall failed"; }
 left=$(find "$inst" ! -type d)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The directory backend beyond what every backend has to do (that is in
- * test_backend_conformance.c): what is on disk after a crash at any point and
+ * test_conformance.c): what is on disk after a crash at any point and
  * after each file operation failed once, hostile keys, and which files of the
  * host it removes and which it refuses.
  */

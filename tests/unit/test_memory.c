@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The memory backend beyond what every backend has to do (that is in
- * test_backend_conformance.c): its limit, its account of audio, running out of
+ * test_conformance.c): its limit, its account of audio, running out of
  * memory at every allocation, and that no audio is given back unwiped.
  */
 #include <setjmp.h>

@@ -2,11 +2,11 @@
 /*
  * A backend as its author would write it who has read the README and the
  * headers and nothing else: buffer, upload and deletion, first answering at
- * once, then only later, by rco_op_complete(). It is put through the checks of
- * conformance.h, and then an engine works with it: a kept call is stored bit by
+ * once, then only later, by rco_op_complete(). It is put through the conformance
+ * kit, and then an engine works with it: a kept call is stored bit by
  * bit, an opted-out one is gone. Only public headers.
  */
-#include "../conformance.h"
+#include "../conforms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -718,34 +718,34 @@ static void opted_out(int later, int after_end)
 
 /* ---- tests ---- */
 
-static int own_get(conf *c, const char *key, void *buf, size_t cap, size_t *size)
+static int own_get(const char *key, void *buf, size_t cap, size_t *size, void *user_data)
 {
-	store *s = c->own;
-	const file *f = *find_file(s, key);
+	const file *f = *find_file(user_data, key);
 
 	if (f == NULL || !f->finished)
-		return -1;
+		return RCO_E_NOT_FOUND;
 	*size = f->bytes.size;
 	if (*size > 0 && cap > 0)
 		memcpy(buf, f->bytes.data, *size < cap ? *size : cap);
-	return 0;
+	return RCO_OK;
 }
 
 static void test_conforms(void **state)
 {
 	store s;
-	conf c = {.buffer = &own_buffer,
-	          .buffer_user_data = &s,
-	          .upload = &own_upload,
-	          .upload_user_data = &s,
-	          .deletion = &own_deletion,
-	          .deletion_user_data = &s,
-	          .get = own_get,
-	          .own = &s};
+	rco_conformance kit = {.struct_size = (uint32_t)sizeof kit,
+	                       .buffer = &own_buffer,
+	                       .buffer_user_data = &s,
+	                       .upload = &own_upload,
+	                       .upload_user_data = &s,
+	                       .deletion = &own_deletion,
+	                       .deletion_user_data = &s,
+	                       .get = own_get,
+	                       .user_data = &s};
 
 	(void)state;
 	store_init(&s);
-	conf_run_all(&c);
+	t_conforms(&kit);
 	assert_null(s.recordings);
 	assert_null(s.files);
 	store_destroy(&s);
