@@ -6,7 +6,8 @@
  *
  * Usage: 03_own_backend STATE_FOLDER
  * Prints what the store is asked to do, for a call that is kept and for one
- * whose caller objects while its upload is on the way.
+ * whose caller objects while its upload is on the way. Put through the conformance
+ * kit (docs/backends.md) in tests/unit/test_example_backend.c.
  */
 #include "common.h"
 
@@ -19,9 +20,11 @@ enum { OBJECTS = 16 };
 
 struct object {
 	char key[256]; /* "": free */
+	int uploading;
 	uint32_t parts;
-	uint64_t bytes;
+	uint64_t bytes, before_last; /* of the upload; without its last part */
 	int finished;
+	uint64_t size; /* of the file */
 };
 
 struct store {
@@ -70,8 +73,9 @@ static int begin(const rco_object *object, uint64_t op, rco_result *result, void
 	pthread_mutex_lock(&s->lock);
 	o = find(s, object->key, 1);
 	if (o) {
+		o->uploading = 1; /* a file that is there stays until the commit */
 		o->parts = 0;
-		o->bytes = 0;
+		o->bytes = o->before_last = 0;
 	}
 	snprintf(s->uploading, sizeof s->uploading, "%s", object->call_id);
 	pthread_cond_broadcast(&s->changed);
@@ -84,26 +88,32 @@ static int begin(const rco_object *object, uint64_t op, rco_result *result, void
 	return RCO_OK;
 }
 
-/* A part may come again after a failure: a real store replaces it, here it is the same anyway. */
+/* A part may come again after a failure: it takes the place of what it was. */
 static int put(const rco_object *object, uint32_t part, const void *data, size_t size_bytes, uint64_t op,
                rco_result *result, void *user_data)
 {
 	struct store *s = user_data;
 	struct object *o;
+	int rc = RCO_OK;
 
 	(void)data;
 	(void)op;
 	pthread_mutex_lock(&s->lock);
 	o = find(s, object->key, 0);
-	if (o && part == o->parts + 1) {
+	if (!o || !o->uploading) {
+		rc = RCO_E_NOT_FOUND; /* given up, or never begun */
+	} else if (part != o->parts && part != o->parts + 1) {
+		rc = RCO_E_INVALID;
+	} else {
+		if (part == o->parts + 1)
+			o->before_last = o->bytes;
 		o->parts = part;
-		o->bytes += size_bytes;
+		o->bytes = o->before_last + size_bytes;
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (!o)
-		return RCO_E_NOT_FOUND;
-	result->confirmed = RCO_CONFIRM_DONE;
-	return RCO_OK;
+	if (rc == RCO_OK)
+		result->confirmed = RCO_CONFIRM_DONE;
+	return rc;
 }
 
 /* Takes its time: another thread finishes it. */
@@ -122,6 +132,19 @@ static int commit(const rco_object *object, uint64_t op, rco_result *result, voi
 	return RCO_PENDING;
 }
 
+/* With the lock held. Also of an upload whose commit was answered before, and the answer lost. */
+static struct object *finish(struct store *s, const char *key)
+{
+	struct object *o = find(s, key, 0);
+
+	if (o && o->uploading) {
+		o->uploading = 0;
+		o->finished = 1;
+		o->size = o->bytes;
+	}
+	return o;
+}
+
 static void *committer(void *arg)
 {
 	struct store *s = arg;
@@ -137,10 +160,8 @@ static void *committer(void *arg)
 			pthread_cond_wait(&s->changed, &s->lock);
 			continue;
 		}
-		o = find(s, s->commit_key, 0);
-		if (o)
-			o->finished = 1;
-		printf("  store: commit %s, %u bytes\n", s->commit_key, o ? (unsigned)o->bytes : 0);
+		o = finish(s, s->commit_key);
+		printf("  store: commit %s, %u bytes\n", s->commit_key, o ? (unsigned)o->size : 0);
 		s->commit_op = 0;
 		pthread_cond_broadcast(&s->changed);
 		pthread_mutex_unlock(&s->lock); /* never call into the library with a lock of your own held */
@@ -160,6 +181,8 @@ static void forget(struct store *s, const char *key, int finished_too)
 
 	pthread_mutex_lock(&s->lock);
 	o = find(s, key, 0);
+	if (o)
+		o->uploading = 0;
 	if (o && (finished_too || !o->finished))
 		memset(o, 0, sizeof *o);
 	pthread_mutex_unlock(&s->lock);
@@ -183,8 +206,8 @@ static int look(struct store *s, const rco_object *object, rco_result *result, i
 	o = find(s, object->key, 0);
 	if (o && (o->finished || !finished_only)) {
 		result->confirmed = RCO_CONFIRM_PRESENT;
-		result->size_bytes = o->bytes;
-		result->count = 1;
+		result->size_bytes = o->size;
+		result->count = (uint64_t)(o->finished + o->uploading);
 	} else {
 		result->confirmed = RCO_CONFIRM_GONE;
 	}
@@ -218,20 +241,24 @@ static int remove_object(const rco_object *object, uint64_t op, rco_result *resu
 static int verify(const rco_object *object, uint64_t op, rco_result *result, void *user_data)
 {
 	(void)op;
+	if (object->store != RCO_STORE_UPLOAD)
+		return RCO_E_DECLINED;
 	return look(user_data, object, result, 0);
 }
 
+static const rco_upload_ops upload = {.struct_size = sizeof upload,
+                                      .attach = attach,
+                                      .begin = begin,
+                                      .put = put,
+                                      .commit = commit,
+                                      .abort = abort_upload,
+                                      .list = list,
+                                      .head = head};
+static const rco_deletion_ops deletion = {
+	.struct_size = sizeof deletion, .remove = remove_object, .verify = verify};
+
 static rco_engine *open_engine(const char *state, struct store *s)
 {
-	rco_upload_ops upload = {.struct_size = sizeof upload,
-	                         .attach = attach,
-	                         .begin = begin,
-	                         .put = put,
-	                         .commit = commit,
-	                         .abort = abort_upload,
-	                         .list = list,
-	                         .head = head};
-	rco_deletion_ops deletion = {.struct_size = sizeof deletion, .remove = remove_object, .verify = verify};
 	rco_engine_config config = {.struct_size = sizeof config, .state_dir = state, .opt_out_enabled = 1};
 	rco_engine *engine = NULL;
 

@@ -10,7 +10,8 @@
  * - **upload**: puts finished files where they belong (*directory*, *memory*);
  * - **deletion**: removes files wherever they are (*directory*, *memory*);
  *
- * and a **key provider** for the spool (*key folder*).
+ * and a **key provider** for the spool (*key folder*). Whether a table is
+ * what is asked for here, the conformance kit says: <recoptout/conformance.h>.
  *
  * ## How a slot answers
  * Every slot that has an `op` may
