@@ -68,9 +68,9 @@
  * Functions return #RCO_OK (0), #RCO_PENDING (1, where documented) or a
  * negative #rco_error. Negative: nothing was done, and the object is as it was.
  * #RCO_OK: done, and where it says so durable. #RCO_PENDING: the request stands,
- * and something is outstanding: rco_error_detail() says what, and of an opt-out
- * the receipt (rco_receipt_status(), rco_receipt_code()). So `if (rc < 0)` is
- * the whole error check. Units stand in names: `_us` microseconds, `_ms`
+ * and something is outstanding: of an opt-out the receipt says what
+ * (rco_receipt_status(), rco_receipt_code()), and rco_error_detail() where it
+ * failed so far. So `if (rc < 0)` is the whole error check. Units stand in names: `_us` microseconds, `_ms`
  * milliseconds, `_s` seconds, `_bytes`, `_hz`. Wall-clock times are
  * microseconds since 1970-01-01 UTC. Strings are UTF-8, end in NUL, and are
  * copied; a pointer you pass need not outlive the call. `free` functions
@@ -368,7 +368,8 @@ typedef struct rco_event rco_event;
  * rco_engine_run(), rco_engine_create() and rco_engine_free(); #RCO_EVENT_AGENT_CLAIM
  * on the thread that checked the claims. A call's may come before
  * rco_session_create() has returned. The event and its strings are valid during the
- * call. May call any function except those marked "not from a callback".
+ * call. It must not block: the calls of that worker wait for it, their erasures
+ * too. May call any function except those marked "not from a callback".
  */
 typedef void (*rco_event_fn)(const rco_event *event, void *user_data);
 
@@ -383,7 +384,7 @@ typedef struct rco_engine_config {
 	/** Shared memory for all rings; default 32 MiB, which serves 1,000 two-leg
 	 *  8 kHz calls at once. Reserved in full by rco_engine_create(). */
 	uint64_t ring_pool_bytes;
-	/** Size at which a spool segment is closed and a new one begun; default 64 MiB, at most 16 GiB. */
+	/** Size at which a spool segment is closed and a new one begun; default 64 MiB; 16 GiB if it is more. */
 	uint64_t segment_bytes;
 	/** Size of the parts in which a recording is uploaded; default 5 MiB. */
 	uint64_t upload_part_bytes;
@@ -516,7 +517,10 @@ RCO_API int rco_engine_create(const rco_engine_config *config, rco_engine **engi
  * (see rco_session_create()). Sessions may be freed before or after; calls on
  * them answer #RCO_E_HANDLE from now on.
  * Waits for slots and callbacks that are running, and for a buffer that answers
- * later about `timeout_ms` in all. Not from a callback.
+ * later about `timeout_ms` in all. Not from a callback, and not while another
+ * thread is inside a function of this engine or of its sessions, but for
+ * rco_session_push(), rco_frames_push() and rco_session_get_stats(): end those
+ * threads first.
  * @return #RCO_OK; #RCO_PENDING the engine is closed, and the buffer has not taken
  *   or flushed all: the log names the calls, and what it lacks is in the rings for
  *   the next start (with #RCO_ENGINE_PRIVATE_RINGS it is lost); #RCO_E_REENTRANT,
@@ -543,8 +547,8 @@ RCO_API int rco_engine_opt_out_enabled(rco_engine *engine);
  * Host-driven mode: do the work that is due, waiting at most `max_wait_ms` for
  * some. One thread at a time.
  * @param budget_us 0, or stop working after about this time, for loops that have
- *   frames to send as well: what is begun for one call is finished (a slot of a
- *   backend, a commit of the ledger), the next call waits. New opt-outs come first
+ *   frames to send as well: the step of one call is finished (some slots of
+ *   backends, and commits of the ledger), the next call waits. New opt-outs come first
  *   and are made durable whatever it is.
  * @return #RCO_OK; #RCO_PENDING the budget was used up, and more is due: call again;
  *   #RCO_E_STATE if the engine has workers; #RCO_E_BUSY if
@@ -891,7 +895,8 @@ RCO_API int rco_session_set_consent(rco_session *session, int granted);
  * Set (1) or lift (0) a legal hold. An opt-out of a held call stops the
  * recording and keeps what was recorded: it is stored when the call ends, with
  * a call record that says so, until the hold is lifted, which starts the
- * erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT. It is known
+ * erasure. Setting it after an opt-out answers #RCO_E_OPTED_OUT, unless the call
+ * is held already. It is known
  * to a later process when this returns #RCO_OK; waits for the journal's disk.
  * @return #RCO_OK; #RCO_PENDING a hold to be set is in force until the process
  *   ends, but the journal cannot be written: call again; #RCO_E_OPTED_OUT;
@@ -1084,9 +1089,9 @@ typedef struct rco_opt_out_options {
 	uint32_t struct_size;
 	uint32_t flags;       /**< RCO_OPT_OUT_... */
 	uint32_t wait_status; /**< 0, or RCO_STATUS_ERASED or _VERIFIED: wait for it ... */
-	/** ... at most this long, from when the request is durable; 0: not at all. A call that cannot come to it
-	 * (held) is answered at once, and so is one that was not recorded, or is not known. Not from a callback.
-	 */
+	/** ... at most this long, from when the request is durable; 0: not at all. A call that is held cannot come
+	 * to it and is answered at once, as after that time; one that was not recorded, or is not known, with
+	 * #RCO_OK. Not from a callback. */
 	uint32_t timeout_ms;
 	/** Who asked, for the receipt: "agent-tool", "dtmf"; up to 31 of [a-z0-9_.-]; NULL: "api". */
 	const char *source;

@@ -446,7 +446,7 @@ typedef struct rco_spool rco_spool;
 typedef struct rco_spool_options {
 	uint32_t struct_size;
 	uint32_t flags;                 /**< 0 */
-	uint64_t segment_bytes;         /**< default 64 MiB, at most 16 GiB */
+	uint64_t segment_bytes;         /**< default 64 MiB; 16 GiB if it is more */
 	const char *path;               /**< REQUIRED, at most 991 bytes; made with mode 0700 */
 	const char *quarantine_path;    /**< where damaged files go; default `path`/quarantine */
 	const struct rco_key_ops *keys; /**< REQUIRED; checked and copied */

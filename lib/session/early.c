@@ -203,6 +203,7 @@ static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_option
 	if (!(data->facts & RCO_FACT_DURABLE)) {
 		if (o->flags & RCO_OPT_OUT_NONBLOCK) {
 			rc = RCO_PENDING;
+			atomic_store(&engine->early_asked, 1);
 			rco__shard_wake(engine->maintenance);
 		} else {
 			rc = make_durable(engine, call_id, lsn, data);

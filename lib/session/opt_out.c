@@ -110,17 +110,18 @@ static int confirmed(rco_session *s, int otherwise)
 {
 	rco__receipt_data whole;
 	const rco_session *p;
-	int lost = 0;
+	int lost = 0, asked;
 
 	(void)pthread_mutex_lock(&s->lock);
 	rco__receipt_whole(s, &whole);
 	for (p = s; p != NULL; p = p->earlier)
 		lost |= rco__recorder_lost(p);
+	asked = s->recorder.op != 0 && s->recorder.failures == 0; /* and answers later */
 	(void)pthread_mutex_unlock(&s->lock);
 	if (whole.facts & RCO_FACT_STOPPED)
 		return RCO_OK;
-	if (!lost && otherwise != RCO_E_CALLBACK)
-		return otherwise;
+	if (!lost && (otherwise != RCO_E_CALLBACK || asked))
+		return otherwise == RCO_E_CALLBACK ? RCO_PENDING : otherwise;
 	return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 }
 

@@ -152,6 +152,19 @@ static int is_refusal(int code)
 	}
 }
 
+/* Lock held: until a stop that failed is asked for again. */
+static int64_t next_pause_us(rco_session *s)
+{
+	uint64_t wait = s->engine->cfg.retry_min_ms;
+
+	if (s->recorder.failures < 16)
+		wait <<= s->recorder.failures;
+	if (s->recorder.failures >= 16 || wait > s->engine->cfg.retry_max_ms)
+		wait = s->engine->cfg.retry_max_ms;
+	s->recorder.failures++;
+	return (int64_t)wait * 1000;
+}
+
 /* Lock held: the recorder answered. Returns RCO_OK or what rco__recorder_settle() shall return. */
 static int answered(rco_session *s, uint32_t action, int code, const rco_result *result)
 {
@@ -171,14 +184,10 @@ static int answered(rco_session *s, uint32_t action, int code, const rco_result 
 	if (action == RCO_RECORDER_START && is_refusal(code))
 		not_recording(s, RCO__REC_NONE, "the recorder had refused to start");
 	if (action == RCO_RECORDER_STOP) {
-		uint64_t wait = s->engine->cfg.retry_min_ms;
-
-		if (s->recorder.failures < 16)
-			wait <<= s->recorder.failures;
-		if (s->recorder.failures >= 16 || wait > s->engine->cfg.retry_max_ms)
-			wait = s->engine->cfg.retry_max_ms;
-		s->recorder.failures++;
-		s->recorder.retry_us = now + (int64_t)wait * 1000;
+		/* One that was asked before its time, because somebody objected again, does not wait longer for
+		 * that. */
+		if (now >= s->recorder.retry_us)
+			s->recorder.retry_us = now + next_pause_us(s);
 		rco__event_queue(s, RCO_EVENT_STOP_FAILED, code != RCO_OK ? code : RCO_E_UNCONFIRMED,
 		                 s->recorder.failures, "the recorder did not confirm its stop; it is asked again");
 	}

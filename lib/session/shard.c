@@ -194,7 +194,9 @@ static void house(rco__shard *shard, int64_t now)
 	rco_engine *engine = shard->engine;
 	int rc = RCO_OK;
 
-	if (shard != engine->maintenance || now < shard->next_maintenance_us)
+	if (shard != engine->maintenance)
+		return;
+	if (atomic_exchange(&engine->early_asked, 0) == 0 && now < shard->next_maintenance_us)
 		return;
 	shard->next_maintenance_us = now + HOUSE_US;
 	rco__early_expire(engine);
@@ -231,6 +233,8 @@ int rco__shard_wait_ms(rco__shard *shard)
 	int64_t now = rco__mono_us(&shard->engine->env), due = rco__wheel_next(shard->wheel);
 
 	if (atomic_load(&shard->inbox) != NULL || !rco__list_empty(&shard->ready))
+		return 0;
+	if (shard == shard->engine->maintenance && atomic_load(&shard->engine->early_asked) != 0)
 		return 0;
 	if (shard == shard->engine->maintenance && shard->next_maintenance_us < due)
 		due = shard->next_maintenance_us;

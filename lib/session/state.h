@@ -444,6 +444,7 @@ struct rco_engine {
 	rco_session *serving; /* what it took of them; here, so that it outlives its thread */
 	_Atomic uint32_t next_shard;
 	_Atomic uint32_t running_host; /* a thread is inside rco_engine_run() */
+	_Atomic uint32_t early_asked;  /* a wish for a call not known is to be written, and nobody waits for it */
 
 	pthread_mutex_t reg_lock;
 	rco__map by_call;        /* call id -> latest session */

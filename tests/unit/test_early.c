@@ -146,6 +146,21 @@ static void test_another_comes_meanwhile(void **state)
 	t_world_destroy(&w);
 }
 
+/* Nobody waits for it, and it is not left lying for that: one look at what is due, no second, makes it durable. */
+static void test_at_once(void **state)
+{
+	char id[RCO_ID_TEXT + 1];
+	int64_t durable = 0;
+
+	(void)state;
+	open_world();
+	t_settle(&w);
+	assert_int_equal(ask("first", RCO_OPT_OUT_NONBLOCK, id, &durable), RCO_PENDING);
+	assert_int_equal(rco_engine_run(w.engine, 0, 0), RCO_OK);
+	assert_int_equal(t_status(&w, "first"), RCO_STATUS_NOTED);
+	t_world_destroy(&w);
+}
+
 /* ---- disks and memory ---- */
 
 static void test_not_durable_yet(void **state)
@@ -403,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_the_call_appears_meanwhile),
 		cmocka_unit_test(test_another_takes_its_place_meanwhile),
 		cmocka_unit_test(test_another_comes_meanwhile),
+		cmocka_unit_test(test_at_once),
 		cmocka_unit_test(test_not_durable_yet),
 		cmocka_unit_test(test_expired_before_it_was_durable),
 		cmocka_unit_test(test_no_memory_for_the_ledger),

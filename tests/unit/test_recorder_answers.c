@@ -371,6 +371,29 @@ static void test_pauses_that_fail(void **state)
 
 /* ---- stops that are not confirmed ---- */
 
+/* However often the caller objects, the recorder is not asked later for it. */
+static void test_insisting(void **state)
+{
+	rco_session *s;
+	int i, calls;
+
+	(void)state;
+	open_world();
+	s = create("insists", 0);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_E_IO;
+	for (i = 0; i < 8; i++)
+		assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_PENDING);
+	calls = t_recorder.calls[RCO_RECORDER_STOP];
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_OK;
+	t_advance(&w, 600); /* a little more than the first pause */
+	t_advance(&w, 600);
+	assert_true(t_recorder.calls[RCO_RECORDER_STOP] > calls);
+	assert_int_equal(t_events_count(&w.events, "insists", RCO_EVENT_STOPPED), 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 /* Asked ever more rarely, but for ever; and its files stay until it has stopped, or it would write them again. */
 static void test_a_stop_that_fails_for_long(void **state)
 {
@@ -475,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_start_refused_later),
 		cmocka_unit_test(test_refused_or_in_doubt),
 		cmocka_unit_test(test_pauses_that_fail),
+		cmocka_unit_test(test_insisting),
 		cmocka_unit_test(test_a_stop_that_fails_for_long),
 		cmocka_unit_test(test_a_stop_that_is_asked_twice_is_told_once),
 		cmocka_unit_test(test_objection_while_the_recorder_hangs),
