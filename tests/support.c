@@ -260,7 +260,7 @@ void t_world_open(t_world *w)
 void t_world_close(t_world *w)
 {
 	t_fault_quiet(&w->fault);
-	rco_engine_free(w->engine);
+	(void)rco_engine_close(w->engine, 2000); /* of a buffer that never answers nothing is expected */
 	w->engine = NULL;
 }
 
