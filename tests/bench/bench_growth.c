@@ -158,7 +158,7 @@ static figures measure(uint32_t count, const uint8_t *sound, size_t sound_bytes)
 static void draw(uint32_t count, const figures *f)
 {
 	b_point("growth-frame", "push and worker", count, f->push.p50 + f->work.p50);
-	b_point("growth-frame", "worker: code, seal, append", count, f->work.p50);
+	b_point("growth-frame", "worker: seal, append", count, f->work.p50);
 	b_point("growth-push", "push", count, f->push.p50);
 	b_point("growth-push", "memcpy into the same ring", count, f->plain.p50);
 	b_point("growth-opt-out", "request to silence", count, f->opt_out.p50 / 1000);
@@ -212,7 +212,7 @@ void b_growth(void)
 	(void)snprintf(note, sizeof note, "memcpy into the same rings: %.0f ns, with 100 calls %.0f",
 	               last->plain.p50, first->plain.p50);
 	report("  of it the push", "ns", last->push, first->push.p50, 1, note);
-	report("  of it the worker: code, seal, append", "ns", last->work, first->work.p50, 1, NULL);
+	report("  of it the worker: seal, append", "ns", last->work, first->work.p50, 1, NULL);
 	report("opt-out to silence with 50,000 calls", "us", last->opt_out, first->opt_out.p50, 1000, NULL);
 	b_report(&(b_row){.what = "open a call with 50,000 open",
 	                  .unit = "us",

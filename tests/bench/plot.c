@@ -157,9 +157,26 @@ static void put_grid(FILE *out, const axis *x, const axis *y)
 	        LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
 }
 
-static void put_series(FILE *out, const axis *x, const axis *y, json_t *points, const char *colour)
+/* From left to right, in whatever order they were measured; to be given up. */
+static json_t *in_order(json_t *points)
 {
-	json_t *point;
+	json_t *sorted = json_array(), *point;
+	size_t i, at;
+
+	json_array_foreach(points, i, point)
+	{
+		for (at = 0; at < json_array_size(sorted); at++)
+			if (json_number_value(json_array_get(json_array_get(sorted, at), 0)) >
+			    json_number_value(json_array_get(point, 0)))
+				break;
+		(void)json_array_insert(sorted, at, point);
+	}
+	return sorted;
+}
+
+static void put_series(FILE *out, const axis *x, const axis *y, json_t *measured, const char *colour)
+{
+	json_t *points = in_order(measured), *point;
 	size_t i;
 
 	fprintf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"", colour);
@@ -171,6 +188,7 @@ static void put_series(FILE *out, const axis *x, const axis *y, json_t *points, 
 		fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\"/>\n",
 	                place(x, json_number_value(json_array_get(point, 0))),
 	                place(y, json_number_value(json_array_get(point, 1))), colour);
+	json_decref(points);
 }
 
 /* Below the axis' name, a line for each. */
