@@ -58,6 +58,24 @@ static void test_an_opt_out_in_its_parts(void **state)
 	t_world_destroy(&w);
 }
 
+/* One that answers later has not failed, and nobody is told that it has. */
+static void test_a_recorder_that_answers_later(void **state)
+{
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = hosted("later");
+	assert_int_equal(ask("later", RCO_OPT_OUT_NONBLOCK), RCO_PENDING);
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_PENDING;
+	assert_int_equal(rco_engine_stop_recorder(w.engine, "later"), RCO_PENDING);
+	assert_int_equal(ask("later", RCO_OPT_OUT_RECORDER_ASKED), RCO_PENDING);
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_OK;
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 static void test_no_recorder_and_no_call(void **state)
 {
 	rco_session *s;
@@ -151,8 +169,11 @@ static void test_a_detail_of_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_an_opt_out_in_its_parts),     cmocka_unit_test(test_no_recorder_and_no_call),
-		cmocka_unit_test(test_answers_that_are_remembered), cmocka_unit_test(test_a_claim_that_is_told),
+		cmocka_unit_test(test_an_opt_out_in_its_parts),
+		cmocka_unit_test(test_a_recorder_that_answers_later),
+		cmocka_unit_test(test_no_recorder_and_no_call),
+		cmocka_unit_test(test_answers_that_are_remembered),
+		cmocka_unit_test(test_a_claim_that_is_told),
 		cmocka_unit_test(test_a_detail_of_others),
 	};
 

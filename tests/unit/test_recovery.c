@@ -288,6 +288,46 @@ static void test_a_stored_call_that_the_buffer_still_has(void **state)
 	t_world_destroy(&w);
 }
 
+static const uint8_t *pending_id;
+static int is_held; /* it is the engine's to give, until it is answered or nothing is wanted any more */
+
+static int erase_later(const uint8_t id[16], uint64_t op, rco_result *result, void *ud)
+{
+	(void)op, (void)result, (void)ud;
+	pending_id = id;
+	return RCO_PENDING;
+}
+
+static void nothing_is_wanted(rco_engine *engine, void *ud)
+{
+	(void)engine, (void)ud;
+	is_held = pending_id != NULL && memcmp(pending_id, told.id, 16) == 0;
+}
+
+/* What that backend was given is there for as long as it has not answered. */
+static void test_an_erasure_that_is_answered_later(void **state)
+{
+	rco_buffer_ops ops = t_fault_buffer_ops;
+
+	(void)state;
+	open_world(T_DISK);
+	stored_call("stored", 1, told.id);
+	t_world_close(&w);
+	ops.scan = scan;
+	ops.erase = erase_later;
+	ops.detach = nothing_is_wanted;
+	told.odd_format = 999;
+	w.cfg.buffer = &ops;
+	pending_id = NULL;
+	t_world_open(&w);
+	assert_non_null(pending_id);
+	assert_memory_equal(pending_id, told.id, 16);
+	t_world_close(&w);
+	assert_true(is_held);
+	w.cfg.buffer = &t_fault_buffer_ops;
+	t_world_destroy(&w);
+}
+
 /* One of a call that was opted out, erased and closed, which the buffer has all the same: erased once more. */
 static void test_an_erased_call_that_the_buffer_still_has(void **state)
 {
@@ -591,6 +631,7 @@ int main(void)
 		cmocka_unit_test(test_two_rings_of_one_leg),
 		cmocka_unit_test(test_a_ring_that_reaches_beyond_the_pool),
 		cmocka_unit_test(test_a_stored_call_that_the_buffer_still_has),
+		cmocka_unit_test(test_an_erasure_that_is_answered_later),
 		cmocka_unit_test(test_an_erased_call_that_the_buffer_still_has),
 		cmocka_unit_test(test_a_damaged_file_of_rings),
 		cmocka_unit_test(test_two_that_wait_for_one_call),
