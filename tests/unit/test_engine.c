@@ -436,7 +436,7 @@ static void test_closed_in_time(void **state)
 	enum { CALLS = 8 };
 	rco_session *s[CALLS];
 	struct timespec before, after;
-	char id[16];
+	char id[24];
 	int i;
 
 	(void)state;
