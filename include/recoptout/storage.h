@@ -67,9 +67,8 @@
  *     verify, list          PRESENT     abort and remove again
  *     remove, verify        DECLINED    of RCO_STORE_HOST, at once, with an `output_dir`: the built-in
  *                                       directory is asked. Anywhere else, or late: as any error
- *     wrap                  any error   the open of the spool has failed with it
+ *     wrap, destroy         any error   again after 1 s, 2 s, up to a minute: see #rco_key_ops
  *     unwrap                KEY         the audio is lost; NOT_FOUND counts as KEY, any other is asked again
- *     destroy               any error   again after a minute
  *
  * So #RCO_E_NOT_FOUND from `put` or `commit`, of an upload that the store has forgotten, leads to a new
  * `begin`. An erasure that fails is #RCO_STATUS_RETRYING, after `erase_deadline_ms` #RCO_STATUS_OVERDUE, and
@@ -95,7 +94,7 @@
  *   1. Nobody checks `upload_part_bytes` against the limits of a store; a call record is one part of any
  *   size.
  * - a piece for `append`: 1 byte to 1 MiB. `cap_bytes` of `read`: at least 1.
- * - meta of a recording #RCO_META_MAX, a wrapped key #RCO_WRAPPED_KEY_MAX; RSA with 3,072 bits does not fit.
+ * - meta of a recording #RCO_META_MAX, a wrapped epoch key #RCO_WRAPPED_KEY_MAX.
  *
  * ## Tables
  * `struct_size` and `flags` first; tables are checked and copied slot by slot when the engine is created, so
@@ -368,70 +367,84 @@ typedef struct rco_deletion_ops {
  * Key provider
  * --------------------------------------------------------------------- */
 
-/** Largest wrapped key, in bytes: room for the ciphertext of the usual key services. */
-#define RCO_WRAPPED_KEY_MAX 256
+/** Largest wrapped key, in bytes: room for RSA with 4,096 bits and for the ciphertext of every usual key service.
+ */
+#define RCO_WRAPPED_KEY_MAX 4096
 
 /**
- * Wraps the key of each recording for storage, under an epoch key that it keeps. All slots may block, are
- * called from several threads at once, and return #RCO_OK or an error. `wrap` runs inside the `open` of the
- * spool, once for each recording, on the thread that empties the rings: the calls of that worker wait for it.
- * `unwrap` runs for each recording held inside rco_engine_create(), and inside `append` and `read` where it
- * failed there. During both the recording is locked: other slots of it wait, `revoke` and rco_opt_out() do
- * not. No slot may end its thread. A provider over a network keeps the epoch key in memory and wraps with
- * that. Epochs belong to one spool: two with one provider would destroy each other's. @since 0.1.0
+ * Wraps the epoch keys of a spool. The spool makes them, keeps them in locked memory, and wraps the key of each
+ * recording with the current one itself. A new epoch begins every `epoch_s`; an old one is destroyed when no
+ * recording needs it any more. The wrapped epoch keys are in the spool's folder.
+ *
+ * A provider is asked inside rco_spool_create() or rco_engine_create(), and afterwards by one thread of the
+ * engine, which does nothing else that anybody waits for (host-driven: inside rco_engine_run(), with any
+ * budget). One slot at a time for each spool. All slots may block, and return #RCO_OK or an error; no call, no
+ * opt-out and no erasure waits for one, but closing the engine does. No slot may end its thread.
+ *
+ * `epoch` is a random number, not a count: no two spools have the same, so a provider may serve many of them.
+ *
+ * A provider that fails is asked again after a second, then after twice the pause before, up to a minute, and the
+ * log says so once:
+ *
+ * - `wrap`, where an epoch is in use: that one stays in use. Nothing is lost or delayed.
+ * - `wrap`, where none is: a new spool is not opened, with this error. A spool that was used before is opened, so
+ *   that what is to be erased is erased: `open` of a recording answers this error until there is an epoch.
+ * - `unwrap`: `append` and `read` of its recordings answer this error until it succeeds; erasing them does not
+ *   need it. #RCO_E_KEY (or #RCO_E_NOT_FOUND): the audio is lost, and the epoch is not asked for again before
+ *   the next start.
+ * - `destroy`: the epoch stays, with no recording.
+ *
+ * @since 0.1.0
  */
 typedef struct rco_key_ops {
 	uint32_t struct_size;
 	uint32_t flags; /**< 0 */
 
 	/**
-	 * REQUIRED. Encrypt `key` for storage under the current epoch key, bound to
-	 * `recording_id`. Writes at most #RCO_WRAPPED_KEY_MAX bytes to `wrapped`,
-	 * their number to `*wrapped_bytes`, and the epoch's number to `*epoch`.
-	 * Epochs are counted upwards from 1. Never answer with an epoch older than one that was answered
-	 * before this call began: it may have been destroyed.
+	 * REQUIRED. Encrypt `key` for storage, bound to `epoch`, into the caller's `wrapped`. `*wrapped_bytes` is
+	 * the room there, #RCO_WRAPPED_KEY_MAX, and becomes the number of bytes written, at least 1. Again for
+	 * the same epoch, with another key, after an error or a crash: what was answered before is not used.
+	 * `unwrap` is asked for the answer before any recording relies on it.
 	 */
-	int (*wrap)(const uint8_t key[32], const uint8_t recording_id[16], uint8_t *wrapped, size_t *wrapped_bytes,
-	            uint64_t *epoch, void *user_data);
+	int (*wrap)(uint64_t epoch, const uint8_t key[32], uint8_t *wrapped, size_t *wrapped_bytes,
+	            void *user_data);
 
 	/** REQUIRED. The reverse. #RCO_E_KEY if the epoch was destroyed or the bytes were altered. */
-	int (*unwrap)(uint64_t epoch, const uint8_t *wrapped, size_t wrapped_bytes, const uint8_t recording_id[16],
-	              uint8_t key[32], void *user_data);
+	int (*unwrap)(uint64_t epoch, const uint8_t *wrapped, size_t wrapped_bytes, uint8_t key[32],
+	              void *user_data);
 
-	/** Optional. No recording needs this epoch any more: destroy its key. Never the newest epoch that the
-	 * spool knows, nor one that was the newest when a `wrap` that still runs began; again for one already
-	 * destroyed: no effect. */
+	/** Optional. No recording needs this epoch any more: destroy what unwraps it. Once for each epoch; again
+	 * after an error or a crash: no effect. The spool overwrites the wrapped key afterwards. */
 	int (*destroy)(uint64_t epoch, void *user_data);
 
 	void *reserved; /**< NULL */
 } rco_key_ops;
 
-/** The built-in provider: epoch keys as files of mode 0600 in a folder. */
+/** The built-in provider: for each epoch a key of its own, which wraps that of the spool, as a file of mode 0600.
+ */
 typedef struct rco_key_dir rco_key_dir;
 
 /** @since 0.1.0 */
 typedef struct rco_key_dir_options {
 	uint32_t struct_size;
-	uint32_t flags;     /**< 0 */
-	uint32_t epoch_s;   /**< a new epoch key after this time; default 86,400 */
-	uint32_t reserved0; /**< 0 */
+	uint32_t flags; /**< 0 */
 	const char
 		*path; /**< REQUIRED; made with mode 0700. A RAM disk bounds what flash remanence could reveal. */
 	const rco_allocator *allocator;
-	const rco_clock *clock;
 	rco_log_fn log;
 	void *log_user_data;
-	void *reserved1; /**< NULL */
+	void *reserved; /**< NULL */
 } rco_key_dir_options;
 
 /** Open a key folder. #RCO_E_BUSY if it is open already, here or in another process; #RCO_E_IO, #RCO_E_PERMISSION,
- * #RCO_E_NOT_FOUND, #RCO_E_NO_SPACE; damaged files are set aside. @since 0.1.0 */
+ * #RCO_E_NOT_FOUND, #RCO_E_NO_SPACE; #RCO_E_VERSION if it was written by another version of the library. @since
+ * 0.1.0 */
 RCO_API int rco_key_dir_create(const rco_key_dir_options *options, rco_key_dir **folder);
 
 /** Its table; pass the folder as user_data. Static storage. @since 0.1.0 */
 RCO_API const rco_key_ops *rco_key_dir_ops(void);
 
-/** Close it; keys in memory are wiped. After the engine. @since 0.1.0 */
+/** Close it. After the engine. @since 0.1.0 */
 RCO_API void rco_key_dir_free(rco_key_dir *folder);
 
 /* ------------------------------------------------------------------------
@@ -455,11 +468,14 @@ typedef struct rco_spool_options {
 	const rco_clock *clock;
 	rco_log_fn log;
 	void *log_user_data;
+	uint32_t epoch_s;   /**< a new key epoch after this time; default 86,400 */
+	uint32_t reserved0; /**< 0 */
 } rco_spool_options;
 
 /**
  * Open a spool, reading what it holds. #RCO_E_BUSY if another spool has the
- * folder; #RCO_E_IO, #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_OPS, #RCO_E_NO_MEMORY.
+ * folder; #RCO_E_IO, #RCO_E_PERMISSION, #RCO_E_NO_SPACE, #RCO_E_OPS, #RCO_E_NO_MEMORY; #RCO_E_VERSION if it was
+ * written by another version of the library; of a new one what its key provider answered.
  * @since 0.1.0
  */
 RCO_API int rco_spool_create(const rco_spool_options *options, rco_spool **spool);

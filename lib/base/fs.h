@@ -115,6 +115,9 @@ int rco__fs_put(const rco__fs *fs, const char *dir, const char *name, const void
 /* Read a whole file of at most cap bytes. RCO_E_NOT_FOUND, RCO_E_LIMIT. */
 int rco__fs_get(const rco__fs *fs, const char *dir, const char *name, void *buf, size_t cap, size_t *size);
 
+/* Overwrite a small file and remove it, durably. One that is not there is no error. */
+int rco__fs_wipe(const rco__fs *fs, const char *dir, const char *name);
+
 /* Zeros over these bytes of a file, which grows by it if they are behind its end. */
 int rco__fs_blank(const rco__fs *fs, int fd, uint64_t from, uint64_t size);
 

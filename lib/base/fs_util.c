@@ -213,3 +213,26 @@ int rco__fs_blank(const rco__fs *fs, int fd, uint64_t from, uint64_t size)
 	}
 	return rc;
 }
+
+int rco__fs_wipe(const rco__fs *fs, const char *dir, const char *name)
+{
+	char path[PATH_CAP];
+	uint64_t size = 0;
+	int fd, rc = rco__path_join(path, sizeof path, dir, name);
+
+	if (rc == RCO_OK)
+		rc = fs->open(fs->ctx, path, RCO__FS_WRITE, &fd);
+	if (rc == RCO_E_NOT_FOUND)
+		return RCO_OK;
+	if (rc != RCO_OK)
+		return rc;
+	rc = fs->size(fs->ctx, fd, &size);
+	if (rc == RCO_OK)
+		rc = rco__fs_blank(fs, fd, 0, size);
+	if (rc == RCO_OK)
+		rc = fs->sync(fs->ctx, fd);
+	(void)fs->close(fs->ctx, fd); /* what was written is synced, or an error is told */
+	if (rc == RCO_OK)
+		rc = fs->unlink(fs->ctx, path);
+	return rc == RCO_OK ? fs->sync_dir(fs->ctx, dir) : rc;
+}

@@ -149,7 +149,7 @@ static int make_alive(rco_engine *engine)
 static int make_shards(rco_engine *engine)
 {
 	int host_driven = (engine->cfg.flags & RCO_ENGINE_HOST_DRIVEN) != 0, rc = RCO_OK;
-	uint32_t i, live = host_driven ? 1 : engine->cfg.workers, n = host_driven ? 1 : 2 * live + 2;
+	uint32_t i, live = host_driven ? 1 : engine->cfg.workers, n = host_driven ? 1 : 2 * live + 3;
 
 	engine->shards = rco__zalloc(&engine->env, n, sizeof *engine->shards);
 	if (engine->shards == NULL)
@@ -158,15 +158,17 @@ static int make_shards(rco_engine *engine)
 	for (i = 0; i < n && rc == RCO_OK; i++) {
 		engine->shards[i].wake_fd = -1;
 		rc = rco__shard_init(&engine->shards[i], engine, i,
-		                     host_driven    ? RCO__ROLE_ALL
-		                     : i < live     ? RCO__ROLE_LIVE
-		                     : i < 2 * live ? RCO__ROLE_FILES
-		                     : i < n - 1    ? RCO__ROLE_FLUSH
-		                                    : RCO__ROLE_OPT_OUT);
+		                     host_driven         ? RCO__ROLE_ALL
+		                     : i < live          ? RCO__ROLE_LIVE
+		                     : i < 2 * live      ? RCO__ROLE_FILES
+		                     : i == 2 * live     ? RCO__ROLE_FLUSH
+		                     : i == 2 * live + 1 ? RCO__ROLE_SPOOL
+		                                         : RCO__ROLE_OPT_OUT);
 		engine->n_shards = i + 1;
 	}
 	engine->committer = &engine->shards[n - 1];
-	engine->flusher = &engine->shards[host_driven ? 0 : n - 2];
+	engine->flusher = &engine->shards[host_driven ? 0 : 2 * live];
+	engine->spooler = &engine->shards[host_driven ? 0 : 2 * live + 1];
 	engine->maintenance = &engine->shards[host_driven ? 0 : live];
 	return rc;
 }
@@ -278,12 +280,14 @@ static int open_buffer(rco_engine *engine, const rco_engine_config *c)
 	engine->buffer_ud = c->buffer_user_data;
 	engine->buffer_kind =
 		c->buffer->open == rco_memory_buffer_ops()->open ? RCO__BUFFER_MEMORY : RCO__BUFFER_HOST;
+	if (rc == RCO_OK && host.open == rco_spool_buffer_ops()->open)
+		engine->host_spool = c->buffer_user_data;
 	if (rc == RCO_OK)
 		rc = rco__path_join(spool, sizeof spool, engine->state_dir, "spool");
 	if (rc == RCO_OK)
 		rc = engine->env.fs->exists(engine->env.fs->ctx, spool, &kind, NULL);
 	if (rc != RCO_OK || kind == RCO__FS_NONE ||
-	    (host.open == rco_spool_buffer_ops()->open && rco__spool_is_at(c->buffer_user_data, spool)))
+	    (engine->host_spool != NULL && rco__spool_is_at(engine->host_spool, spool)))
 		return rc;
 	rc = open_spool(engine, c);
 	if (rc == RCO_OK)

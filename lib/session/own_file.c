@@ -211,8 +211,8 @@ static int names_own(const char *name)
 {
 	const char *end = after_number(name);
 
-	return starts(name, "slots.rcok") || starts(name, "epochs.rcoe") || names_key(name) ||
-	       (end != NULL && (starts(end, ".rcol") || starts(end, ".rcos")));
+	return starts(name, "slots.rcok") || names_key(name) ||
+	       (end != NULL && (starts(end, ".rcol") || starts(end, ".rcos") || starts(end, ".rcoe")));
 }
 
 static int is_key(const char *name, void *user_data)

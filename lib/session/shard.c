@@ -192,7 +192,6 @@ int rco__shard_late(const rco__shard *shard)
 static void house(rco__shard *shard, int64_t now)
 {
 	rco_engine *engine = shard->engine;
-	int rc = RCO_OK;
 
 	if (shard != engine->maintenance)
 		return;
@@ -202,10 +201,21 @@ static void house(rco__shard *shard, int64_t now)
 	rco__early_expire(engine);
 	if (rco__ledger_maintain(engine->ledger) != RCO_OK || rco__ledger_maintain(engine->calls) != RCO_OK)
 		rco__log(&engine->env, RCO_LOG_WARN, "tidying the ledger failed: %s", rco_error_detail());
-	if (engine->spool != NULL) /* destroys keys that a provider of the host's keeps */
+}
+
+/* Of a thread that nobody waits for: the key provider is asked in there, and may be a service that is down. */
+static void house_spools(rco__shard *shard, int64_t now)
+{
+	rco_engine *engine = shard->engine;
+	int rc = RCO_OK, rc2 = RCO_OK;
+
+	if (shard != engine->spooler || now < shard->next_spool_us)
+		return;
+	if (engine->spool != NULL)
 		RCO__ASK_HOST(engine, rc, rco__spool_maintain(engine->spool));
-	if (rc == RCO_PENDING)
-		shard->next_maintenance_us = now + BUSY_HOUSE_US;
+	if (engine->host_spool != NULL)
+		RCO__ASK_HOST(engine, rc2, rco__spool_maintain(engine->host_spool));
+	shard->next_spool_us = now + (rc == RCO_PENDING || rc2 == RCO_PENDING ? BUSY_HOUSE_US : HOUSE_US);
 }
 
 void rco__shard_pass(rco__shard *shard)
@@ -224,6 +234,7 @@ void rco__shard_pass(rco__shard *shard)
 		rco__flush(shard, now);
 	}
 	house(shard, now);
+	house_spools(shard, now);
 	if (shard == shard->engine->maintenance)
 		rco__engine_events_dispatch(shard->engine);
 }
@@ -238,6 +249,8 @@ int rco__shard_wait_ms(rco__shard *shard)
 		return 0;
 	if (shard == shard->engine->maintenance && shard->next_maintenance_us < due)
 		due = shard->next_maintenance_us;
+	if (shard == shard->engine->spooler && shard->next_spool_us < due)
+		due = shard->next_spool_us;
 	if (shard == shard->engine->flusher && rco__flush_due(shard) < due)
 		due = rco__flush_due(shard);
 	if (due <= now)

@@ -324,7 +324,8 @@ typedef enum rco__role {
 	RCO__ROLE_LIVE,    /* empties rings */
 	RCO__ROLE_FILES,   /* uploads, erases, keeps house */
 	RCO__ROLE_FLUSH,   /* flushes the buffer; has no sessions */
-	RCO__ROLE_OPT_OUT  /* makes requests durable that nobody waits for; has no sessions */
+	RCO__ROLE_OPT_OUT, /* makes requests durable that nobody waits for; has no sessions */
+	RCO__ROLE_SPOOL    /* keeps the spool's house, and may wait for its key provider; has no sessions */
 } rco__role;
 
 typedef struct rco__pieces rco__pieces;
@@ -343,6 +344,7 @@ typedef struct rco__shard {
 	rco__wheel *wheel;
 	rco_session *current;        /* being worked for: what is taken up if the thread ends */
 	int64_t next_maintenance_us; /* maintenance of one shard */
+	int64_t next_spool_us;       /* of the spools, the same */
 	int64_t work_until_us;       /* rco_engine_run() with a budget: no further call after this; 0: none */
 	_Atomic uint32_t appended;   /* something wants a flush */
 	int64_t flushed_us;          /* when the last one was */
@@ -425,6 +427,7 @@ struct rco_engine {
 	int attached_buffer, attached_upload, attached_deletion; /* and to be detached */
 	uint32_t buffer_kind;                                    /* RCO__BUFFER_... */
 	rco_spool *spool;                                        /* ours, or NULL */
+	rco_spool *host_spool;    /* the host's, handed in with the spool's own table, or NULL */
 	rco__left_spool *left;    /* `spool` is that of an earlier process, beside the host's buffer */
 	rco_directory *directory; /* ours, or NULL */
 	rco_key_dir *key_dir;
@@ -439,8 +442,8 @@ struct rco_engine {
 	uint32_t n_shards; /* n_live of ROLE_LIVE, as many of ROLE_FILES, one of each other; host-driven: one */
 	uint32_t n_live;
 	rco__shard *shards;
-	rco__shard *flusher, *committer, *maintenance; /* of those */
-	_Atomic(rco_session *) requests;               /* opt-outs for the committer */
+	rco__shard *flusher, *committer, *maintenance, *spooler; /* of those */
+	_Atomic(rco_session *) requests;                         /* opt-outs for the committer */
 	rco_session *serving; /* what it took of them; here, so that it outlives its thread */
 	_Atomic uint32_t next_shard;
 	_Atomic uint32_t running_host; /* a thread is inside rco_engine_run() */

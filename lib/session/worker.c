@@ -73,7 +73,9 @@ int rco__workers_start(rco_engine *engine)
 		return RCO_OK;
 	(void)pthread_mutex_lock(&engine->idle_lock);
 	for (i = 0; i < engine->n_shards && rc == RCO_OK; i++)
-		rc = start(&engine->shards[i]);
+		if (engine->shards[i].role != RCO__ROLE_SPOOL || engine->spool != NULL ||
+		    engine->host_spool != NULL)
+			rc = start(&engine->shards[i]);
 	(void)pthread_mutex_unlock(&engine->idle_lock);
 	return rc;
 }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 20000 };
+enum { MAGIC = 0x53504f31, SEGMENT_BYTES = 64 << 20, DIG_US = 20000, EPOCH_S = 86400 };
 
 static int check(const rco_spool *spool)
 {
@@ -39,23 +39,6 @@ static int not_open(const uint8_t id[16])
 
 /* ---- open ---- */
 
-static int wrap(rco_spool *spool, rco__spooled *r, const uint8_t *key, rco__slot *slot)
-{
-	uint64_t pin = rco__epoch_pin(spool);
-	int rc;
-
-	slot->wrapped_size = sizeof slot->wrapped;
-	rc = spool->keys.wrap(key, r->id, slot->wrapped, &slot->wrapped_size, &slot->epoch, spool->keys_ud);
-	if (rc > 0)
-		rc = rco__fail(RCO_E_KEY, "the key provider answered %d to wrap", rc);
-	if (rc == RCO_OK && (slot->wrapped_size == 0 || slot->wrapped_size > sizeof slot->wrapped))
-		rc = rco__fail(RCO_E_KEY, "the key provider made a wrapped key of %zu bytes", slot->wrapped_size);
-	if (rc == RCO_OK)
-		rc = rco__epoch_enter(spool, slot->epoch);
-	rco__epoch_unpin(spool, pin);
-	return rc;
-}
-
 /* Recording's lock held. A key, and its slot. */
 static int make_key(rco_spool *spool, rco__spooled *r)
 {
@@ -70,7 +53,7 @@ static int make_key(rco_spool *spool, rco__spooled *r)
 	memcpy(slot.id, r->id, 16);
 	memcpy(slot.meta, r->meta, r->meta_size);
 	slot.meta_size = r->meta_size;
-	rc = wrap(spool, r, key, &slot);
+	rc = rco__epoch_wrap(spool, r->id, key, slot.wrapped, &slot.epoch);
 	if (rc != RCO_OK) {
 		rco__secmem_put(spool->secrets, key);
 		return rc;
@@ -369,7 +352,6 @@ static int spool_erase(const uint8_t recording_id[16], uint64_t op, rco_result *
 		return rc;
 	/* The rest is ciphertext without a key. What cannot be done now is logged, and done by maintain. */
 	rco__segments_tidy(spool);
-	rco__epochs_tidy(spool);
 	return confirm(result, RCO_CONFIRM_GONE);
 }
 
@@ -510,10 +492,22 @@ static int open_files(rco_spool *spool)
 		return rc;
 	rco__index_open(spool);
 	rco__compact_open(spool);
-	rc = rco__epochs_open(spool);
+	rc = rco__slots_open(spool);
 	if (rc == RCO_OK)
-		rc = rco__slots_open(spool);
+		rc = rco__epoch_files_open(spool);
 	return rc == RCO_OK ? rco__segments_open(spool) : rc;
+}
+
+/* One that was used before opens also without its key provider: what there is to be erased needs no key. */
+static int begin_epochs(rco_spool *spool)
+{
+	const rco__epoch *e;
+	int used = 0, rc;
+
+	for (e = spool->epochs; e != NULL; e = e->next)
+		used |= e->state != RCO__EPOCH_PLANNED;
+	rc = rco__epochs_tend(spool);
+	return used ? RCO_OK : rc;
 }
 
 static void init_locks(rco_spool *spool)
@@ -576,18 +570,20 @@ int rco__spool_open(const rco__env *env, const rco_spool_options *options, rco_s
 	if (spool->segment_bytes > rco__spool_segment_max)
 		spool->segment_bytes = rco__spool_segment_max;
 	spool->keys_ud = options->keys_user_data;
+	spool->epoch_us = (int64_t)(options->epoch_s != 0 ? options->epoch_s : EPOCH_S) * 1000000;
 	init_locks(spool);
 	rc = take_paths(spool, options);
 	if (rc == RCO_OK)
 		rc = rco__key_ops_copy(&spool->keys, options->keys);
 	if (rc == RCO_OK)
 		rc = open_files(spool);
+	if (rc == RCO_OK)
+		rc = begin_epochs(spool);
 	if (rc != RCO_OK) {
 		free_spool(spool);
 		return rc;
 	}
 	spool->magic = MAGIC;
-	rco__epochs_tidy(spool);
 	*out = spool;
 	return RCO_OK;
 }
@@ -602,12 +598,12 @@ int rco_spool_create(const rco_spool_options *options, rco_spool **spool)
 	if (spool == NULL)
 		return rco__fail(RCO_E_INVALID, "rco_spool_create: spool is NULL");
 	*spool = NULL;
-	rc = rco__struct_copy(&o, sizeof o, RCO__SIZE_THROUGH(rco_spool_options, log_user_data), options,
+	rc = rco__struct_copy(&o, sizeof o, RCO__SIZE_THROUGH(rco_spool_options, reserved0), options,
 	                      "rco_spool_options");
 	if (rc != RCO_OK)
 		return rc;
-	if (o.flags != 0)
-		return rco__fail(RCO_E_NEWER, "rco_spool_options: flags have to be zero");
+	if (o.flags != 0 || o.reserved0 != 0)
+		return rco__fail(RCO_E_NEWER, "rco_spool_options: flags and reserved fields have to be zero");
 	rc = rco__env_init(&env, o.allocator, o.clock, o.log, o.log_user_data);
 	return rc == RCO_OK ? rco__spool_open(&env, &o, spool) : rc;
 }
@@ -630,8 +626,8 @@ uint64_t rco__spool_quarantined(const rco_spool *spool)
 
 int rco__spool_maintain(rco_spool *spool)
 {
+	(void)rco__epochs_tend(spool);
 	rco__spooled_dig(spool, rco__mono_us(&spool->env) + DIG_US);
 	rco__segments_tidy(spool);
-	rco__epochs_tidy(spool);
 	return rco__compact_step(spool);
 }

@@ -87,14 +87,12 @@ static int revoked(void)
 
 int rco__spooled_key(rco_spool *spool, rco__spooled *r)
 {
-	uint8_t wrapped[RCO_WRAPPED_KEY_MAX], *key;
-	size_t size;
+	uint8_t wrapped[RCO__SPOOL_WRAPPED], *key;
 	int rc, known, dead;
 
 	(void)pthread_mutex_lock(&r->key_lock);
 	dead = r->revoked;
 	known = r->key != NULL;
-	size = r->wrapped_size;
 	if (!known)
 		memcpy(wrapped, r->wrapped, sizeof wrapped);
 	(void)pthread_mutex_unlock(&r->key_lock);
@@ -102,13 +100,10 @@ int rco__spooled_key(rco_spool *spool, rco__spooled *r)
 		return revoked();
 	if (known)
 		return RCO_OK;
-	/* Without the lock: a key service may take its time, and a revocation must not wait for it. */
-	key = rco__secmem_get(spool->secrets);
+	key = rco__secmem_get(spool->secrets); /* without the lock: the host's log may be told of it */
 	if (key == NULL)
 		return RCO_E_NO_MEMORY;
-	rc = spool->keys.unwrap(r->epoch, wrapped, size, r->id, key, spool->keys_ud);
-	if (rc == RCO_E_NOT_FOUND || rc > RCO_OK) /* which means something else to our callers */
-		rc = rco__fail(RCO_E_KEY, "the key provider answered %d to unwrap", rc);
+	rc = rco__epoch_unwrap(spool, r->epoch, r->id, wrapped, key);
 	(void)pthread_mutex_lock(&r->key_lock);
 	if (rc == RCO_OK && r->revoked)
 		rc = revoked();

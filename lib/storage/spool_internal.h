@@ -19,6 +19,7 @@ enum {
 	RCO__SPOOL_PATH = 1024,
 	RCO__SPOOL_NAME = 32,
 	RCO__SPOOL_SLOT = 1024,     /* bytes of a key slot */
+	RCO__SPOOL_WRAPPED = 72,    /* of a recording's key: nonce, key, seal */
 	RCO__SPOOL_SLOT_BLOCK = 64, /* slots by which the file grows */
 	RCO__SPOOL_SEG_HEADER = 64,
 	RCO__SPOOL_REC_HEADER = 84, /* before the ciphertext */
@@ -130,8 +131,7 @@ typedef struct rco__spooled {
 	pthread_mutex_t key_lock; /* guards what follows */
 	int revoked;
 	uint8_t *key; /* locked memory; NULL: revoked, or not yet unwrapped */
-	uint8_t wrapped[RCO_WRAPPED_KEY_MAX];
-	size_t wrapped_size;
+	uint8_t wrapped[RCO__SPOOL_WRAPPED];
 } rco__spooled;
 
 /* Room for one record, lent to the one who makes or reads one. */
@@ -143,12 +143,32 @@ typedef struct rco__scratch {
 
 typedef struct rco__compaction rco__compaction;
 
-/* A key epoch of which we know. */
+/* When something that failed is tried again: after a second, then after twice the pause before, up to a minute. */
+typedef struct rco__again {
+	int64_t at_us; /* monotonic; 0: it has not failed */
+	int64_t pause_us;
+} rco__again;
+
+enum {
+	RCO__EPOCH_PLANNED, /* its number is on disk, the provider may have been asked; no key is wrapped under it
+	                     */
+	RCO__EPOCH_WAITING, /* its wrapped key is on disk; the provider has not unwrapped it yet */
+	RCO__EPOCH_READY,
+	RCO__EPOCH_LOST,     /* its wrapped key is missing or damaged, or the provider does not know it any more */
+	RCO__EPOCH_DESTROYED /* by the provider; its file is still to be wiped */
+};
+
+/* A key epoch: only the thread that tends them adds or removes one. epoch_lock guards what changes. */
 typedef struct rco__epoch {
-	uint64_t number;
-	uint64_t live;    /* recordings whose slot names it */
-	uint32_t pins;    /* keys being wrapped since it was the newest */
-	int64_t retry_us; /* it could not be destroyed: again at this (monotonic) time */
+	struct rco__epoch *next; /* the youngest first, and then in no order */
+	uint64_t number;         /* random */
+	int64_t made_us;         /* wall clock, 0 not known */
+	uint64_t live;           /* recordings whose slot names it */
+	int state;               /* RCO__EPOCH_... */
+	int own;                 /* its file was made by this spool, and not by one that has its folder's name */
+	int rc;                  /* WAITING: why */
+	uint8_t *key;            /* locked memory; READY, as long as it is current or a recording needs it */
+	rco__again again;
 } rco__epoch;
 
 struct rco_spool {
@@ -190,10 +210,13 @@ struct rco_spool {
 	rco__group slot_group;
 
 	pthread_mutex_t epoch_lock;
-	rco__epoch *epochs; /* ascending */
-	size_t n_epochs, cap_epochs;
-	uint32_t blind_pins; /* keys being wrapped since before any epoch was known */
-	int epochs_busy;     /* a thread is destroying */
+	rco__epoch *epochs;
+	rco__epoch *epoch; /* the current one, NULL if there is none yet */
+	int epoch_rc;      /* then: why */
+	int epochs_busy;   /* a thread tends them */
+	int64_t epoch_us;  /* how long one is used */
+	int64_t rotate_us; /* when there is to be another (monotonic) */
+	rco__again rotate_again;
 
 	pthread_mutex_t scratch_lock;
 	rco__scratch *scratch;
@@ -315,8 +338,7 @@ typedef struct rco__slot {
 	uint8_t id[16];
 	uint32_t serial;
 	uint64_t epoch;
-	uint8_t wrapped[RCO_WRAPPED_KEY_MAX];
-	size_t wrapped_size;
+	uint8_t wrapped[RCO__SPOOL_WRAPPED];
 	uint8_t meta[RCO_META_MAX];
 	size_t meta_size;
 } rco__slot;
@@ -368,6 +390,9 @@ int rco__segment_append(rco_spool *spool, const uint8_t *record, size_t size, rc
 /* A recording that has these records is gone. */
 void rco__segments_drop(rco_spool *spool, const rco__packed *pieces, uint32_t count);
 void rco__segments_drop_strays(rco_spool *spool, const rco__stray *strays, size_t count);
+/* The numbers of the files in its folder named by one, in 16 hex digits, and `suffix`; ascending. To be released.
+ */
+int rco__spool_numbers(rco_spool *spool, const char *suffix, uint64_t **numbers, size_t *count);
 /* The path of a file in the spool's folder: a name of less than RCO__SPOOL_NAME bytes always fits. */
 void rco__spool_file(const rco_spool *spool, const char *name, char path[RCO__SPOOL_PATH]);
 /* The same of a segment's file. */
@@ -420,19 +445,42 @@ int rco__compact_step(rco_spool *spool);
 void rco__compact_open(rco_spool *spool);
 void rco__compact_close(rco_spool *spool);
 
-/* ---- spool_epochs.c ---- */
+/* ---- spool_epochs.c: which epochs there are; keys of recordings, wrapped under them ---- */
 
-int rco__epochs_open(rco_spool *spool);
-/* A slot names it. */
+/* While the spool is opened: a slot names it. */
 int rco__epoch_found(rco_spool *spool, uint64_t number);
-/* Around a call of `wrap`: what it returns is not destroyed before the recording counts. */
-uint64_t rco__epoch_pin(rco_spool *spool);
-void rco__epoch_unpin(rco_spool *spool, uint64_t pin);
-/* One more recording of it; one less. */
-int rco__epoch_enter(rco_spool *spool, uint64_t number);
+/* Wrap a key under the current epoch, which then has one recording more. */
+int rco__epoch_wrap(rco_spool *spool, const uint8_t id[16], const uint8_t key[32],
+                    uint8_t wrapped[RCO__SPOOL_WRAPPED], uint64_t *number);
+/* RCO_E_KEY if the key is lost; another error while the epoch's key cannot be had. */
+int rco__epoch_unwrap(rco_spool *spool, uint64_t number, const uint8_t id[16],
+                      const uint8_t wrapped[RCO__SPOOL_WRAPPED], uint8_t key[32]);
+/* One recording less. */
 void rco__epoch_leave(rco_spool *spool, uint64_t number);
-/* Destroy those that no recording needs. */
-void rco__epochs_tidy(rco_spool *spool);
 void rco__epochs_close(rco_spool *spool);
+
+/* For the next two files. epoch_lock held, or no other thread knows the spool. */
+rco__epoch *rco__epoch_find(const rco_spool *spool, uint64_t number);
+/* At the head of the list; NULL: no memory. */
+rco__epoch *rco__epoch_add(rco_spool *spool, uint64_t number, int state);
+void rco__epoch_remove(rco_spool *spool, rco__epoch *epoch);
+/* Its key is wiped if nobody needs it any more. */
+void rco__epoch_settle(rco_spool *spool, rco__epoch *epoch);
+
+/* ---- spool_epoch_files.c: their wrapped keys on disk ---- */
+
+/* What an earlier process left, after the slots were read. */
+int rco__epoch_files_open(rco_spool *spool);
+/* Durable on return; with size 0 the number alone. */
+int rco__epoch_file_put(rco_spool *spool, const rco__epoch *epoch, const uint8_t *wrapped, size_t size);
+/* RCO_E_CORRUPT; RCO_E_VERSION; RCO_E_NOT_FOUND; a failure of the file. */
+int rco__epoch_file_get(rco_spool *spool, rco__epoch *epoch, uint8_t wrapped[RCO_WRAPPED_KEY_MAX], size_t *size);
+int rco__epoch_file_wipe(rco_spool *spool, const rco__epoch *epoch);
+
+/* ---- spool_rotate.c: all that the key provider is asked ---- */
+
+/* What is due: have keys unwrapped, begin an epoch, destroy those that no recording needs. Takes as long as the
+ * provider does, and holds no lock meanwhile. An error if there is no epoch to wrap with. */
+int rco__epochs_tend(rco_spool *spool);
 
 #endif

@@ -35,8 +35,7 @@ int rco__spool_found_slot(rco_spool *spool, uint64_t index, const rco__slot *slo
 	r->slot = index;
 	r->epoch = slot->epoch;
 	r->serial = slot->serial;
-	memcpy(r->wrapped, slot->wrapped, slot->wrapped_size);
-	r->wrapped_size = slot->wrapped_size;
+	memcpy(r->wrapped, slot->wrapped, sizeof r->wrapped);
 	memcpy(r->meta, slot->meta, slot->meta_size);
 	r->meta_size = slot->meta_size;
 	rc = rco__epoch_found(spool, slot->epoch);
@@ -275,12 +274,13 @@ static int open_segment(rco_spool *spool, uint64_t number, rco__window *w)
 
 typedef struct numbers {
 	rco_spool *spool;
+	const char *suffix;
 	uint64_t *list;
 	size_t count, cap;
 	int rc;
 } numbers;
 
-static int parse_name(const char *name, uint64_t *number)
+static int parse_name(const char *name, const char *suffix, uint64_t *number)
 {
 	static const char digits[] = "0123456789abcdef";
 	size_t i;
@@ -294,7 +294,7 @@ static int parse_name(const char *name, uint64_t *number)
 		*number = *number << 4 | (uint64_t)(d - digits);
 	}
 	/* A number so high is none of ours, and counting on from it would overflow. */
-	return *number >> 62 == 0 && strcmp(name + NAME_DIGITS, ".rcos") == 0;
+	return *number >> 62 == 0 && strcmp(name + NAME_DIGITS, suffix) == 0;
 }
 
 static int add_name(const char *name, void *user_data)
@@ -302,14 +302,14 @@ static int add_name(const char *name, void *user_data)
 	numbers *n = user_data;
 	uint64_t number;
 
-	if (!parse_name(name, &number))
+	if (!parse_name(name, n->suffix, &number))
 		return 0;
 	if (n->count == n->cap) {
 		size_t cap = n->cap == 0 ? 64 : n->cap * 2;
 		uint64_t *list = rco__resize(&n->spool->env, n->list, cap * sizeof *list);
 
 		if (list == NULL) {
-			n->rc = rco__fail(RCO_E_NO_MEMORY, "no memory for segments");
+			n->rc = rco__fail(RCO_E_NO_MEMORY, "no memory for the names of the spool's files");
 			return 1;
 		}
 		n->list = list;
@@ -328,26 +328,36 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int rco__segments_open(rco_spool *spool)
+int rco__spool_numbers(rco_spool *spool, const char *suffix, uint64_t **list, size_t *count)
 {
 	const rco__fs *fs = spool->env.fs;
-	numbers n = {.spool = spool};
-	rco__window w = {.cap = 0};
+	numbers n = {.spool = spool, .suffix = suffix};
 	int rc = fs->list(fs->ctx, spool->path, add_name, &n);
-	size_t i;
 
 	if (rc == RCO_OK)
 		rc = n.rc;
-	if (rc == RCO_OK && n.count > 0) {
+	if (rc == RCO_OK && n.count > 0)
 		qsort(n.list, n.count, sizeof *n.list, by_number);
+	*list = n.list;
+	*count = n.count;
+	return rc;
+}
+
+int rco__segments_open(rco_spool *spool)
+{
+	rco__window w = {.cap = 0};
+	uint64_t *list = NULL;
+	size_t n = 0, i;
+	int rc = rco__spool_numbers(spool, ".rcos", &list, &n);
+
+	if (rc == RCO_OK && n > 0)
 		rc = rco__window_init(spool, &w);
-	}
-	for (i = 0; i < n.count && rc == RCO_OK; i++) {
-		rc = open_segment(spool, n.list[i], &w);
-		spool->next_number = n.list[i] + 1;
+	for (i = 0; i < n && rc == RCO_OK; i++) {
+		rc = open_segment(spool, list[i], &w);
+		spool->next_number = list[i] + 1;
 	}
 	rco__window_free(spool, &w);
-	rco__release(&spool->env, n.list);
+	rco__release(&spool->env, list);
 	if (rc == RCO_OK)
 		rco__segments_tidy(spool);
 	return rc;

@@ -15,11 +15,11 @@
 #define SLOT_MAGIC  UINT32_C(0x544c5352) /* "RSLT" */
 
 enum {
-	SLOTS_VERSION = 1,
+	SLOTS_VERSION = 2,
 	HEADER = RCO__SPOOL_SLOT, /* of the file */
 	HEADER_CRC_AT = 32,
 	WRAPPED_AT = 40,
-	META_AT = WRAPPED_AT + RCO_WRAPPED_KEY_MAX,
+	META_AT = WRAPPED_AT + RCO__SPOOL_WRAPPED,
 	META_CRC_AT = RCO__SPOOL_SLOT - 8, /* of the meta data */
 	SLOT_CRC_AT = RCO__SPOOL_SLOT - 4, /* of all before the meta data */
 	COPY_SLOTS = 16,                   /* read or written at once */
@@ -43,13 +43,12 @@ static void encode(const rco__slot *slot, uint8_t out[RCO__SPOOL_SLOT])
 	rco__cursor_writer(&c, out, WRAPPED_AT);
 	rco__w32(&c, SLOT_MAGIC);
 	rco__w16(&c, SLOTS_VERSION);
-	rco__w16(&c, (uint16_t)slot->wrapped_size);
 	rco__w16(&c, (uint16_t)slot->meta_size);
-	rco__w16(&c, 0);
+	rco__w32(&c, 0);
 	rco__w32(&c, slot->serial);
 	rco__w64(&c, slot->epoch);
 	rco__wbytes(&c, slot->id, 16);
-	memcpy(out + WRAPPED_AT, slot->wrapped, slot->wrapped_size);
+	memcpy(out + WRAPPED_AT, slot->wrapped, sizeof slot->wrapped);
 	if (slot->meta_size > 0)
 		memcpy(out + META_AT, slot->meta, slot->meta_size);
 	rco__put32(out + META_CRC_AT, rco__crc32c(0, out + META_AT, RCO_META_MAX));
@@ -72,15 +71,14 @@ static int parse(const uint8_t buf[RCO__SPOOL_SLOT], rco__slot *slot, int *meta_
 	version = rco__r16(&c);
 	if (version != SLOTS_VERSION)
 		return RCO_E_VERSION;
-	slot->wrapped_size = rco__r16(&c);
 	slot->meta_size = rco__r16(&c);
-	(void)rco__r16(&c);
+	(void)rco__r32(&c);
 	slot->serial = rco__r32(&c);
 	slot->epoch = rco__r64(&c);
 	rco__rbytes(&c, slot->id, 16);
-	if (slot->wrapped_size > sizeof slot->wrapped || slot->meta_size > sizeof slot->meta)
+	if (slot->meta_size > sizeof slot->meta)
 		return RCO_E_CORRUPT;
-	memcpy(slot->wrapped, buf + WRAPPED_AT, slot->wrapped_size);
+	memcpy(slot->wrapped, buf + WRAPPED_AT, sizeof slot->wrapped);
 	*meta_ok = rco__get32(buf + META_CRC_AT) == rco__crc32c(0, buf + META_AT, RCO_META_MAX);
 	if (*meta_ok)
 		memcpy(slot->meta, buf + META_AT, slot->meta_size);
@@ -124,7 +122,11 @@ static int check_header(rco_spool *spool, uint8_t header[HEADER])
 	    rco__get32(header + HEADER_CRC_AT) != rco__crc32c(0, header, HEADER_CRC_AT))
 		return RCO_E_CORRUPT;
 	if (rco__get16(header + 8) != SLOTS_VERSION || rco__get32(header + 12) != RCO__SPOOL_SLOT)
-		return rco__fail(RCO_E_VERSION, "%s/%s was written by a newer library", spool->path, slots_name);
+		return rco__fail(
+			RCO_E_VERSION,
+			"%s/%s was written by %s version of the library: let that one finish its calls, or "
+			"start with an empty folder",
+			spool->path, slots_name, rco__get16(header + 8) < SLOTS_VERSION ? "an older" : "a newer");
 	memcpy(spool->id, header + 16, 16);
 	return RCO_OK;
 }
@@ -177,7 +179,7 @@ static int lose_slot(rco_spool *spool, uint64_t index, uint8_t buf[RCO__SPOOL_SL
 	rco__log(&spool->env, RCO_LOG_ERROR,
 	         "%s/%s: key slot %llu is damaged; its recording, probably %s, cannot be read any more",
 	         spool->path, slots_name, (unsigned long long)index, id);
-	memset(buf + WRAPPED_AT, 0, RCO_WRAPPED_KEY_MAX);
+	memset(buf + WRAPPED_AT, 0, RCO__SPOOL_WRAPPED);
 	rc = set_aside(spool, what, buf);
 	if (rc != RCO_OK) {
 		spool->slot_used[index] = 1; /* not lost without a copy: the next start tries again */
@@ -194,7 +196,7 @@ static int lose_meta(rco_spool *spool, uint64_t index, const rco__slot *slot, ui
 	int rc = RCO_OK;
 
 	(void)snprintf(what, sizeof what, "slot-%llu-meta", (unsigned long long)index);
-	memset(buf + WRAPPED_AT, 0, RCO_WRAPPED_KEY_MAX);
+	memset(buf + WRAPPED_AT, 0, RCO__SPOOL_WRAPPED);
 	encode(slot, again);
 	if (set_aside(spool, what, buf) == RCO_OK)
 		rc = write_slot(spool, index, again);
@@ -212,7 +214,8 @@ static int take_slot(rco_spool *spool, uint64_t index, uint8_t buf[RCO__SPOOL_SL
 	if (rc == RCO_E_NOT_FOUND)
 		return RCO_OK;
 	if (rc == RCO_E_VERSION)
-		return rco__fail(RCO_E_VERSION, "%s/%s was written by a newer library", spool->path, slots_name);
+		return rco__fail(RCO_E_VERSION, "%s/%s has slots of another version of the library", spool->path,
+		                 slots_name);
 	if (rc == RCO_E_CORRUPT)
 		return lose_slot(spool, index, buf);
 	spool->slot_used[index] = 1;
