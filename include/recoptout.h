@@ -427,7 +427,8 @@ typedef struct rco_engine_config {
 	uint32_t early_opt_out_ttl_s;
 	/** How long an ended call is remembered, so that a late request is told "ended"; default 3,600. */
 	uint32_t remember_ended_s;
-	uint32_t reserved0; /**< 0 */
+	/** A new key epoch of the built-in spool after this time: see #rco_key_ops; default 86,400. */
+	uint32_t key_epoch_s;
 
 	/**
 	 * Folder for ledger, spool and keys; made with mode 0700 if its parent exists. REQUIRED. It, `key_dir` and
@@ -465,7 +466,8 @@ typedef struct rco_engine_config {
 	void *upload_user_data;
 	const struct rco_deletion_ops *deletion;
 	void *deletion_user_data;
-	/** Key provider of the built-in spool; NULL for the one in `key_dir`. */
+	/** Key provider of the built-in spool; NULL for the one in `key_dir`. Never asked on the path of a call.
+	 */
 	const struct rco_key_ops *keys;
 	void *keys_user_data;
 

@@ -162,7 +162,7 @@ static inline void maintain(bench *b, int times)
 
 	for (i = 0; i < times; i++) {
 		t_clock_advance(&b->clock, 11000);
-		assert_true(rco__spool_maintain(b->spool) >= RCO_OK);
+		assert_true(rco_spool_maintain(b->spool) >= RCO_OK);
 	}
 }
 

@@ -31,21 +31,21 @@ typedef struct victim {
 	char path[256];
 	uint8_t *good;
 	size_t size;
-	uint8_t *others[2]; /* slots and keys, which opening may change too */
-	size_t others_size[2];
-	char others_path[2][256];
+	uint8_t *others[3]; /* slots and keys, which opening may change too */
+	size_t others_size[3];
+	char others_path[3][256];
 } victim;
 
 static inline void pick(victim *v, const char *suffix)
 {
-	static const char *const all[] = {".rcos", ".rcok", ".key"};
+	static const char *const all[] = {".rcos", ".rcok", ".key", ".rcoe"};
 	size_t i, n = 0;
 
 	leave(&v->b);
 	assert_int_equal(b_files(v->b.root, suffix, v->path), 1);
 	v->good = t_read_file(v->path, &v->size);
 	assert_non_null(v->good);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		if (strcmp(all[i], suffix) == 0)
 			continue;
 		assert_int_equal(b_files(v->b.root, all[i], v->others_path[n]), 1);
@@ -66,8 +66,10 @@ static inline void restore(victim *v)
 	t_rmtree(path);
 	t_join(path, sizeof path, v->b.keys_path, "quarantine");
 	t_rmtree(path);
+	while (b_files(v->b.root, ".key", path) > 0 || b_files(v->b.root, ".rcoe", path) > 0)
+		assert_int_equal(unlink(path), 0); /* of epochs that were begun since */
 	t_write_file(v->path, v->good, v->size);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		t_write_file(v->others_path[i], v->others[i], v->others_size[i]);
 	v->b.log_size = 0;
 	v->b.log[0] = '\0';
@@ -78,6 +80,7 @@ static inline void let_go(victim *v)
 	free(v->good);
 	free(v->others[0]);
 	free(v->others[1]);
+	free(v->others[2]);
 	b_destroy(&v->b);
 }
 

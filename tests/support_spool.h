@@ -89,7 +89,7 @@ static inline void b_env(bench *b, rco__env *env)
 
 static inline int b_try_keys(bench *b)
 {
-	rco_key_dir_options o = {.struct_size = (uint32_t)sizeof o, .epoch_s = b->epoch_s, .path = b->keys_path};
+	rco_key_dir_options o = {.struct_size = (uint32_t)sizeof o, .path = b->keys_path};
 	rco__env env;
 
 	b_env(b, &env);
@@ -102,7 +102,8 @@ static inline int b_try_spool(bench *b)
 	                       .segment_bytes = b->segment_bytes,
 	                       .path = b->spool_path,
 	                       .keys = b->key_ops != NULL ? b->key_ops : rco_key_dir_ops(),
-	                       .keys_user_data = b->key_ops != NULL ? b->key_ud : b->keys};
+	                       .keys_user_data = b->key_ops != NULL ? b->key_ud : b->keys,
+	                       .epoch_s = b->epoch_s};
 	rco__env env;
 
 	b_env(b, &env);

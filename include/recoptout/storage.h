@@ -483,6 +483,16 @@ RCO_API int rco_spool_create(const rco_spool_options *options, rco_spool **spool
 /** Its buffer table; pass the spool as user_data. Static storage. @since 0.1.0 */
 RCO_API const rco_buffer_ops *rco_spool_buffer_ops(void);
 
+/**
+ * What is due: key epochs are begun and destroyed, files that no recording needs any more are removed or made
+ * smaller. An engine does this for a spool of its own, and for one whose table it was given as it is; who puts
+ * a table of his own before it calls this about once a second. Takes as long as the key provider does, and
+ * otherwise some tens of milliseconds; nobody waits for it.
+ * @return #RCO_OK; #RCO_PENDING if there is more to do, soon; #RCO_E_HANDLE, #RCO_E_FORKED; an error of the disk
+ * @since 0.2.0
+ */
+RCO_API int rco_spool_maintain(rco_spool *spool);
+
 /** Close it; keys in memory are wiped, files stay. After the engine. @since 0.1.0 */
 RCO_API void rco_spool_free(rco_spool *spool);
 

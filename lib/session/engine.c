@@ -66,7 +66,7 @@ static void fill_defaults(rco_engine_config *c)
 
 static int check_config(const rco_engine_config *c)
 {
-	int rc = rco__struct_known(c->flags, RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS, c->reserved0 != 0,
+	int rc = rco__struct_known(c->flags, RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS, 0,
 	                           "rco_engine_config");
 
 	if (rc != RCO_OK)
@@ -178,7 +178,8 @@ static int make_shards(rco_engine *engine)
 static int open_spool(rco_engine *engine, const rco_engine_config *c)
 {
 	rco_key_dir_options ko = {.struct_size = (uint32_t)sizeof ko};
-	rco_spool_options so = {.struct_size = (uint32_t)sizeof so, .segment_bytes = c->segment_bytes};
+	rco_spool_options so = {
+		.struct_size = (uint32_t)sizeof so, .segment_bytes = c->segment_bytes, .epoch_s = c->key_epoch_s};
 	char keys[PATH_CAP], spool[PATH_CAP];
 	uint64_t moved;
 	int rc = rco__path_join(keys, sizeof keys, engine->state_dir, "keys");

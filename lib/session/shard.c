@@ -212,9 +212,9 @@ static void house_spools(rco__shard *shard, int64_t now)
 	if (shard != engine->spooler || now < shard->next_spool_us)
 		return;
 	if (engine->spool != NULL)
-		RCO__ASK_HOST(engine, rc, rco__spool_maintain(engine->spool));
+		RCO__ASK_HOST(engine, rc, rco_spool_maintain(engine->spool));
 	if (engine->host_spool != NULL)
-		RCO__ASK_HOST(engine, rc2, rco__spool_maintain(engine->host_spool));
+		RCO__ASK_HOST(engine, rc2, rco_spool_maintain(engine->host_spool));
 	shard->next_spool_us = now + (rc == RCO_PENDING || rc2 == RCO_PENDING ? BUSY_HOUSE_US : HOUSE_US);
 }
 

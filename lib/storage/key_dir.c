@@ -109,13 +109,33 @@ typedef struct found {
 	int rc;
 } found;
 
+/* Damage is told when it is asked for. */
+static int look_at(rco_key_dir *f, const char *name, uint64_t number)
+{
+	const rco__fs *fs = f->env.fs;
+	char path[PATH_CAP];
+	uint8_t key[32];
+	int kind, rc = rco__path_join(path, sizeof path, f->path, name);
+
+	if (rc == RCO_OK)
+		rc = fs->exists(fs->ctx, path, &kind, NULL);
+	if (rc != RCO_OK)
+		return rc;
+	if (kind == RCO__FS_FOLDER || kind == RCO__FS_OTHER) {
+		rco__log(&f->env, RCO_LOG_WARN, "%s is no file and is left alone", path);
+		return RCO_OK;
+	}
+	rc = read_key(f, name, number, key);
+	rco_memzero(key, sizeof key);
+	return rc == RCO_E_CORRUPT ? RCO_OK : rc;
+}
+
 /* Looked for one by one, so that nothing is removed from a folder that is being read. */
 static int look(const char *name, void *user_data)
 {
 	found *n = user_data;
 	char plain[NAME_CAP];
 	unsigned long long number = 0;
-	uint8_t key[32];
 
 	if (sscanf(name, "epoch-%16llx.key", &number) != 1)
 		return 0;
@@ -126,9 +146,8 @@ static int look(const char *name, void *user_data)
 		(void)snprintf(n->name, sizeof n->name, "%s", name);
 		return 1;
 	}
-	if (name[strlen(plain)] == '\0' && read_key(n->folder, name, number, key) == RCO_E_VERSION)
-		n->rc = RCO_E_VERSION;
-	rco_memzero(key, sizeof key);
+	if (name[strlen(plain)] == '\0')
+		n->rc = look_at(n->folder, name, number);
 	return n->rc != RCO_OK;
 }
 

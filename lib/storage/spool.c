@@ -624,8 +624,12 @@ uint64_t rco__spool_quarantined(const rco_spool *spool)
 	return atomic_load(&spool->quarantined);
 }
 
-int rco__spool_maintain(rco_spool *spool)
+int rco_spool_maintain(rco_spool *spool)
 {
+	int rc = check(spool);
+
+	if (rc != RCO_OK)
+		return rc;
 	(void)rco__epochs_tend(spool);
 	rco__spooled_dig(spool, rco__mono_us(&spool->env) + DIG_US);
 	rco__segments_tidy(spool);

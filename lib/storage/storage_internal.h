@@ -53,12 +53,6 @@ int rco__spool_is_at(const rco_spool *spool, const char *path);
 /* Files that opening the spool put into quarantine. */
 uint64_t rco__spool_quarantined(const rco_spool *spool);
 
-/* Once a second, by a thread that may wait for the key provider: key epochs are begun and destroyed, segment files
- * whose recordings are all gone are deleted, where that could not be done when the last was erased, and there is a
- * step of compacting, some tens of milliseconds. RCO_PENDING: there is more to do, and it may be called again
- * soon. */
-int rco__spool_maintain(rco_spool *spool);
-
 /* Copy a table by the struct_size rules and check its required slots: RCO_E_OPS names the missing one in the
  * detail. */
 int rco__buffer_ops_copy(rco_buffer_ops *dst, const rco_buffer_ops *src);

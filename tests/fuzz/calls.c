@@ -1,36 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "calls.h"
 
+#include "../../lib/base/bytes.h"
+
 #include <stdio.h>
 #include <string.h>
 
-static uint8_t keys[CALLS + 1][32];
+/* ---- epoch keys: wrapped by turning every bit, which nothing here depends on being secret ---- */
 
-/* ---- keys: wrapped by turning every bit, which nothing here depends on being secret ---- */
-
-static int wrap(const uint8_t key[32], const uint8_t id[16], uint8_t *wrapped, size_t *size, uint64_t *epoch,
-                void *user_data)
+static int wrap(uint64_t epoch, const uint8_t key[32], uint8_t *wrapped, size_t *size, void *user_data)
 {
 	int i;
 
 	(void)user_data;
 	for (i = 0; i < 32; i++)
 		wrapped[i] = key[i] ^ 0xff;
-	memcpy(wrapped + 32, id, 16);
-	*size = 48;
-	*epoch = 1;
-	if (id[0] <= CALLS_FILLER)
-		memcpy(keys[id[0]], key, 32);
+	rco__put64(wrapped + 32, epoch);
+	*size = 40;
 	return RCO_OK;
 }
 
-static int unwrap(uint64_t epoch, const uint8_t *wrapped, size_t size, const uint8_t id[16], uint8_t key[32],
-                  void *user_data)
+static int unwrap(uint64_t epoch, const uint8_t *wrapped, size_t size, uint8_t key[32], void *user_data)
 {
 	int i;
 
 	(void)user_data;
-	if (epoch != 1 || size != 48 || memcmp(wrapped + 32, id, 16) != 0)
+	if (size != 40 || rco__get64(wrapped + 32) != epoch)
 		return RCO_E_KEY;
 	for (i = 0; i < 32; i++)
 		key[i] = wrapped[i] ^ 0xff;
@@ -38,11 +33,6 @@ static int unwrap(uint64_t epoch, const uint8_t *wrapped, size_t size, const uin
 }
 
 static const rco_key_ops key_ops = {.struct_size = (uint32_t)sizeof key_ops, .wrap = wrap, .unwrap = unwrap};
-
-const uint8_t *calls_key(unsigned n)
-{
-	return keys[n];
-}
 
 /* ---- the spool ---- */
 
@@ -83,15 +73,28 @@ static rco_result new_result(void)
 	return r;
 }
 
+static uint8_t keys[CALLS + 1][32];
+
+const uint8_t *calls_key(unsigned n)
+{
+	return keys[n];
+}
+
 int calls_begin(calls *c, unsigned n)
 {
 	char meta[] = "meta of call 0";
 	rco_recording r = {.struct_size = (uint32_t)sizeof r, .meta = meta, .meta_bytes = sizeof meta - 1};
 	rco_result result = new_result();
+	const rco__spooled *made;
+	int rc;
 
 	meta[sizeof meta - 2] = (char)('0' + n % 10);
 	calls_id(r.id, n);
-	return rco_spool_buffer_ops()->open(&r, 1, &result, c->spool);
+	rc = rco_spool_buffer_ops()->open(&r, 1, &result, c->spool);
+	made = n <= CALLS_FILLER ? rco__spooled_find(c->spool, r.id) : NULL;
+	if (made != NULL && made->key != NULL)
+		memcpy(keys[n], made->key, 32);
+	return rc;
 }
 
 int calls_append(calls *c, unsigned n, uint64_t at, size_t size)
@@ -217,7 +220,7 @@ void calls_maintain(calls *c)
 	int i, rc = RCO_PENDING;
 
 	for (i = 0; i < 100 && rc == RCO_PENDING; i++)
-		rc = rco__spool_maintain(c->spool);
+		rc = rco_spool_maintain(c->spool);
 	FUZZ_CHECK(rc == RCO_OK);
 }
 

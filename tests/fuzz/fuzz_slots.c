@@ -15,7 +15,7 @@ enum {
 	SLOT = RCO__SPOOL_SLOT,
 	VIEW = 5 * SLOT, /* the header and slots 0 to 3, which are those of the calls */
 	WRAPPED_AT = 40,
-	META_AT = WRAPPED_AT + RCO_WRAPPED_KEY_MAX
+	META_AT = WRAPPED_AT + RCO__SPOOL_WRAPPED
 };
 
 static void repair(uint8_t *buf, size_t size, unsigned how)
@@ -33,15 +33,25 @@ static void repair(uint8_t *buf, size_t size, unsigned how)
 	}
 }
 
-/* Is the slot of call n as it was, and no other of that call? */
-static int untouched(const uint8_t *base, const uint8_t *buf, size_t size, unsigned n)
+/* Where the slot of call n is. */
+static size_t slot_of(const uint8_t *base, unsigned n)
 {
-	size_t mine = SLOT, at;
+	size_t mine = SLOT;
 	uint8_t id[16];
 
 	calls_id(id, n);
 	while (mine < VIEW - SLOT && memcmp(base + mine + WRAPPED_AT - 16, id, 16) != 0)
 		mine += SLOT;
+	return mine;
+}
+
+/* Is the slot of call n as it was, and no other of that call? */
+static int untouched(const uint8_t *base, const uint8_t *buf, size_t size, unsigned n)
+{
+	size_t mine = slot_of(base, n), at;
+	uint8_t id[16];
+
+	calls_id(id, n);
 	if (size < mine + SLOT || memcmp(base + mine, buf + mine, SLOT) != 0)
 		return 0;
 	for (at = SLOT; at + SLOT <= size; at += SLOT)
@@ -50,15 +60,13 @@ static int untouched(const uint8_t *base, const uint8_t *buf, size_t size, unsig
 	return 1;
 }
 
-/* Call n's wrapped key, and how often it stands in these bytes. */
-static size_t wrapped_keys(const uint8_t *buf, size_t size, unsigned n, uint8_t wrapped[32])
+/* How often a wrapped key stands in these bytes. */
+static size_t wrapped_keys(const uint8_t *buf, size_t size, const uint8_t wrapped[RCO__SPOOL_WRAPPED])
 {
 	const uint8_t *at = buf;
-	size_t found = 0, i;
+	size_t found = 0;
 
-	for (i = 0; i < 32; i++)
-		wrapped[i] = calls_key(n)[i] ^ 0xff;
-	while ((at = memmem(at, size - (size_t)(at - buf), wrapped, 32)) != NULL) {
+	while ((at = memmem(at, size - (size_t)(at - buf), wrapped, RCO__SPOOL_WRAPPED)) != NULL) {
 		found++;
 		at++;
 	}
@@ -87,13 +95,16 @@ static uint64_t look(calls *c, const int whole[CALLS])
 /* A wrapped key has one place, which is wiped when its call is erased. */
 static void check_erased(calls *c, const int whole[CALLS], const uint8_t *buf, size_t size)
 {
-	uint8_t wrapped[32];
+	size_t all;
+	const uint8_t *base = mem_file(calls_disk(), CALLS_SLOTS, &all);
 	unsigned n;
 
 	for (n = 0; n < CALLS; n++) {
+		const uint8_t *wrapped = base + slot_of(base, n) + WRAPPED_AT;
+
 		FUZZ_CHECK(calls_erase(c, n) == RCO_OK);
-		if (whole[n] && wrapped_keys(buf, size, n, wrapped) == 1)
-			FUZZ_CHECK(mem_holds(c->disk, wrapped, 32) == 0);
+		if (whole[n] && wrapped_keys(buf, size, wrapped) == 1)
+			FUZZ_CHECK(mem_holds(c->disk, wrapped, RCO__SPOOL_WRAPPED) == 0);
 	}
 }
 
@@ -145,7 +156,7 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 		{1, 4},                         /* as it is */
 		{5, 4, FUZZ_XOR, 8, 0, 1},      /* the header's version, not repaired */
 		{6, 6, FUZZ_XOR, 4, 8, 3, 0},   /* a slot's version, repaired */
-		{6, 6, FUZZ_XOR, 6, 8, 255, 0}, /* the size of the key */
+		{6, 6, FUZZ_XOR, 6, 8, 255, 0}, /* the size of the meta data */
 		{6, 6, FUZZ_XOR, 24, 8, 1, 0},  /* the same call as another */
 		{4, 4, FUZZ_CUT, 0, 6},
 		{6, 5, FUZZ_XOR, 20, 0, 9, 0}, /* of another spool */
@@ -165,4 +176,6 @@ static size_t file_size(void)
 }
 
 FUZZ_TARGET(slots, one, seed, 2048,
-            "lib/storage/spool_slots.c lib/storage/spool_table.c lib/storage/spool_epochs.c", file_size)
+            "lib/storage/spool_slots.c lib/storage/spool_table.c lib/storage/spool_epochs.c "
+            "lib/storage/spool_epoch_files.c",
+            file_size)

@@ -359,7 +359,7 @@ static void test_another_engine(void **state)
 static void test_by_their_names(void **state)
 {
 	static const char *const names[] = {
-		"0000000000000001.rcol", "00000000000000ff.rcos.tmp",  "slots.rcok", "epochs.rcoe.1700000000",
+		"0000000000000001.rcol", "00000000000000ff.rcos.tmp",  "slots.rcok", "0000000000000001.rcoe",
 		"slots.rcok.tmp",        "epoch-0000000000000001.key",
 	};
 	size_t i;

@@ -76,7 +76,7 @@ static void test_engine_options(void **state)
 			w.cfg.workers = 65;
 			break;
 		case 7:
-			w.cfg.reserved0 = 1;
+			w.cfg.flags = 1u << 31;
 			expected = RCO_E_NEWER;
 			break;
 		case 8:

@@ -130,7 +130,7 @@ static void test_in_steps(void **state)
 		b_begin(&b, OTHER);
 		held = others = fill(&b, 0, ROUNDS);
 		for (i = 0; i < 40; i++) {
-			assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+			assert_true(rco_spool_maintain(b.spool) >= RCO_OK);
 			steps += b_files(b.spool_path, "compact.tmp", NULL) == 1;
 			b_noise(&b, LONG, 0, held, LONG_PIECE);
 			held += LONG_PIECE;
@@ -279,7 +279,7 @@ static void test_more_than_a_step(void **state)
 		held = fill_large(&b, ended ? 12 : 9,
 		                  ended ? 4 : 8); /* it has copied, or looked at, as much as it may */
 		t_clock_advance(&b.clock, 11000);
-		assert_int_equal(rco__spool_maintain(b.spool), RCO_PENDING);
+		assert_int_equal(rco_spool_maintain(b.spool), RCO_PENDING);
 		assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 1);
 		pid = fork();
 		assert_true(pid >= 0);
@@ -296,7 +296,7 @@ static void test_more_than_a_step(void **state)
 			assert_int_equal(b_files(b.spool_path, "compact.tmp", NULL), 0);
 			b_open(&b);
 		}
-		for (steps = 1; rco__spool_maintain(b.spool) == RCO_PENDING; steps++)
+		for (steps = 1; rco_spool_maintain(b.spool) == RCO_PENDING; steps++)
 			assert_true(steps < 20);
 		assert_true(steps >= (ended ? 2 : 1));
 		assert_true(segment_bytes(&b) < 16 * MIB);
@@ -332,7 +332,7 @@ static void test_turning_back_in_steps(void **state)
 	w.then_arg = &w;
 	t_clock_advance(&b.clock, 11000);
 	for (steps = 0; steps < 6; steps++) /* it begins again later */
-		assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+		assert_true(rco_spool_maintain(b.spool) >= RCO_OK);
 	holds_large(&b, held);
 	w.at_rename = NULL;
 	atomic_store(&w.at, 0);
@@ -340,13 +340,13 @@ static void test_turning_back_in_steps(void **state)
 	for (steps = 1; steps <= 4; steps++) {
 		t_clock_advance(&b.clock, 11000);
 		arm(&w, (uint32_t)steps, BEFORE);
-		assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+		assert_true(rco_spool_maintain(b.spool) >= RCO_OK);
 		holds_large(&b, held);
 		arm(&w, 0, BEFORE);
 	}
 	for (steps = 0; steps < 6; steps++) {
 		t_clock_advance(&b.clock, 70000);
-		assert_true(rco__spool_maintain(b.spool) >= RCO_OK);
+		assert_true(rco_spool_maintain(b.spool) >= RCO_OK);
 	}
 	assert_true(segment_bytes(&b) < 16 * MIB);
 	b_reopen(&b);
@@ -377,7 +377,7 @@ static void test_closed_before_it_is_settled(void **state)
 	w.at_rename = folder_fails;
 	w.then_arg = &w;
 	t_clock_advance(&b.clock, 11000);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_PENDING);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_PENDING);
 	w.at_rename = NULL;
 	atomic_store(&w.at, 0);
 	assert_int_equal(b_try_flush(&b), RCO_OK); /* also of what is about to go */

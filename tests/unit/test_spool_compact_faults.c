@@ -208,7 +208,7 @@ static void *compacts(void *arg)
 
 	while (!atomic_load(&r->over)) {
 		t_clock_advance(&r->b->clock, 11000);
-		assert_true(rco__spool_maintain(r->b->spool) >= RCO_OK);
+		assert_true(rco_spool_maintain(r->b->spool) >= RCO_OK);
 	}
 	return NULL;
 }

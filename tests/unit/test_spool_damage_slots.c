@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Key slots, epoch keys and the list of epochs cut at every length and with a bit flipped in every byte, and every
- * file from the future. Opening succeeds (or says in one clear error why not, for a newer version); damage costs
- * the calls it hits, is told, and what is set aside is no way around an erasure.
+ * Key slots, epoch keys and their wrapped copies cut at every length and with a bit flipped in every byte, and
+ * every file from the future. Opening succeeds (or says in one clear error why not, for a newer version); damage
+ * costs the calls it hits, is told, and what is set aside is no way around an erasure.
  */
 #include "../support_damage.h"
 
@@ -11,7 +11,7 @@
 
 /* ---- slots ---- */
 
-/* Bytes 0 to 295 and the checksum hold the key: without them the call is lost. The rest is only its meta data. */
+/* Bytes 0 to 111 and the checksum hold the key: without them the call is lost. The rest is only its meta data. */
 static void test_slot_flips(void **state)
 {
 	uint64_t got[2];
@@ -31,9 +31,9 @@ static void test_slot_flips(void **state)
 		b_open(&v.b);
 		readable(&v, got);
 		b_scan(&v.b, &f);
-		key_lost = slot >= 0 && (in_slot < 296 || in_slot >= 1020);
+		key_lost = slot >= 0 && (in_slot < 112 || in_slot >= 1020);
 		meta_lost =
-			slot >= 0 && ((in_slot >= 296 && in_slot < 808) || (in_slot >= 1016 && in_slot < 1020));
+			slot >= 0 && ((in_slot >= 112 && in_slot < 624) || (in_slot >= 1016 && in_slot < 1020));
 		assert_int_equal(got[0], key_lost && slot == 0 ? 0 : HELD);
 		assert_int_equal(got[1], key_lost && slot == 1 ? 0 : HELD);
 		assert_int_equal(f.n, key_lost ? 1 : 2);
@@ -104,7 +104,7 @@ static void test_foreign_slot_file(void **state)
 	t_join(path, sizeof path, v.b.spool_path, "quarantine");
 	assert_int_equal(t_tree_holds(path, "something else", 14), 1);
 	assert_int_equal(t_tree_holds(path, "RCOSEG01", 8), 1);
-	assert_int_equal(rco__spool_quarantined(v.b.spool), 2);
+	assert_int_equal(rco__spool_quarantined(v.b.spool), 3); /* and the epoch, which may be another's */
 	go_on(&v, got, 1);
 	let_go(&v);
 }
@@ -152,16 +152,17 @@ static void test_erase_after_slot_damage(void **state)
 
 /* ---- keys ---- */
 
-/* A damaged epoch key: its calls are told with what is known of them, others and new ones work. */
-static void test_key_flips(void **state)
+/* A damaged epoch key, or its wrapped copy in the spool: its calls are told with what is known of them, new ones
+ * work, and what is damaged goes with them. */
+static void damaged_keys(const char *suffix, const char *says)
 {
+	char path[256];
 	uint64_t got[2];
 	b_found f;
 	victim v;
 	size_t at;
 
-	(void)state;
-	pick(&v, ".key");
+	pick(&v, suffix);
 	for (at = 0; at <= v.size; at += STEP) {
 		if (at < v.size)
 			flip(&v, at, 4);
@@ -178,55 +179,35 @@ static void test_key_flips(void **state)
 		assert_int_equal(f.at[b_where(&f, 1)].damaged, HELD);
 		assert_int_equal(f.at[b_where(&f, 2)].damaged, HELD);
 		assert_non_null(strstr(v.b.log, "cannot be unwrapped"));
+		assert_non_null(strstr(v.b.log, says));
 		b_begin(&v.b, 50);
 		b_noise(&v.b, 50, 0, 0, 500);
 		b_holds(&v.b, 50, 0, 500);
 		b_erase(&v.b, 50);
-		b_close(&v.b);
-		{ /* the new epoch's key, or the damaged one would not be the newest again */
-			char path[256];
-
-			t_join(path, sizeof path, v.b.keys_path, "epoch-0000000000000002.key");
-			assert_int_equal(unlink(path), 0);
-			t_join(path, sizeof path, v.b.spool_path, "epochs.rcoe");
-			assert_int_equal(unlink(path), 0);
-		}
+		assert_true(t_exists(v.path)); /* nowhere else, and not repaired */
+		assert_int_equal(b_files(v.b.spool_path, ".rcoe", path), 2);
+		/* goes with its calls */
+		b_erase(&v.b, 1);
+		b_erase(&v.b, 2);
+		assert_int_equal(rco_spool_maintain(v.b.spool), RCO_OK);
+		assert_false(t_exists(v.path));
+		assert_int_equal(b_files(v.b.root, ".rcoe", NULL), 1);
+		assert_int_equal(b_files(v.b.root, ".key", NULL), 1);
 		restore(&v);
 	}
 	let_go(&v);
 }
 
-/* ---- the list of epochs ---- */
-
-static void test_epoch_list(void **state)
+static void test_key_flips(void **state)
 {
-	size_t size = 0, at;
-	char path[256];
-	uint8_t *good;
-	bench b;
-
 	(void)state;
-	leave(&b);
-	t_join(path, sizeof path, b.spool_path, "epochs.rcoe");
-	good = t_read_file(path, &size);
-	assert_non_null(good);
-	for (at = 0; at < 2 * size; at++) {
-		if (at < size)
-			good[at] ^= 0x20;
-		t_write_file(path, good, at < size ? size : at - size);
-		if (at < size)
-			good[at] ^= 0x20;
-		b_open(&b);
-		b_holds(&b, 1, 0, HELD);
-		assert_int_equal(rco__spool_quarantined(b.spool), 1);
-		b_begin(&b, 50);
-		b_erase(&b, 50);
-		b_reopen(&b);
-		assert_int_equal(rco__spool_quarantined(b.spool), 0);
-		b_close(&b);
-	}
-	free(good);
-	b_destroy(&b);
+	damaged_keys(".key", "key provider answered");
+}
+
+static void test_epoch_flips(void **state)
+{
+	(void)state;
+	damaged_keys(".rcoe", ".rcoe is damaged");
 }
 
 /* ---- newer files ---- */
@@ -247,8 +228,10 @@ static void test_other_versions(void **state)
 		const char *says;
 	} files[] = {{".rcos", RCO__SPOOL_SEG_VERSION + 1, 8, RCO__SPOOL_SEG_CRC_AT, "a newer version"},
 	             {".rcos", 1, 8, RCO__SPOOL_SEG_CRC_AT, "an older version"},
-	             {".rcok", 2, 8, 32, "newer"},
-	             {".key", 2, 8, 68, "newer"},
+	             {".rcok", 3, 8, 32, "a newer version"},
+	             {".rcok", 1, 8, 32, "an older version"},
+	             {".key", 3, 8, 0, "a newer version"},
+	             {".key", 1, 8, 0, "an older version"},
 	             {".rcoe", 2, 8, 0, "newer"}};
 	size_t i, size = 0, left;
 	uint8_t *data, *after;
@@ -283,7 +266,7 @@ static void test_other_versions(void **state)
 
 /* ---- files whose checksum is right, and which no correct writer makes ---- */
 
-enum { SLOT = 1024, META_AT = 40 + RCO_WRAPPED_KEY_MAX };
+enum { SLOT = 1024, META_AT = 40 + RCO__SPOOL_WRAPPED };
 
 /* Overwrite `size` bytes of a file's piece from..from+bytes, and set the checksum of its first `sum` bytes at
  * `at_sum`. */
@@ -328,10 +311,9 @@ static void impossible_slots_cost_one_recording(void **state)
 		size_t at, size;
 		uint64_t value;
 	} cases[] = {
-		{0, 4, 0x12345678},              /* not what a slot begins with */
-		{6, 2, RCO_WRAPPED_KEY_MAX + 1}, /* a key longer than there is room for */
-		{8, 2, RCO_META_MAX + 1},        /* the same of the meta data */
-		{8, 2, UINT16_MAX},
+		{0, 4, 0x12345678},       /* not what a slot begins with */
+		{6, 2, RCO_META_MAX + 1}, /* meta data longer than there is room for */
+		{6, 2, UINT16_MAX},
 	};
 	char path[256];
 	b_found found;
@@ -358,7 +340,7 @@ static void impossible_slots_cost_one_recording(void **state)
 	}
 }
 
-static void refuse_newer(bench *b, const char *path)
+static void refuse_newer(bench *b, const char *path, const char *says)
 {
 	size_t before_size, size;
 	uint8_t *before = t_read_file(path, &before_size), *now;
@@ -366,7 +348,7 @@ static void refuse_newer(bench *b, const char *path)
 	assert_int_equal(b_try_keys(b), RCO_OK);
 	assert_int_equal(b_try_spool(b), RCO_E_VERSION);
 	assert_null(b->spool);
-	assert_non_null(strstr(rco_error_detail(), "newer"));
+	assert_non_null(strstr(rco_error_detail(), says));
 	now = t_read_file(path, &size);
 	assert_true(before != NULL && now != NULL && size == before_size);
 	assert_memory_equal(before, now, size);
@@ -384,50 +366,53 @@ static void newer_files_are_refused_untouched(void **state)
 
 	(void)state;
 	leave_two(&b, path);
-	alter(path, SLOT, 4, 2, 2, META_AT, SLOT - 4); /* a slot's version */
-	refuse_newer(&b, path);
+	alter(path, SLOT, 4, 2, 3, META_AT, SLOT - 4); /* a slot's version */
+	refuse_newer(&b, path, "another version");
 	leave_two(&b, path);
-	alter(path, 0, 8, 2, 2, 32, 32); /* the file's */
-	refuse_newer(&b, path);
+	alter(path, 0, 8, 2, 3, 32, 32); /* the file's */
+	refuse_newer(&b, path, "newer");
 	leave_two(&b, path);
 	alter(path, 0, 12, 4, 2 * SLOT, 32, 32); /* longer slots */
-	refuse_newer(&b, path);
+	refuse_newer(&b, path, "newer");
 	leave_two(&b, path);
-	assert_int_equal(b_files(b.spool_path, "epochs.rcoe", path), 1);
+	assert_int_equal(b_files(b.spool_path, ".rcoe", path), 1);
 	size = size_of(path);
 	alter(path, 0, 8, 2, 2, size - 4, size - 4);
-	refuse_newer(&b, path);
+	refuse_newer(&b, path, "newer");
 }
 
-/* The list of epochs only serves to destroy old keys: without it all recordings are there. */
-static void impossible_lists_of_epochs_cost_nothing(void **state)
+/* A file of an epoch that says of itself what cannot be, under a right checksum: as any other damage. */
+static void impossible_epochs(void **state)
 {
+	static const struct {
+		size_t at, size;
+		uint64_t value;
+	} cases[] = {{10, 2, 71}, {10, 2, 4097}, {16, 8, 5}};
 	uint8_t big[9000];
 	size_t size, i;
 	char path[256];
+	b_found found;
 	bench b;
 
 	(void)state;
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i <= sizeof cases / sizeof cases[0]; i++) {
 		leave_two(&b, path);
-		assert_int_equal(b_files(b.spool_path, "epochs.rcoe", path), 1);
+		assert_int_equal(b_files(b.spool_path, ".rcoe", path), 1);
 		size = size_of(path);
-		if (i == 0)
-			alter(path, 0, 12, 4, 1001, size - 4, size - 4); /* more than there can be */
-		else if (i == 1)
-			alter(path, 0, 12, 4, 0, size - 4, size - 4); /* fewer than there are */
-		else if (i == 2)
-			alter(path, 0, 12, 4, 2, size - 4, size - 4); /* more than there are */
 		memset(big, 0, sizeof big);
-		if (i == 3)
+		if (i == sizeof cases / sizeof cases[0])
 			t_write_file(path, big, sizeof big);
+		else
+			alter(path, 0, cases[i].at, cases[i].size, cases[i].value, size - 4, size - 4);
 		b_open(&b);
 		assert_int_equal(rco__spool_quarantined(b.spool), 1);
-		b_holds(&b, 1, 0, 300);
-		b_holds(&b, 2, 0, 300);
+		b_scan(&b, &found);
+		assert_int_equal(found.n, 2);
+		assert_int_equal(found.at[0].bytes[0], 0);
+		b_begin(&b, 3);
+		b_noise(&b, 3, 0, 0, 300);
 		b_reopen(&b);
-		assert_int_equal(rco__spool_quarantined(b.spool), 0);
-		b_holds(&b, 1, 0, 300);
+		b_holds(&b, 3, 0, 300);
 		b_destroy(&b);
 	}
 }
@@ -441,11 +426,11 @@ int main(void)
 		cmocka_unit_test(test_header_and_slot),
 		cmocka_unit_test(test_erase_after_slot_damage),
 		cmocka_unit_test(test_key_flips),
-		cmocka_unit_test(test_epoch_list),
+		cmocka_unit_test(test_epoch_flips),
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(impossible_slots_cost_one_recording),
 		cmocka_unit_test(newer_files_are_refused_untouched),
-		cmocka_unit_test(impossible_lists_of_epochs_cost_nothing),
+		cmocka_unit_test(impossible_epochs),
 	};
 
 	return cmocka_run_group_tests_name("spool damage: slots and keys", tests, NULL, NULL);

@@ -37,7 +37,7 @@ static void test_epochs_are_destroyed(void **state)
 	b_reopen(&b);
 	t_clock_advance(&b.clock, 61000);
 	b_begin(&b, 4);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	assert_int_equal(epoch_files(&b),
 	                 1); /* and goes when it is not the newest any more, for which no slot stands */
 	b_noise(&b, 4, 0, 0, 100);
@@ -140,12 +140,12 @@ static void test_epoch_of_a_slow_wrap(void **state)
 	b_begin(&b, 3);
 	/* The thread is inside wrap with epoch 5 in its hand. Call 1 goes: no slot names 5, and 6 is in use. */
 	b_erase(&b, 1);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	assert_int_equal(p.n_destroyed, 0);
 	atomic_store(&p.hold, 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(slow.rc, RCO_OK);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	assert_int_equal(p.n_destroyed, 0);
 	b_erase(&b, 2);
 	assert_int_equal(p.n_destroyed, 1);
@@ -196,10 +196,10 @@ static void test_failing_provider(void **state)
 	assert_int_equal(p.n_destroyed, 0);
 	assert_non_null(strstr(crashed.log, "cannot be destroyed"));
 	p.destroy_rc = RCO_OK;
-	assert_int_equal(rco__spool_maintain(crashed.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(crashed.spool), RCO_OK);
 	assert_int_equal(p.n_destroyed, 0);
 	t_clock_advance(&crashed.clock, 61000);
-	assert_int_equal(rco__spool_maintain(crashed.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(crashed.spool), RCO_OK);
 	assert_int_equal(p.n_destroyed, 1);
 	b_destroy(&crashed);
 	b_destroy(&b);

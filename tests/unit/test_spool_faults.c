@@ -152,7 +152,7 @@ static void test_each_change_fails(void **state)
 			assert_true(live(&b, 4));
 			total = atomic_load(&fs.changes);
 			break_disk(&fs, 0, how, 0);
-			assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+			assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 			check_life(&b);
 			b_reopen(&b);
 			check_life(&b);
@@ -475,10 +475,10 @@ static void test_unlink_that_cannot(void **state)
 	assert_non_null(strstr(b.log, "cannot be removed"));
 	b.log[0] = '\0';
 	b.log_size = 0;
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	assert_null(strstr(b.log, "cannot be removed")); /* said once */
 	atomic_store(&fs.unlink_fails, 0);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	assert_int_equal(b_files(b.spool_path, ".rcos", NULL), 1);
 	b_destroy(&b);
 }

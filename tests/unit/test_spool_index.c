@@ -102,7 +102,7 @@ static void test_an_hour_in_little_memory(void **state)
 	fill(&b, HOUR, 300);
 	b_holds(&b, 1, 0, (HOUR + 300) * CHUNK);
 	b_erase(&b, 1);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	b_holds(&b, 2, 0, CHUNK);
 	b_reopen(&b);
 	b_holds(&b, 2, 0, CHUNK);
@@ -128,7 +128,7 @@ static void test_erased_with_its_index(void **state)
 		size = lseek(atomic_load(&x.fd), 0, SEEK_END);
 		assert_true(size > 0 && size < 12 * 1100);
 		b_erase(&b, 1);
-		assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+		assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 		assert_int_equal(b_files(b.spool_path, ".rcos", NULL), 1); /* the one that is being written */
 		assert_int_equal(lseek(atomic_load(&x.fd), 0, SEEK_END), 0);
 	}
@@ -192,14 +192,14 @@ static void test_index_cannot_be_written(void **state)
 	}
 	for (i = 0; i < 5; i++) {
 		t_clock_advance(&b.clock, 11000);
-		assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+		assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	}
 	b_holds(&b, 1, 0, 900 * CHUNK);
 	atomic_store(&x.writes_fail, 0);
 	fill(&b, 900, 200);
 	b_holds(&b, 1, 0, 1100 * CHUNK);
 	b_erase(&b, 1);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	assert_true(b_files(b.spool_path, ".rcos", NULL) <= 1);
 	b_destroy(&b);
 }
@@ -224,7 +224,7 @@ static void test_index_cannot_be_read(void **state)
 	b_holds(&b, 1, 0, 710 * CHUNK);
 	/* erased all the same; what its index named goes with the next start at the latest */
 	b_erase(&b, 1);
-	assert_int_equal(rco__spool_maintain(b.spool), RCO_OK);
+	assert_int_equal(rco_spool_maintain(b.spool), RCO_OK);
 	atomic_store(&x.reads_fail, 0);
 	b_reopen(&b);
 	assert_int_equal(b_files(b.spool_path, ".rcos", NULL), 0);

@@ -4,6 +4,8 @@
 #include "chance.h"
 #include "world.h"
 
+#include "../../lib/base/bytes.h"
+
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +13,12 @@
 enum { WRAPPED = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + 32 };
 
 typedef struct epoch {
-	uint8_t key[crypto_secretbox_KEYBYTES];
+	uint64_t number;
+	uint8_t key[32];
+	uint8_t wrapped[WRAPPED];
 	size_t since; /* entries of the log that had happened, its own included */
 	size_t until; /* the same of its destruction, SIZE_MAX before */
 } epoch;
-
-typedef struct wrapping {
-	uint64_t epoch;
-	size_t since;
-	uint8_t recording_id[16];
-	uint8_t bytes[WRAPPED];
-} wrapping;
 
 typedef struct fault {
 	uint64_t at;
@@ -30,13 +27,11 @@ typedef struct fault {
 
 struct w_keys {
 	w_disk *disk;
-	uint32_t wraps_each;
+	uint8_t master[crypto_secretbox_KEYBYTES];
 	uint64_t calls;
 	fault faults[W_FAULTS];
-	epoch *epochs; /* number 1 is the first */
+	epoch *epochs; /* one that was wrapped twice is there twice */
 	size_t n_epochs;
-	wrapping *wraps;
-	size_t n_wraps;
 };
 
 static void *more(void *list, size_t n, size_t size)
@@ -56,14 +51,14 @@ static size_t enter(w_keys *keys)
 	return w_disk_foreign(keys->disk, W_LOG_KEYS) + 1;
 }
 
-w_keys *w_keys_new(w_disk *disk, uint32_t wraps_each)
+w_keys *w_keys_new(w_disk *disk)
 {
 	w_keys *keys = calloc(1, sizeof *keys);
 
 	if (keys == NULL)
 		abort();
 	keys->disk = disk;
-	keys->wraps_each = wraps_each;
+	w_chance_fill(keys->master, sizeof keys->master);
 	return keys;
 }
 
@@ -72,15 +67,18 @@ void w_keys_free(w_keys *keys)
 	if (keys == NULL)
 		return;
 	free(keys->epochs);
-	free(keys->wraps);
 	free(keys);
 }
 
 w_keys *w_keys_image(const w_keys *from, size_t position, w_disk *disk)
 {
-	w_keys *keys = w_keys_new(disk, from->wraps_each);
+	w_keys *keys = calloc(1, sizeof *keys);
 	size_t i;
 
+	if (keys == NULL)
+		abort();
+	keys->disk = disk;
+	memcpy(keys->master, from->master, sizeof keys->master);
 	for (i = 0; i < from->n_epochs && from->epochs[i].since <= position; i++) {
 		keys->epochs = more(keys->epochs, i, sizeof *keys->epochs);
 		keys->epochs[i] = from->epochs[i];
@@ -88,18 +86,12 @@ w_keys *w_keys_image(const w_keys *from, size_t position, w_disk *disk)
 		keys->epochs[i].until = from->epochs[i].until <= position ? 0 : SIZE_MAX;
 		keys->n_epochs++;
 	}
-	for (i = 0; i < from->n_wraps && from->wraps[i].since <= position; i++) {
-		keys->wraps = more(keys->wraps, i, sizeof *keys->wraps);
-		keys->wraps[i] = from->wraps[i];
-		keys->wraps[i].since = 0;
-		keys->n_wraps++;
-	}
 	return keys;
 }
 
 uint64_t w_keys_hash(const w_keys *keys)
 {
-	uint64_t hash = keys->n_wraps;
+	uint64_t hash = keys->n_epochs;
 	size_t i;
 
 	for (i = 0; i < keys->n_epochs; i++) {
@@ -141,92 +133,65 @@ static int next_call(w_keys *keys)
 
 /* ---- the table ---- */
 
-static void new_epoch(w_keys *keys)
+static void remember(w_keys *keys, uint64_t number, const uint8_t key[32], const uint8_t *wrapped)
 {
 	epoch *e;
 
 	keys->epochs = more(keys->epochs, keys->n_epochs, sizeof *keys->epochs);
 	e = &keys->epochs[keys->n_epochs++];
-	w_chance_fill(e->key, sizeof e->key);
+	e->number = number;
+	memcpy(e->key, key, 32);
+	memcpy(e->wrapped, wrapped, WRAPPED);
 	e->since = enter(keys);
 	e->until = SIZE_MAX;
 }
 
-static void remember(w_keys *keys, const uint8_t *bytes, const uint8_t recording_id[16])
-{
-	wrapping *w;
-
-	keys->wraps = more(keys->wraps, keys->n_wraps, sizeof *keys->wraps);
-	w = &keys->wraps[keys->n_wraps++];
-	w->epoch = keys->n_epochs;
-	memcpy(w->recording_id, recording_id, 16);
-	memcpy(w->bytes, bytes, WRAPPED);
-	w->since = enter(keys);
-}
-
-static int wrap(const uint8_t key[32], const uint8_t recording_id[16], uint8_t *wrapped, size_t *wrapped_bytes,
-                uint64_t *number, void *user_data)
+static int wrap(uint64_t number, const uint8_t key[32], uint8_t *wrapped, size_t *wrapped_bytes, void *user_data)
 {
 	w_keys *keys = user_data;
 	int failing = next_call(keys);
 
 	if (failing == W_KEYS_ERROR)
 		return RCO_E_IO;
-	if (keys->n_epochs == 0 || (keys->wraps_each > 0 && keys->n_wraps >= keys->wraps_each * keys->n_epochs))
-		new_epoch(keys);
+	if (*wrapped_bytes != RCO_WRAPPED_KEY_MAX)
+		return RCO_E_INVALID;
 	w_chance_fill(wrapped, crypto_secretbox_NONCEBYTES);
-	(void)crypto_secretbox_easy(wrapped + crypto_secretbox_NONCEBYTES, key, 32, wrapped,
-	                            keys->epochs[keys->n_epochs - 1].key);
-	remember(keys, wrapped, recording_id);
+	(void)crypto_secretbox_easy(wrapped + crypto_secretbox_NONCEBYTES, key, 32, wrapped, keys->master);
+	remember(keys, number, key, wrapped);
 	*wrapped_bytes = WRAPPED;
-	*number = keys->n_epochs;
 	return failing == W_KEYS_DONE ? RCO_E_IO : RCO_OK;
 }
 
-/* Bound to its recording by what was remembered. */
-static const wrapping *find(const w_keys *keys, uint64_t number, const uint8_t *wrapped, size_t size,
-                            const uint8_t recording_id[16])
-{
-	size_t i;
-
-	for (i = 0; size == WRAPPED && i < keys->n_wraps; i++)
-		if (keys->wraps[i].epoch == number && memcmp(keys->wraps[i].bytes, wrapped, WRAPPED) == 0 &&
-		    memcmp(keys->wraps[i].recording_id, recording_id, 16) == 0)
-			return &keys->wraps[i];
-	return NULL;
-}
-
-static int unwrap(uint64_t number, const uint8_t *wrapped, size_t wrapped_bytes, const uint8_t recording_id[16],
-                  uint8_t key[32], void *user_data)
+/* Bound to its epoch by what was remembered. */
+static int unwrap(uint64_t number, const uint8_t *wrapped, size_t wrapped_bytes, uint8_t key[32], void *user_data)
 {
 	w_keys *keys = user_data;
-	const epoch *e;
+	size_t i;
 
 	if (next_call(keys) != W_KEYS_NONE)
 		return RCO_E_IO;
-	if (number == 0 || number > keys->n_epochs ||
-	    find(keys, number, wrapped, wrapped_bytes, recording_id) == NULL)
-		return RCO_E_KEY;
-	e = &keys->epochs[number - 1];
-	if (e->until != SIZE_MAX)
-		return RCO_E_KEY;
-	return crypto_secretbox_open_easy(key, wrapped + crypto_secretbox_NONCEBYTES,
-	                                  WRAPPED - crypto_secretbox_NONCEBYTES, wrapped, e->key) == 0
-	               ? RCO_OK
-	               : RCO_E_KEY;
+	for (i = 0; wrapped_bytes == WRAPPED && i < keys->n_epochs; i++) {
+		const epoch *e = &keys->epochs[i];
+
+		if (e->number != number || memcmp(e->wrapped, wrapped, WRAPPED) != 0 || e->until != SIZE_MAX)
+			continue;
+		memcpy(key, e->key, 32);
+		return RCO_OK;
+	}
+	return RCO_E_KEY;
 }
 
 static int destroy(uint64_t number, void *user_data)
 {
 	w_keys *keys = user_data;
 	int failing = next_call(keys);
+	size_t i;
 
 	if (failing == W_KEYS_ERROR)
 		return RCO_E_IO;
-	if (number == 0 || number >= keys->n_epochs)
-		return RCO_E_INVALID; /* never the current one */
-	if (keys->epochs[number - 1].until == SIZE_MAX)
-		keys->epochs[number - 1].until = enter(keys);
+	for (i = 0; i < keys->n_epochs; i++)
+		if (keys->epochs[i].number == number && keys->epochs[i].until == SIZE_MAX)
+			keys->epochs[i].until = enter(keys);
 	return failing == W_KEYS_DONE ? RCO_E_IO : RCO_OK;
 }
 
@@ -240,16 +205,42 @@ const rco_key_ops *w_keys_ops(void)
 
 /* ---- looking ---- */
 
-int w_keys_left(const w_keys *keys, w_disk *disk, const uint8_t recording_id[16])
+typedef struct looking {
+	const w_keys *keys;
+	const uint8_t *id;
+	int found;
+} looking;
+
+/* As in spool_epochs.c: what follows a recording's id is its key, wrapped under an epoch. */
+static int opens(const epoch *e, const uint8_t *id)
 {
+	enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, LABEL = 10 };
+	uint8_t key[32], bound[LABEL + 16 + 8] = "rco-key-v2";
+
+	memcpy(bound + LABEL, id, 16);
+	rco__put64(bound + LABEL + 16, e->number);
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(key, NULL, NULL, id + 16 + NONCE, 48, bound,
+	                                                  sizeof bound, id + 16, e->key) == 0;
+}
+
+static void look(const char *path, const uint8_t *data, size_t size, void *user_data)
+{
+	looking *l = user_data;
+	const uint8_t *at = data;
 	size_t i;
 
-	for (i = 0; i < keys->n_wraps; i++) {
-		const wrapping *w = &keys->wraps[i];
-
-		if (memcmp(w->recording_id, recording_id, 16) == 0 &&
-		    keys->epochs[w->epoch - 1].until == SIZE_MAX && w_disk_holds(disk, w->bytes, WRAPPED) > 0)
-			return 1;
+	(void)path;
+	while (size >= 16 + 72 && (at = memmem(at, size - (size_t)(at - data), l->id, 16)) != NULL) {
+		for (i = 0; size - (size_t)(at - data) >= 16 + 72 && i < l->keys->n_epochs; i++)
+			l->found |= l->keys->epochs[i].until == SIZE_MAX && opens(&l->keys->epochs[i], at);
+		at++;
 	}
-	return 0;
+}
+
+int w_keys_left(const w_keys *keys, w_disk *disk, const uint8_t recording_id[16])
+{
+	looking l = {.keys = keys, .id = recording_id};
+
+	w_disk_each(disk, look, &l);
+	return l.found;
 }

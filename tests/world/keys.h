@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A key service in memory, behind rco_key_ops. It is elsewhere: neither a crash nor a power cut changes it. It
- * remembers what it wrapped, so that a key slot can be looked for by its bytes.
+ * remembers what it wrapped, so that it can be told whether a key on the disk can still be unwrapped.
  */
 #ifndef TESTS_WORLD_KEYS_H
 #define TESTS_WORLD_KEYS_H
@@ -12,8 +12,8 @@
 
 typedef struct w_keys w_keys;
 
-/* A new epoch begins after `wraps_each` keys; 0: never. Each change is entered in the disk's log. */
-w_keys *w_keys_new(w_disk *disk, uint32_t wraps_each);
+/* Each change is entered in the disk's log. */
+w_keys *w_keys_new(w_disk *disk);
 void w_keys_free(w_keys *keys);
 const rco_key_ops *w_keys_ops(void); /* user_data: the w_keys */
 /* As it was at a position of the log, with `disk` for what comes. */

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Behind the flush interval come a beat of the flusher and a step of the clock. */
-enum { FLUSHED_US = 250000, STEP_US = 20000, WRAPS_EACH = 2 };
+enum { FLUSHED_US = 250000, STEP_US = 20000, EPOCH_S = 20 };
 
 /* ---- clock and memory ---- */
 
@@ -199,7 +199,7 @@ w_world *w_world_new(const w_setup *setup)
 	w_chance_seed(w_mix(setup->seed));
 	world->disk = w_disk_new();
 	world->store = w_store_new(world->disk, w_mix(setup->seed + 1), &setup->manners);
-	world->keys = w_keys_new(world->disk, WRAPS_EACH);
+	world->keys = w_keys_new(world->disk);
 	w_table_make(world);
 	w_disk_before(world->disk, look_beside, world);
 	w_store_watch(world->store, w_watch, world);
@@ -321,6 +321,7 @@ static void configure(w_world *world, rco_engine_config *c)
 	c->export_format = world->setup.flags & W_ZST ? RCO_EXPORT_WAV_ZST : RCO_EXPORT_WAV;
 	c->keys = w_keys_ops();
 	c->keys_user_data = world->keys;
+	c->key_epoch_s = EPOCH_S;
 	c->allocator = &world->allocator;
 	c->clock = &world->clock;
 	c->log = log_line;
@@ -397,6 +398,8 @@ void w_run(w_world *world)
 		size_t n = w_store_run(world->store, world->engine, world->mono_us);
 
 		(void)rco_engine_run(world->engine, 0, 0);
+		if (world->spool != NULL)
+			(void)rco_spool_maintain(world->spool);
 		(void)rco_engine_poll(world->engine, &fd, &timeout_ms);
 		if (n == 0 && timeout_ms > 0 && i > 0)
 			break;

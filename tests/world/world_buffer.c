@@ -167,7 +167,8 @@ int w_buffer_open(w_world *world, rco_engine_config *config)
 	                       .segment_bytes = config->segment_bytes,
 	                       .path = "/spool",
 	                       .keys = config->keys,
-	                       .keys_user_data = config->keys_user_data};
+	                       .keys_user_data = config->keys_user_data,
+	                       .epoch_s = config->key_epoch_s};
 	rco__env env;
 	int rc = rco__env_init(&env, &world->allocator, &world->clock, config->log, config->log_user_data);
 

@@ -161,7 +161,7 @@ class EngineConfig(Head):
         ("backend_timeout_ms", c_uint32),
         ("early_opt_out_ttl_s", c_uint32),
         ("remember_ended_s", c_uint32),
-        ("reserved0", c_uint32),
+        ("key_epoch_s", c_uint32),
         ("state_dir", c_char_p),
         ("output_dir", c_char_p),
         ("key_dir", c_char_p),
