@@ -7,6 +7,7 @@
 #include "../../lib/base/bytes.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,4 +244,45 @@ int w_keys_left(const w_keys *keys, w_disk *disk, const uint8_t recording_id[16]
 
 	w_disk_each(disk, look, &l);
 	return l.found;
+}
+
+typedef struct naming {
+	char name[32];
+	int found;
+} naming;
+
+static void look_for_name(const char *path, const uint8_t *data, size_t size, void *user_data)
+{
+	naming *n = user_data;
+
+	(void)data, (void)size;
+	n->found |= strstr(path, n->name) != NULL;
+}
+
+size_t w_keys_forgotten(const w_keys *keys, w_disk *disk)
+{
+	size_t i, forgotten = 0;
+
+	for (i = 0; i < keys->n_epochs; i++) {
+		naming n = {.found = 0};
+
+		if (keys->epochs[i].until != SIZE_MAX)
+			continue;
+		(void)snprintf(n.name, sizeof n.name, "/%016llx.rcoe", (unsigned long long)keys->epochs[i].number);
+		w_disk_each(disk, look_for_name, &n);
+		forgotten += !n.found;
+	}
+	return forgotten;
+}
+
+size_t w_keys_alive(const w_keys *keys)
+{
+	size_t i, j, alive = 0;
+
+	for (i = 0; i < keys->n_epochs; i++) {
+		for (j = 0; j < i && keys->epochs[j].number != keys->epochs[i].number; j++)
+			;
+		alive += j == i && keys->epochs[i].until == SIZE_MAX;
+	}
+	return alive;
 }

@@ -33,5 +33,8 @@ uint64_t w_keys_calls(const w_keys *keys);
 
 /* Is a key of the recording that can still be unwrapped in any file of the disk? */
 int w_keys_left(const w_keys *keys, w_disk *disk, const uint8_t recording_id[16]);
+/* Epochs that were not destroyed; and those of them that no file of a spool names, so that they never will be. */
+size_t w_keys_alive(const w_keys *keys);
+size_t w_keys_forgotten(const w_keys *keys, w_disk *disk);
 
 #endif

@@ -246,6 +246,11 @@ static void look_into_spool(scanning *s)
 	    rco_spool_buffer_ops()->scan(found_recording, s, spool) != RCO_OK)
 		w_fault_found(s->v, "the spool cannot be opened any more: %s", rco_error_detail());
 	rco_spool_free(spool);
+	if (w_keys_forgotten(w->keys, w->disk) > 0)
+		w_fault_found(s->v, "an epoch of the key provider is known to nobody, and never destroyed");
+	/* the current one, and one that was planned when the provider answered an error to what it had done */
+	if (w_keys_alive(w->keys) > 2)
+		w_fault_found(s->v, "%zu epochs are left, and no recording needs one", w_keys_alive(w->keys));
 }
 
 static void look_everywhere(w_world *world, w_verdict *v, const w_owed owed[W_CALLS])
