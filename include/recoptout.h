@@ -506,7 +506,8 @@ typedef struct rco_engine_config {
  *   also if other users could change what is in one, or did), #RCO_E_STATE
  *   if one of them is a file;
  *   #RCO_E_SHARED_MEMORY for the rings; #RCO_E_VERSION if the folder was
- *   written by a newer library; #RCO_E_KEY if the key provider fails;
+ *   written by a newer library, or its spool by an older one; what the key provider answered, on a folder
+ *   that is new (#rco_key_ops);
  *   #RCO_E_LIMIT if the system starts no more threads; #RCO_E_NO_MEMORY.
  * @since 0.1.0
  */
@@ -550,7 +551,8 @@ RCO_API int rco_engine_opt_out_enabled(rco_engine *engine);
  * some. One thread at a time.
  * @param budget_us 0, or stop working after about this time, for loops that have
  *   frames to send as well: the step of one call is finished (some slots of
- *   backends, and commits of the ledger), the next call waits. New opt-outs come first
+ *   backends, and commits of the ledger), the next call waits. A key provider is asked whatever it is,
+ *   once in `key_epoch_s`. New opt-outs come first
  *   and are made durable whatever it is.
  * @return #RCO_OK; #RCO_PENDING the budget was used up, and more is due: call again;
  *   #RCO_E_STATE if the engine has workers; #RCO_E_BUSY if
