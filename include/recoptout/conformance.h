@@ -78,6 +78,8 @@ struct rco_conformance {
 	void *upload_user_data;
 	const rco_deletion_ops *deletion;
 	void *deletion_user_data;
+	const rco_key_ops *keys;
+	void *keys_user_data;
 
 	/**
 	 * Optional. Copy a finished file out, as its reader would find it: up to

@@ -24,6 +24,8 @@ enum {
 	RCO__KIT_SCAN = 1 << 5,
 	RCO__KIT_REVOKE = 1 << 6,
 	RCO__KIT_DETACH = 1 << 7, /* of its table */
+	RCO__KIT_KEYS = 1 << 8,
+	RCO__KIT_DESTROY = 1 << 9,
 	RCO__KIT_FILES = RCO__KIT_UPLOAD | RCO__KIT_DELETION
 };
 
@@ -86,6 +88,7 @@ struct rco__kit_run {
 	rco_buffer_ops buffer;
 	rco_upload_ops upload;
 	rco_deletion_ops deletion;
+	rco_key_ops keys;
 	rco_engine *engine;
 	uint32_t attached;          /* tables */
 	pthread_mutex_t lock;       /* over what follows, and `returned` of what is asked */
@@ -117,8 +120,9 @@ typedef struct rco__kit_check {
 } rco__kit_check;
 
 extern const rco__kit_check rco__kit_buffer_checks[], rco__kit_upload_checks[], rco__kit_deletion_checks[],
-	rco__kit_fault_checks[];
-extern const size_t rco__kit_buffer_count, rco__kit_upload_count, rco__kit_deletion_count, rco__kit_fault_count;
+	rco__kit_keys_checks[], rco__kit_fault_checks[];
+extern const size_t rco__kit_buffer_count, rco__kit_upload_count, rco__kit_deletion_count, rco__kit_keys_count,
+	rco__kit_fault_count;
 
 /* ---- ask.c: slots and their answers ---- */
 

@@ -94,6 +94,23 @@ static int copy_deletion(rco__kit_run *run)
 	return rco_error_set_detail(RCO_E_OPS, "deletion table: remove and verify are required");
 }
 
+static int copy_keys(rco__kit_run *run)
+{
+	rco_key_ops *t = &run->keys;
+	int rc;
+
+	if (run->own.keys == NULL)
+		return RCO_OK;
+	rc = copy_struct(t, sizeof *t, sizeof *t, run->own.keys);
+	if (rc != RCO_OK)
+		return rc;
+	if (t->flags != 0 || t->reserved != NULL)
+		return RCO_E_NEWER;
+	if (t->wrap != NULL && t->unwrap != NULL)
+		return RCO_OK;
+	return rco_error_set_detail(RCO_E_OPS, "key table: wrap and unwrap are required");
+}
+
 static int copy_kit(rco__kit_run *run, const rco_conformance *kit)
 {
 	rco_conformance *own = &run->own;
@@ -101,7 +118,8 @@ static int copy_kit(rco__kit_run *run, const rco_conformance *kit)
 
 	if (rc == RCO_OK && (own->flags != 0 || own->reserved0 != 0 || own->reserved1 != NULL))
 		rc = RCO_E_NEWER;
-	if (rc == RCO_OK && own->buffer == NULL && own->upload == NULL && own->deletion == NULL)
+	if (rc == RCO_OK && own->buffer == NULL && own->upload == NULL && own->deletion == NULL &&
+	    own->keys == NULL)
 		rc = RCO_E_INVALID;
 	if (rc == RCO_OK)
 		rc = copy_buffer(run);
@@ -109,6 +127,8 @@ static int copy_kit(rco__kit_run *run, const rco_conformance *kit)
 		rc = copy_upload(run);
 	if (rc == RCO_OK)
 		rc = copy_deletion(run);
+	if (rc == RCO_OK)
+		rc = copy_keys(run);
 	if (own->timeout_ms == 0)
 		own->timeout_ms = TIMEOUT_MS;
 	return rc;
@@ -193,6 +213,8 @@ static const char *lacking(const rco__kit_run *run, uint32_t needs)
 		return "there is no upload table";
 	if ((needs & RCO__KIT_DELETION) && run->own.deletion == NULL)
 		return "there is no deletion table";
+	if ((needs & RCO__KIT_KEYS) && run->own.keys == NULL)
+		return "there is no key table";
 	if ((needs & RCO__KIT_REOPEN) && run->own.reopen == NULL)
 		return "`reopen` is not given";
 	if ((needs & RCO__KIT_FAIL) && run->own.fail == NULL)
@@ -203,6 +225,8 @@ static const char *lacking(const rco__kit_run *run, uint32_t needs)
 		return "the buffer has no revoke";
 	if ((needs & RCO__KIT_DETACH) && !has_detach(run, needs))
 		return "the table has no detach";
+	if ((needs & RCO__KIT_DESTROY) && run->keys.destroy == NULL)
+		return "the key table has no destroy";
 	return NULL;
 }
 
@@ -235,6 +259,7 @@ static int try_all(rco__kit_run *run, rco_conformance_report_fn report, void *us
 	} lists[] = {{rco__kit_buffer_checks, rco__kit_buffer_count},
 	             {rco__kit_upload_checks, rco__kit_upload_count},
 	             {rco__kit_deletion_checks, rco__kit_deletion_count},
+	             {rco__kit_keys_checks, rco__kit_keys_count},
 	             {rco__kit_fault_checks, rco__kit_fault_count}};
 	size_t list, i;
 	int broken = 0;
