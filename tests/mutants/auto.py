@@ -33,6 +33,9 @@ FILES = {
     "lib/ledger/ledger_replay.c": LEDGER,
     "lib/storage/spool_slots.c": SPOOL,
     "lib/storage/spool_open.c": SPOOL,
+    "lib/storage/spool_epochs.c": SPOOL,
+    "lib/storage/spool_epoch_files.c": SPOOL,
+    "lib/storage/spool_rotate.c": SPOOL + ["unit/test_slow_keys"],
 }
 
 CALL = re.compile(r"^\t+(\(void\))?[a-z_]\w*(->\w+)*\(.*\);$")

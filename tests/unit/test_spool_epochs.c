@@ -5,6 +5,8 @@
  */
 #include "../support_spool.h"
 
+#include "../../lib/storage/spool_internal.h"
+
 #include <semaphore.h>
 
 static size_t epoch_files(const bench *b)
@@ -152,6 +154,7 @@ static const rco_key_ops p_ops = {
 	.struct_size = sizeof p_ops, .wrap = p_wrap, .unwrap = p_unwrap, .destroy = p_destroy};
 
 static struct provider provider; /* too large for a stack */
+static rco__fs fast;
 
 static struct provider *p_init(bench *b)
 {
@@ -159,6 +162,7 @@ static struct provider *p_init(bench *b)
 
 	memset(p, 0, sizeof *p);
 	b_init(b);
+	b->fs = b_fast_fs(&fast);
 	p->b = b;
 	b->key_ops = &p_ops;
 	b->key_ud = p;
@@ -433,6 +437,12 @@ static void test_destroy_fails(void **state)
 	maintain(&b);
 	assert_int_equal(p->destroys, 1); /* not for ever each second */
 	assert_non_null(strstr(b.log, "cannot be destroyed"));
+	{
+		const rco__epoch *e;
+
+		for (e = b.spool->epochs; e != NULL; e = e->next)
+			assert_int_equal(e->key != NULL, e == b.spool->epoch);
+	}
 	pass(&b, 1000);
 	assert_int_equal(p->destroys, 2);
 	pass(&b, 1000);
@@ -765,7 +775,7 @@ static void test_missing_file(void **state)
 }
 
 /* A link in its place is not followed, and said; a folder with such a name is left alone. */
-static void test_link_and_folder(void **state)
+static void test_link_mode_and_folder(void **state)
 {
 	char path[256], aside[256];
 	bench b;
@@ -785,6 +795,9 @@ static void test_link_and_folder(void **state)
 	assert_non_null(strstr(rco_error_detail(), ".rcoe"));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rename(aside, path), 0);
+	assert_int_equal(chmod(path, 0660), 0); /* others could have written to it */
+	assert_int_equal(b_try_spool(&b), RCO_E_PERMISSION);
+	assert_int_equal(chmod(path, 0600), 0);
 	b_close(&b);
 	t_join(aside, sizeof aside, b.spool_path, "00000000000000aa.rcoe");
 	assert_int_equal(mkdir(aside, 0700), 0);
@@ -966,7 +979,7 @@ int main(void)
 		cmocka_unit_test(test_crash_before_a_destruction),
 		cmocka_unit_test(test_unfinished_file),
 		cmocka_unit_test(test_missing_file),
-		cmocka_unit_test(test_link_and_folder),
+		cmocka_unit_test(test_link_mode_and_folder),
 		cmocka_unit_test(test_two_spools_of_one_provider),
 		cmocka_unit_test(test_rotation_at_every_call),
 		cmocka_unit_test(test_clock_that_jumps),

@@ -115,6 +115,9 @@ static int live(bench *b, int tries)
 	for (ok = 0, i = 0; i < tries && !ok; i++)
 		ok = step(b_try_flush(b));
 	t_clock_advance(&b->clock, 61000);
+	(void)rco_spool_maintain(b->spool); /* another epoch, or the old one goes on */
+	t_clock_advance(&b->clock, 1000);
+	(void)rco_spool_maintain(b->spool);
 	for (ok = 0, i = 0; i < tries && !ok; i++)
 		ok = step(b_try_begin(b, 3, "m"));
 	for (ok = 0, i = 0; i < tries && !ok; i++)
