@@ -414,7 +414,8 @@ typedef struct rco_key_ops {
 	              void *user_data);
 
 	/** Optional. No recording needs this epoch any more: destroy what unwraps it. Once for each epoch; again
-	 * after an error or a crash: no effect. The spool overwrites the wrapped key afterwards. */
+	 * after an error or a crash, or of one that is not known: no effect. The spool overwrites the wrapped key
+	 * afterwards. */
 	int (*destroy)(uint64_t epoch, void *user_data);
 
 	void *reserved; /**< NULL */
