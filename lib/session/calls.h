@@ -41,6 +41,11 @@ void rco__requests_serve(rco_engine *engine, int drop); /* make them durable, or
 
 /* ---- callback.c ---- */
 void rco__events_dispatch(rco_session *session); /* no lock; what is being delivered by another thread stays its */
+/*
+ * The same. 0 if another thread is at it: the session is woken when that is through. What a later process needs to
+ * tell an event again is given up only behind this, so that each is told at least once.
+ */
+int rco__events_told(rco_session *session);
 void rco__engine_events_dispatch(rco_engine *engine);
 
 /* ---- listen.c ---- */
@@ -67,6 +72,7 @@ int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, p
 
 /* ---- early.c: P12 ---- */
 rco__early *rco__early_new(const rco__env *env, const char *call_id); /* NULL: no memory */
+void rco__early_release(const rco__env *env, rco__early *p);          /* not in the table, or not any more */
 int rco__early_keep(rco_engine *engine, rco__early *early);           /* reg_lock held: into the table */
 /* The request for a call that is not known; or *appeared is a reference to it, which came up meanwhile. */
 int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,

@@ -522,7 +522,7 @@ static void free_early_opt_outs(rco_engine *engine)
 	rco__map_node *node;
 
 	while ((node = rco__map_next(&engine->early, NULL)) != NULL)
-		rco__release(&engine->env, rco__map_remove(&engine->early, node->key, node->key_size));
+		rco__early_release(&engine->env, rco__map_remove(&engine->early, node->key, node->key_size));
 	rco__map_destroy(&engine->early);
 }
 

@@ -203,7 +203,7 @@ static int close_record(rco_session *s)
 	uint64_t lsn;
 	int rc;
 
-	if (s->work.closed || !ended(s))
+	if (s->work.closed || !ended(s) || !rco__events_told(s))
 		return RCO_OK;
 	rc = rco__journal_reuse(s);
 	if (rc == RCO_OK)
@@ -280,7 +280,7 @@ static int64_t forget_at(rco_session *s, int64_t now)
 	when = s->control.ended ? s->control.forget_mono_us : RCO__NEVER;
 	busy = rco__session_busy(s) || (rco__opted_out(s) && s->control.hold) || open_question(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	busy |= rco__opted_out(s) && rco__continued_closes_at(s, now) > now;
+	busy |= rco__opted_out(s) && (rco__continued_closes_at(s, now) > now || !s->work.closed);
 	if (busy || when == RCO__NEVER)
 		return RCO__NEVER;
 	if (when > now)
