@@ -1260,7 +1260,19 @@ RCO_API void rco_receipt_free(rco_receipt *receipt);
  * Events
  * --------------------------------------------------------------------- */
 
-/** What happened. Numbers are never reused; ignore those you do not know. */
+/**
+ * What happened. Numbers are never reused; ignore those you do not know.
+ *
+ * What answers a request or ends a story needs no memory that could be missing:
+ * ENDED, OPTED_OUT, STOPPED, DURABLE, ERASED, VERIFIED, ESCALATED, SWEPT, HELD,
+ * HOLD_LIFTED and STORED. Short of memory they come without a `message`, two of
+ * one type as one, and any other event is left out, with a line in the log.
+ *
+ * DURABLE and HELD of a call, ERASED, VERIFIED, ESCALATED, SWEPT and STORED are told
+ * **at least once**: a process that takes up a call of which it is not certain that
+ * they were told tells them again, behind #RCO_EVENT_RECOVERED. Of two with the same
+ * type, `recording_id` and `receipt_id` the second says nothing new.
+ */
 typedef enum rco_event_type {
 	RCO_EVENT_STARTED = 1,
 	RCO_EVENT_PAUSED = 2,

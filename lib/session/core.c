@@ -187,10 +187,10 @@ static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64
 }
 
 /* Those that answer a request or end a story. Their numbers rise in the order in which they happen. */
-static const uint32_t never_lost =
-	1u << RCO_EVENT_ENDED | 1u << RCO_EVENT_OPTED_OUT | 1u << RCO_EVENT_STOPPED | 1u << RCO_EVENT_DURABLE |
-	1u << RCO_EVENT_ERASED | 1u << RCO_EVENT_VERIFIED | 1u << RCO_EVENT_ESCALATED | 1u << RCO_EVENT_SWEPT |
-	1u << RCO_EVENT_HELD | 1u << RCO_EVENT_HOLD_LIFTED | 1u << RCO_EVENT_STORED;
+static const uint32_t never_lost = 1u << RCO_EVENT_ENDED | 1u << RCO_EVENT_OPTED_OUT | 1u << RCO_EVENT_STOPPED |
+                                   1u << RCO_EVENT_DURABLE | 1u << RCO_EVENT_ERASED | 1u << RCO_EVENT_VERIFIED |
+                                   1u << RCO_EVENT_ESCALATED | 1u << RCO_EVENT_SWEPT | 1u << RCO_EVENT_HELD |
+                                   1u << RCO_EVENT_HOLD_LIFTED | 1u << RCO_EVENT_STORED;
 
 static void owe(rco_session *session, uint32_t type, uint64_t count)
 {

@@ -190,7 +190,7 @@ typedef struct rco__control {
 	uint32_t owed;       /* bits 1 << type of events that there was no memory for, see rco__event_queue() */
 	uint64_t owed_count; /* that of RCO_EVENT_STORED */
 	uint32_t told_wakes; /* the session waits until all is told */
-	uint32_t telling; /* a thread delivers them, also those that are queued meanwhile */
+	uint32_t telling;    /* a thread delivers them, also those that are queued meanwhile */
 	pthread_t teller;
 	uint32_t id_reused;         /* a later call has its id */
 	_Atomic uint64_t reuse_lsn; /* the ledger's entry that says so of an earlier call; 0: there was none */

@@ -476,7 +476,8 @@ static int release(rco_session *s)
 	s->work.buffer.gone = 1;
 	rco__claims_kept(s);
 	while ((c = rco__copy_next(s, c)) != NULL)
-		files += (uint64_t)(is_file(c) && (c->flags & RCO__COPY_COMMITTED) != 0);
+		files += (uint64_t)(c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO &&
+		                    (c->flags & RCO__COPY_COMMITTED) != 0);
 	(void)pthread_mutex_lock(&s->lock);
 	if (files > 0)
 		rco__event_queue(s, RCO_EVENT_STORED, 0, files, "%s", "");
