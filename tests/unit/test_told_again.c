@@ -24,7 +24,11 @@ static void story(t_world *w, int objects, uint32_t hold)
 {
 	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call", .legal_hold = hold};
 	rco_session *s = t_call_with(w, &o);
+	char path[256];
 
+	t_join(path, sizeof path, w->artifacts, "copy.wav");
+	t_write_file(path, "copy", 4);
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
 	assert_int_equal(rco_session_start(s), RCO_OK);
 	t_push(s, 0, 1, 0, 20);
 	t_advance(w, 400);
@@ -62,7 +66,7 @@ static void told_again(uint32_t type, int objects, uint32_t hold)
 	t_world_init(&w, T_SPOOL | T_DISK | T_SHARED);
 	w.cfg.erase_deadline_ms = 1000;
 	if (type == RCO_EVENT_ESCALATED)
-		t_fault_set(&w.fault, T_ABORT, T_FAIL, 0, RCO_E_IO);
+		t_fault_set(&w.fault, T_REMOVE, T_FAIL, 0, RCO_E_IO);
 	first_process(&w, objects, hold);
 	t_world_open(&w);
 	t_advance(&w, 20000);
