@@ -267,6 +267,9 @@ enum { RCO_MAX_LEGS = 8, RCO_ID_BYTES = 16, RCO_ID_TEXT = 36, RCO_CALL_ID_MAX = 
 /**
  * Memory functions with the contract of malloc, calloc, realloc and free.
  * All four are REQUIRED. Called from any thread, never from rco_session_push().
+ * The engine and what it opens take all memory from here, but for what is mapped (rings, locked memory for
+ * secrets), a few bytes for each folder that is locked, and what other libraries take for themselves. The agent
+ * library and the control socket take malloc(), except where a function has an allocator of its own.
  * @since 0.1.0
  */
 typedef struct rco_allocator {
@@ -291,6 +294,17 @@ enum { RCO_LOG_ERROR = 1, RCO_LOG_WARN = 2, RCO_LOG_INFO = 3, RCO_LOG_DEBUG = 4 
  * nothing is logged: the library never prints.
  */
 typedef void (*rco_log_fn)(uint32_t level, const char *message, size_t length, void *user_data);
+
+/**
+ * A thread of the library begins (`begins` 1) or ends (0); called on that thread, first and last, so that a host
+ * can register it with a runtime (a garbage collector, a profiler, pj_thread_register()), or set its priority.
+ * One that a callback ended (pthread_exit()) is told of as well, perhaps when its engine is gone already, and
+ * the one that takes its place.
+ * `name` is what the system calls it, too, 15 characters at most: "rco-live-0" empties rings, "rco-work-0"
+ * uploads and erases (a number for each worker), "rco-flush", "rco-commit"; of the control socket "rco-ctl-io",
+ * "rco-ctl-stop", "rco-ctl-commit". May block; calls nothing of the library.
+ */
+typedef void (*rco_thread_fn)(const char *name, int begins, void *user_data);
 
 /**
  * Time, for tests and simulators. Both REQUIRED, callable from any thread,
@@ -405,7 +419,7 @@ typedef struct rco_engine_config {
 	 *  network (uploads, erasures), one flushes the buffer, and one makes requests durable that
 	 *  nobody waits for. Fixed for the engine's life; all signals are
 	 *  blocked in them. On which processors they run is left to the host: set its own affinity and memory
-	 *  policy before rco_engine_create(), the threads inherit them. */
+	 *  policy before rco_engine_create(), the threads inherit them; or in `thread`. */
 	uint32_t workers;
 	/** Frames reach the buffer, durably, at least this often; default 200. What a power cut can cost. */
 	uint32_t flush_interval_ms;
@@ -484,6 +498,13 @@ typedef struct rco_engine_config {
 	 * late copies are erased; at about 400 bytes each, the latest, as far as the ledger goes back; default
 	 * 100,000. */
 	uint32_t remember_opt_outs;
+
+	/** Told of each thread of the engine; NULL: nobody. */
+	rco_thread_fn thread;
+	void *thread_user_data;
+	/** The last RCO_LOG_... that reaches `log`: #RCO_LOG_WARN gives errors and warnings; default all. */
+	uint32_t log_level;
+	uint32_t reserved1; /**< 0 */
 } rco_engine_config;
 
 /**

@@ -182,6 +182,10 @@ class EngineConfig(Head):
         ("event_user_data", c_void_p),
         ("early_opt_outs_max", c_uint32),
         ("remember_opt_outs", c_uint32),
+        ("thread", c_void_p),
+        ("thread_user_data", c_void_p),
+        ("log_level", c_uint32),
+        ("reserved1", c_uint32),
     ]
 
 
@@ -293,6 +297,8 @@ class ControlOptions(Head):
         ("reserved", c_void_p),
         ("gid", c_uint32),
         ("early_per_user", c_uint32),
+        ("thread", c_void_p),
+        ("thread_user_data", c_void_p),
     ]
 
 
