@@ -1188,6 +1188,32 @@ RCO_API int rco_session_receipt(rco_session *session, rco_receipt **receipt);
  * with, as far as the ledger goes back. @since 0.1.0 */
 RCO_API int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **receipt);
 
+/*
+ * By recording. A call id stands for the latest call of it, and may come again, as the name of a channel does; the
+ * id of a recording (rco_session_stats, rco_event, rco_receipt_recording_id(), the names of stored files) is one
+ * call's for ever. Of a call that went on over a restart and has several, each stands for all of it. All of these
+ * answer #RCO_E_NOT_FOUND for a recording that this engine does not know, or no longer (`remember_ended_s`; of
+ * opt-outs that are done with `remember_opt_outs`, until another call has their call id), and nothing is noted
+ * then.
+ */
+
+/** Opt out the call that has this recording. @return as rco_opt_out(); #RCO_E_NOT_FOUND. @since 0.2.0 */
+RCO_API int rco_recording_opt_out(rco_engine *engine, const uint8_t recording_id[16],
+                                  const rco_opt_out_options *options, rco_receipt **receipt);
+
+/** Its receipt, as rco_session_receipt(). #RCO_E_NOT_FOUND also if it was not opted out. @since 0.2.0 */
+RCO_API int rco_recording_receipt(rco_engine *engine, const uint8_t recording_id[16], rco_receipt **receipt);
+
+/** As rco_session_register_artifact(); #RCO_E_NOT_FOUND. @since 0.2.0 */
+RCO_API int rco_recording_register_artifact(rco_engine *engine, const uint8_t recording_id[16], uint32_t kind,
+                                            const char *location, const char *version);
+
+/** As rco_session_set_legal_hold(): of this call alone, also after a restart; #RCO_E_NOT_FOUND. @since 0.2.0 */
+RCO_API int rco_recording_set_legal_hold(rco_engine *engine, const uint8_t recording_id[16], int hold);
+
+/** As rco_engine_recorder_stopped(), of this call alone. @since 0.2.0 */
+RCO_API int rco_recording_recorder_stopped(rco_engine *engine, const uint8_t recording_id[16]);
+
 /* ------------------------------------------------------------------------
  * Receipt
  * --------------------------------------------------------------------- */
@@ -1225,6 +1251,10 @@ RCO_API const char *rco_receipt_id(const rco_receipt *receipt);
 
 /** Call id. Valid until the receipt is freed. @since 0.1.0 */
 RCO_API const char *rco_receipt_call_id(const rco_receipt *receipt);
+
+/** Binary UUID of the recording, 16 bytes; zeros for a wish that is noted, and for NULL. Valid until the receipt
+ * is freed. @since 0.2.0 */
+RCO_API const uint8_t *rco_receipt_recording_id(const rco_receipt *receipt);
 
 /** Who asked. Valid until the receipt is freed. @since 0.1.0 */
 RCO_API const char *rco_receipt_source(const rco_receipt *receipt);
