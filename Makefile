@@ -373,9 +373,9 @@ check-musl: ## the sources compiled for musl
 	@tests/tools/packages.sh musl
 	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/tools/musl.sh
 
-check-cross: ## the tests with 32-bit pointers (i386) and with the high byte first (s390x, qemu)
+check-cross: ## the tests with 32-bit pointers (i386), on s390x, arm64 and armhf (qemu), and folders between them
 	@tests/tools/packages.sh cross
-	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/tools/cross.sh i386 s390x
+	+@RUN_MAKE='$(MAKE) --no-print-directory $(JOBS)' tests/tools/cross.sh i386 s390x arm64 armhf
 
 format: ## format the C sources with clang-format 14
 	clang-format-14 -i $(wildcard $(foreach d,lib/* include include/* tests/* examples examples/*,$d/*.[ch]) tests/*.[ch])

@@ -267,6 +267,9 @@ enum { RCO_MAX_LEGS = 8, RCO_ID_BYTES = 16, RCO_ID_TEXT = 36, RCO_CALL_ID_MAX = 
 /**
  * Memory functions with the contract of malloc, calloc, realloc and free.
  * All four are REQUIRED. Called from any thread, never from rco_session_push().
+ * The engine and what it opens take all memory from here, but for what is mapped (rings, locked memory for
+ * secrets), a few bytes for each folder that is locked, and what other libraries take for themselves. The agent
+ * library and the control socket take malloc(), except where a function has an allocator of its own.
  * @since 0.1.0
  */
 typedef struct rco_allocator {
@@ -291,6 +294,17 @@ enum { RCO_LOG_ERROR = 1, RCO_LOG_WARN = 2, RCO_LOG_INFO = 3, RCO_LOG_DEBUG = 4 
  * nothing is logged: the library never prints.
  */
 typedef void (*rco_log_fn)(uint32_t level, const char *message, size_t length, void *user_data);
+
+/**
+ * A thread of the library begins (`begins` 1) or ends (0); called on that thread, first and last, so that a host
+ * can register it with a runtime (a garbage collector, a profiler, pj_thread_register()), or set its priority.
+ * One that a callback ended (pthread_exit()) is told of as well, perhaps when its engine is gone already, and
+ * the one that takes its place.
+ * `name` is what the system calls it, too, 15 characters at most: "rco-live-0" empties rings, "rco-work-0"
+ * uploads and erases (a number for each worker), "rco-flush", "rco-commit", with a spool "rco-spool"; of the
+ * control socket "rco-ctl-io", "rco-ctl-stop", "rco-ctl-commit". May block; calls nothing of the library.
+ */
+typedef void (*rco_thread_fn)(const char *name, int begins, void *user_data);
 
 /**
  * Time, for tests and simulators. Both REQUIRED, callable from any thread,
@@ -405,7 +419,7 @@ typedef struct rco_engine_config {
 	 *  network (uploads, erasures), one flushes the buffer, and one makes requests durable that
 	 *  nobody waits for. Fixed for the engine's life; all signals are
 	 *  blocked in them. On which processors they run is left to the host: set its own affinity and memory
-	 *  policy before rco_engine_create(), the threads inherit them. */
+	 *  policy before rco_engine_create(), the threads inherit them; or in `thread`. */
 	uint32_t workers;
 	/** Frames reach the buffer, durably, at least this often; default 200. What a power cut can cost. */
 	uint32_t flush_interval_ms;
@@ -486,6 +500,13 @@ typedef struct rco_engine_config {
 	 * late copies are erased; at about 400 bytes each, the latest, as far as the ledger goes back; default
 	 * 100,000. */
 	uint32_t remember_opt_outs;
+
+	/** Told of each thread of the engine; NULL: nobody. */
+	rco_thread_fn thread;
+	void *thread_user_data;
+	/** The last RCO_LOG_... that reaches `log`: #RCO_LOG_WARN gives errors and warnings; default all. */
+	uint32_t log_level;
+	uint32_t reserved1; /**< 0 */
 } rco_engine_config;
 
 /**
@@ -1171,6 +1192,32 @@ RCO_API int rco_session_receipt(rco_session *session, rco_receipt **receipt);
  * with, as far as the ledger goes back. @since 0.1.0 */
 RCO_API int rco_engine_receipt(rco_engine *engine, const char *call_id, rco_receipt **receipt);
 
+/*
+ * By recording. A call id stands for the latest call of it, and may come again, as the name of a channel does; the
+ * id of a recording (rco_session_stats, rco_event, rco_receipt_recording_id(), the names of stored files) is one
+ * call's for ever. Of a call that went on over a restart and has several, each stands for all of it. All of these
+ * answer #RCO_E_NOT_FOUND for a recording that this engine does not know, or no longer (`remember_ended_s`; of
+ * opt-outs that are done with `remember_opt_outs`, until another call has their call id), and nothing is noted
+ * then.
+ */
+
+/** Opt out the call that has this recording. @return as rco_opt_out(); #RCO_E_NOT_FOUND. @since 0.2.0 */
+RCO_API int rco_recording_opt_out(rco_engine *engine, const uint8_t recording_id[16],
+                                  const rco_opt_out_options *options, rco_receipt **receipt);
+
+/** Its receipt, as rco_session_receipt(). #RCO_E_NOT_FOUND also if it was not opted out. @since 0.2.0 */
+RCO_API int rco_recording_receipt(rco_engine *engine, const uint8_t recording_id[16], rco_receipt **receipt);
+
+/** As rco_session_register_artifact(); #RCO_E_NOT_FOUND. @since 0.2.0 */
+RCO_API int rco_recording_register_artifact(rco_engine *engine, const uint8_t recording_id[16], uint32_t kind,
+                                            const char *location, const char *version);
+
+/** As rco_session_set_legal_hold(): of this call alone, also after a restart; #RCO_E_NOT_FOUND. @since 0.2.0 */
+RCO_API int rco_recording_set_legal_hold(rco_engine *engine, const uint8_t recording_id[16], int hold);
+
+/** As rco_engine_recorder_stopped(), of this call alone. @since 0.2.0 */
+RCO_API int rco_recording_recorder_stopped(rco_engine *engine, const uint8_t recording_id[16]);
+
 /* ------------------------------------------------------------------------
  * Receipt
  * --------------------------------------------------------------------- */
@@ -1208,6 +1255,10 @@ RCO_API const char *rco_receipt_id(const rco_receipt *receipt);
 
 /** Call id. Valid until the receipt is freed. @since 0.1.0 */
 RCO_API const char *rco_receipt_call_id(const rco_receipt *receipt);
+
+/** Binary UUID of the recording, 16 bytes; zeros for a wish that is noted, and for NULL. Valid until the receipt
+ * is freed. @since 0.2.0 */
+RCO_API const uint8_t *rco_receipt_recording_id(const rco_receipt *receipt);
 
 /** Who asked. Valid until the receipt is freed. @since 0.1.0 */
 RCO_API const char *rco_receipt_source(const rco_receipt *receipt);
@@ -1264,7 +1315,19 @@ RCO_API void rco_receipt_free(rco_receipt *receipt);
  * Events
  * --------------------------------------------------------------------- */
 
-/** What happened. Numbers are never reused; ignore those you do not know. */
+/**
+ * What happened. Numbers are never reused; ignore those you do not know.
+ *
+ * What answers a request or ends a story needs no memory that could be missing:
+ * ENDED, OPTED_OUT, STOPPED, DURABLE, ERASED, VERIFIED, ESCALATED, SWEPT, HELD,
+ * HOLD_LIFTED and STORED. Short of memory they come without a `message`, two of
+ * one type as one, and any other event is left out, with a line in the log.
+ *
+ * DURABLE and HELD of a call, ERASED, VERIFIED, ESCALATED, SWEPT and STORED are told
+ * **at least once**: a process that takes up a call of which it is not certain that
+ * they were told tells them again, behind #RCO_EVENT_RECOVERED. Of two with the same
+ * type, `recording_id` and `receipt_id` the second says nothing new.
+ */
 typedef enum rco_event_type {
 	RCO_EVENT_STARTED = 1,
 	RCO_EVENT_PAUSED = 2,

@@ -160,6 +160,8 @@ typedef struct rco_control_options {
 	/** opt-outs for calls not known that a user may have waiting, root and the engine's user excepted;
 	    default 10,000. @since 0.1.0 */
 	uint32_t early_per_user;
+	rco_thread_fn thread; /**< told of each thread of the socket; NULL: nobody. @since 0.2.0 */
+	void *thread_user_data;
 } rco_control_options;
 
 /**

@@ -260,6 +260,16 @@ static int in_tag(const rco__plain *p, size_t at)
 		w, " invoke function tool tool_call tool_use function_call functioncall toolcall call action ");
 }
 
+/* The label that ends in a colon at `end`: "Action", "Action 1", a word between ornaments. */
+static rco__word label_before(const rco__plain *p, size_t end)
+{
+	while (end > 0 &&
+	       (rco__is_in(p->part[end - 1], RCO__QUOTES RCO__BLANKS "*") ||
+	        (p->part[end - 1] >= '0' && p->part[end - 1] <= '9') || (unsigned char)p->part[end - 1] >= 0x80))
+		end--;
+	return rco__word_before(p, end);
+}
+
 /* What stands in its line before it is nothing but what leads to a call. */
 static int by_head(const rco__plain *p, size_t at)
 {
@@ -295,10 +305,12 @@ static int by_head(const rco__plain *p, size_t at)
 			at--;
 			break;
 		case ':':
-			w = rco__word_before(p, rco__skip_back(p, at - 1, RCO__QUOTES RCO__BLANKS "*"));
+			w = label_before(p, at - 1);
 			if (!rco__is_one_of(w, labels))
 				return NO;
 			at = (size_t)(w.text - p->part);
+			while (at > 0 && (unsigned char)p->part[at - 1] >= 0x80)
+				at--;
 			break;
 		case '=':
 			w = rco__word_before(p, rco__skip_back(p, at - 1, RCO__BLANKS));

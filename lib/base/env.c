@@ -114,7 +114,7 @@ void rco__log(const rco__env *env, uint32_t level, const char *fmt, ...)
 	size_t length, i;
 	int n;
 
-	if (env->log == NULL)
+	if (env->log == NULL || (env->log_level != 0 && level > env->log_level))
 		return;
 	va_start(args, fmt);
 	n = vsnprintf(line, sizeof line, fmt, args);

@@ -17,6 +17,7 @@ typedef struct rco__env {
 	rco_clock clock;
 	rco_log_fn log; /* may be NULL */
 	void *log_user_data;
+	uint32_t log_level; /* the last that is wanted; 0: all */
 	const rco__fs *fs;
 	_Atomic uint64_t *quarantined; /* counts files set aside; may be NULL */
 } rco__env;

@@ -31,6 +31,21 @@ int rco__thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg)
 	return err;
 }
 
+void rco__thread_begins(const rco__thread_hook *hook)
+{
+	(void)pthread_setname_np(pthread_self(), hook->name);
+	if (hook->fn != NULL)
+		hook->fn(hook->name, 1, hook->user_data);
+}
+
+void rco__thread_ends(void *hook)
+{
+	const rco__thread_hook *h = hook;
+
+	if (h->fn != NULL)
+		h->fn(h->name, 0, h->user_data);
+}
+
 struct timespec rco__deadline_in(uint32_t ms)
 {
 	struct timespec t;

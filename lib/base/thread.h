@@ -2,6 +2,8 @@
 #ifndef RCO_BASE_THREAD_H
 #define RCO_BASE_THREAD_H
 
+#include <recoptout.h>
+
 #include <pthread.h>
 #include <stdint.h>
 #include <time.h>
@@ -14,6 +16,17 @@
 int rco__thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
 
 enum { RCO__STACK = 2 << 20 };
+
+/* Who is told of a thread, and what it is called: in the thread's own memory, for it may outlive what started it.
+ */
+typedef struct rco__thread_hook {
+	char name[16]; /* as long as the system's */
+	rco_thread_fn fn;
+	void *user_data;
+} rco__thread_hook;
+
+void rco__thread_begins(const rco__thread_hook *hook);
+void rco__thread_ends(void *hook); /* fit for pthread_cleanup_push() */
 
 /* A moment of the system's monotonic clock, for pthread_cond_timedwait(): a wait is real, whatever clock a test
  * has. */

@@ -197,6 +197,8 @@ struct rco_control {
 	rco__polled *polled;
 	rco__noter *noters;
 	uint32_t early_per_user;
+	rco_thread_fn thread; /* who is told of the threads */
+	void *thread_user_data;
 	int coming_fd;           /* was accepted, and has no place yet; -1 */
 	int spare_fd;            /* given up for a connection when there are no more */
 	int64_t accept_after_us; /* nobody can be let in before */
@@ -213,6 +215,8 @@ struct rco_control {
 
 int64_t rco__control_now(void);               /* monotonic, microseconds */
 void rco__control_wake(rco_control *control); /* the io thread; these two are in jobs.c */
+/* On a thread of the socket: its work, told of and named. */
+void rco__control_thread(rco_control *control, const char *name, void (*work)(rco_control *control));
 
 /* ---- io.c; all from here to jobs.c is the io thread's ---- */
 void *rco__io_thread(void *control);

@@ -239,9 +239,8 @@ static void serve_all(rco_control *control, const rco__polled *p)
 	spare(control);
 }
 
-void *rco__io_thread(void *arg)
+static void serve_until_stopped(rco_control *control)
 {
-	rco_control *control = arg;
 	rco__polled *p = control->polled;
 
 	spare(control);
@@ -254,5 +253,10 @@ void *rco__io_thread(void *arg)
 			fewer(control);
 	}
 	turn_out(control);
+}
+
+void *rco__io_thread(void *control)
+{
+	rco__control_thread(control, "rco-ctl-io", serve_until_stopped);
 	return NULL;
 }

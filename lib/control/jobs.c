@@ -6,6 +6,7 @@
 #include "../base/thread.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,15 +94,36 @@ static void work_at(rco_control *control, rco__job_threads *of)
 	(void)pthread_mutex_unlock(&control->lock);
 }
 
+void rco__control_thread(rco_control *control, const char *name, void (*work)(rco_control *control))
+{
+	rco__thread_hook hook = {.fn = control->thread, .user_data = control->thread_user_data};
+
+	(void)snprintf(hook.name, sizeof hook.name, "%s", name);
+	rco__thread_begins(&hook);
+	pthread_cleanup_push(rco__thread_ends, &hook);
+	work(control);
+	pthread_cleanup_pop(1);
+}
+
+static void stop_recorders(rco_control *control)
+{
+	work_at(control, &control->stops);
+}
+
+static void commit(rco_control *control)
+{
+	work_at(control, &control->commits);
+}
+
 static void *stopper(void *control)
 {
-	work_at(control, &((rco_control *)control)->stops);
+	rco__control_thread(control, "rco-ctl-stop", stop_recorders);
 	return NULL;
 }
 
 static void *committer(void *control)
 {
-	work_at(control, &((rco_control *)control)->commits);
+	rco__control_thread(control, "rco-ctl-commit", commit);
 	return NULL;
 }
 

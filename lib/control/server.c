@@ -405,6 +405,8 @@ static rco_control *make(rco_engine *engine, const rco_control_options *o)
 	control->group = (o->flags & RCO_CONTROL_GROUP) != 0;
 	control->gid = (gid_t)o->gid;
 	control->early_per_user = o->early_per_user != 0 ? o->early_per_user : (uint32_t)RCO__EARLY_DEFAULT;
+	control->thread = o->thread;
+	control->thread_user_data = o->thread_user_data;
 	control->idle_us = (int64_t)(o->idle_ms != 0 ? o->idle_ms : RCO__IDLE_DEFAULT_MS) * 1000;
 	rco__jobs_init(&control->stops.todo);
 	rco__jobs_init(&control->commits.todo);

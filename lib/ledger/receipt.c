@@ -58,6 +58,13 @@ const char *rco_receipt_call_id(const rco_receipt *receipt)
 	return live(receipt) ? receipt->data.call_id : "";
 }
 
+const uint8_t *rco_receipt_recording_id(const rco_receipt *receipt)
+{
+	static const uint8_t none[16];
+
+	return live(receipt) ? receipt->data.recording_id : none;
+}
+
 const char *rco_receipt_source(const rco_receipt *receipt)
 {
 	return live(receipt) ? receipt->data.source : "";

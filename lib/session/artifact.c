@@ -149,13 +149,18 @@ out:
 	return rc;
 }
 
+int rco__session_artifact(rco_session *s, uint32_t kind, const char *location, const char *version)
+{
+	int rc = check_artifact(kind, location, version);
+
+	return rc == RCO_OK ? register_artifact(s, kind, location, version) : rc;
+}
+
 int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location, const char *version)
 {
 	int rc = rco__session_check(session);
 
-	if (rc == RCO_OK)
-		rc = check_artifact(kind, location, version);
-	return rc == RCO_OK ? register_artifact(session, kind, location, version) : rc;
+	return rc == RCO_OK ? rco__session_artifact(session, kind, location, version) : rc;
 }
 
 int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32_t kind, const char *location,

@@ -34,6 +34,8 @@ void rco__registry_keep(
 rco_session *rco__registry_next(rco_engine *engine, rco_session *from);
 /* The same, of those of this id that are not forgotten. */
 rco_session *rco__registry_next_of(rco_engine *engine, const char *call_id, rco_session *from);
+/* A reference to the call that has this recording and is not forgotten, or NULL. */
+rco_session *rco__registry_recording(rco_engine *engine, const uint8_t recording_id[16]);
 
 /* ---- requests.c: those that nobody waits for ---- */
 void rco__request_offer(rco_session *session);          /* to the committer */
@@ -41,6 +43,11 @@ void rco__requests_serve(rco_engine *engine, int drop); /* make them durable, or
 
 /* ---- callback.c ---- */
 void rco__events_dispatch(rco_session *session); /* no lock; what is being delivered by another thread stays its */
+/*
+ * The same. 0 if another thread is at it: the session is woken when that is through. What a later process needs to
+ * tell an event again is given up only behind this, so that each is told at least once.
+ */
+int rco__events_told(rco_session *session);
 void rco__engine_events_dispatch(rco_engine *engine);
 
 /* ---- listen.c ---- */
@@ -65,8 +72,16 @@ void rco__recorder_lost_notify(rco_session *session);                        /* 
 int rco__tombstone_enqueue(rco_session *session, uint64_t *lsn); /* lock held: into the ledger's queue */
 int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, publish; RCO_OK when durable */
 
+/* ---- opt_out.c, artifact.c, hold.c, recorder.c: of a session that is held by a reference ---- */
+int rco__session_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt);
+int rco__session_receipt(rco_session *session, rco_receipt **receipt);
+int rco__session_artifact(rco_session *session, uint32_t kind, const char *location, const char *version);
+int rco__session_hold(rco_session *session, int hold);
+int rco__session_recorder_stopped(rco_session *session);
+
 /* ---- early.c: P12 ---- */
 rco__early *rco__early_new(const rco__env *env, const char *call_id); /* NULL: no memory */
+void rco__early_release(const rco__env *env, rco__early *p);          /* not in the table, or not any more */
 int rco__early_keep(rco_engine *engine, rco__early *early);           /* reg_lock held: into the table */
 /* The request for a call that is not known; or *appeared is a reference to it, which came up meanwhile. */
 int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
@@ -95,6 +110,7 @@ int64_t rco__continued_closes_at(rco_session *session, int64_t now);
 /* ---- past.c: opt-outs that are done with ---- */
 /* The receipt of a call that is over; 0 if none is known. `recent`: as long ago as an ended call is remembered. */
 int rco__past_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data, int *recent);
+int rco__past_name(rco_engine *engine, const uint8_t recording_id[16], char call_id[RCO_CALL_ID_MAX + 1]); /* 0 */
 rco__past *rco__past_of(rco_session *session); /* of a session that is to be forgotten; NULL: no memory, or none */
 void rco__past_add(rco_engine *engine, rco__past *past); /* reg_lock held; takes it; the oldest goes if too many */
 /* reg_lock held: a call has this id now. What is known of an earlier one ends, durably before this one is stored.

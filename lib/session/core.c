@@ -164,42 +164,74 @@ int rco__in_callback(void)
 
 /* ---- events ---- */
 
-static rco__event *event_alloc(rco_engine *engine, uint32_t type, size_t behind)
+static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt,
+                             va_list ap)
 {
-	rco__event *e = rco__zalloc(&engine->env, 1, sizeof *e + behind);
+	char message[RCO__MESSAGE_MAX + 1];
+	rco__event *e;
+	size_t size;
 
+	(void)vsnprintf(message, sizeof message, fmt, ap);
+	size = strlen(message) + 1;
+	e = rco__zalloc(&engine->env, 1, sizeof *e + size);
 	if (e == NULL) {
 		rco__log(&engine->env, RCO_LOG_WARN, "no memory for event %s", rco_event_name(type));
 		return NULL;
 	}
 	e->type = type;
 	e->time_us = rco__wall_us(&engine->env);
+	e->code = code;
+	e->count = count;
+	e->message = memcpy(e + 1, message, size);
 	return e;
 }
 
-static rco__event *event_new(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt,
-                             va_list ap)
-{
-	rco__event *e = event_alloc(engine, type, 0);
+/* Those that answer a request or end a story. Their numbers rise in the order in which they happen. */
+static const uint32_t never_lost = 1u << RCO_EVENT_ENDED | 1u << RCO_EVENT_OPTED_OUT | 1u << RCO_EVENT_STOPPED |
+                                   1u << RCO_EVENT_DURABLE | 1u << RCO_EVENT_ERASED | 1u << RCO_EVENT_VERIFIED |
+                                   1u << RCO_EVENT_ESCALATED | 1u << RCO_EVENT_SWEPT | 1u << RCO_EVENT_HELD |
+                                   1u << RCO_EVENT_HOLD_LIFTED | 1u << RCO_EVENT_STORED;
 
-	if (e == NULL)
-		return NULL;
-	e->code = code;
-	e->count = count;
-	(void)vsnprintf(e->message, sizeof e->message, fmt, ap);
-	return e;
+static void owe(rco_session *session, uint32_t type, uint64_t count)
+{
+	session->control.owed |= 1u << type;
+	if (type == RCO_EVENT_STORED)
+		session->control.owed_count = count;
+}
+
+int rco__event_owed(rco_session *session, rco__event *e)
+{
+	uint32_t owed = session->control.owed;
+
+	if (owed == 0)
+		return 0;
+	*e = (rco__event){.type = (uint32_t)__builtin_ctz(owed), .message = ""};
+	e->status = rco__status(session);
+	e->time_us = rco__wall_us(&session->engine->env);
+	e->code = e->type == RCO_EVENT_ESCALATED ? RCO_E_TIMEOUT : 0;
+	e->count = e->type == RCO_EVENT_STORED ? session->control.owed_count : 0;
+	session->control.owed = owed & (owed - 1);
+	return 1;
 }
 
 void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 {
+	const int kept = type < 32 && (never_lost >> type & 1u);
 	rco__event *e;
 	va_list ap;
 
+	if (kept && session->control.owed != 0) { /* behind the one that is owed already */
+		owe(session, type, count);
+		return;
+	}
 	va_start(ap, fmt);
 	e = event_new(session->engine, type, code, count, fmt, ap);
 	va_end(ap);
-	if (e == NULL)
+	if (e == NULL) {
+		if (kept)
+			owe(session, type, count);
 		return;
+	}
 	e->status = rco__status(session);
 	e->attempt = session->work.attempt;
 	*session->control.events_tail = e;
@@ -223,15 +255,28 @@ void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t cou
 	rco__shard_wake(engine->maintenance);
 }
 
-void rco__early_event(rco_engine *engine, const rco__early *early)
+rco__event *rco__early_event_new(const rco__env *env, const char *call_id)
 {
-	const size_t size = strlen(early->call_id) + 1;
-	rco__event *e = event_alloc(engine, RCO_EVENT_DURABLE, size);
+	const size_t size = strlen(call_id) + 1;
+	rco__event *e = rco__zalloc(env, 1, sizeof *e + size);
+
+	if (e == NULL)
+		return NULL;
+	e->type = RCO_EVENT_DURABLE;
+	e->status = RCO_STATUS_NOTED;
+	e->call_id = memcpy(e + 1, call_id, size);
+	e->message = "";
+	return e;
+}
+
+void rco__early_event(rco_engine *engine, rco__early *early)
+{
+	rco__event *e = early->news;
 
 	if (e == NULL)
 		return;
-	e->status = RCO_STATUS_NOTED;
-	e->call_id = memcpy(e + 1, early->call_id, size);
+	early->news = NULL;
+	e->time_us = rco__wall_us(&engine->env);
 	memcpy(e->receipt_id, early->receipt.id, sizeof e->receipt_id);
 	*engine->engine_events_tail = e;
 	engine->engine_events_tail = &e->next;

@@ -34,6 +34,12 @@ rco__early *rco__early_new(const rco__env *env, const char *call_id)
 	return p;
 }
 
+void rco__early_release(const rco__env *env, rco__early *p)
+{
+	rco__release(env, p->news);
+	rco__release(env, p);
+}
+
 int rco__early_keep(rco_engine *engine, rco__early *p)
 {
 	int rc = rco__map_set(&engine->early, p->call_id, strlen(p->call_id), p);
@@ -50,7 +56,7 @@ static void drop(rco_engine *engine, rco__early *p)
 {
 	(void)rco__map_remove(&engine->early, p->call_id, strlen(p->call_id));
 	engine->early_unsynced -= !(p->receipt.facts & RCO_FACT_DURABLE);
-	rco__release(&engine->env, p);
+	rco__early_release(&engine->env, p);
 }
 
 /* Its time has passed. If the entry is lost it expires once more after a restart. */
@@ -109,8 +115,13 @@ static int make(rco_engine *engine, const char *call_id, const char *source, rco
 	if (rc != RCO_OK)
 		return rc;
 	p = rco__early_new(&engine->env, call_id);
-	if (p == NULL)
+	if (p != NULL)
+		p->news = rco__early_event_new(&engine->env, call_id);
+	if (p == NULL || p->news == NULL) {
+		if (p != NULL)
+			rco__early_release(&engine->env, p);
 		return rco__fail(RCO_E_NO_MEMORY, "no memory to keep an opt-out for call %s", call_id);
+	}
 	rco__uuid_new(p->receipt.id);
 	(void)snprintf(p->receipt.source, sizeof p->receipt.source, "%s", source);
 	p->receipt.requested_us = rco__wall_us(&engine->env);
@@ -121,7 +132,7 @@ static int make(rco_engine *engine, const char *call_id, const char *source, rco
 	if (rc == RCO_OK)
 		rc = rco__early_keep(engine, p);
 	if (rc != RCO_OK) {
-		rco__release(&engine->env, p);
+		rco__early_release(&engine->env, p);
 		return rc;
 	}
 	*out = p;

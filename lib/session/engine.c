@@ -66,7 +66,7 @@ static void fill_defaults(rco_engine_config *c)
 
 static int check_config(const rco_engine_config *c)
 {
-	int rc = rco__struct_known(c->flags, RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS, 0,
+	int rc = rco__struct_known(c->flags, RCO_ENGINE_HOST_DRIVEN | RCO_ENGINE_PRIVATE_RINGS, c->reserved1 != 0,
 	                           "rco_engine_config");
 
 	if (rc != RCO_OK)
@@ -81,9 +81,9 @@ static int check_config(const rco_engine_config *c)
 		return rco__fail(RCO_E_INVALID,
 		                 "rco_engine_config: set output_dir, or both an upload and a deletion backend");
 	if (c->opt_out_enabled > 1 || c->consent > RCO_CONSENT_OFF || c->export_format > RCO_EXPORT_WAV_ZST ||
-	    c->export_layout > RCO_LAYOUT_STEREO || c->workers > MAX_WORKERS)
+	    c->export_layout > RCO_LAYOUT_STEREO || c->workers > MAX_WORKERS || c->log_level > RCO_LOG_DEBUG)
 		return rco__fail(RCO_E_INVALID, "rco_engine_config: opt_out_enabled, consent, export_format, "
-		                                "export_layout or workers is out of range");
+		                                "export_layout, workers or log_level is out of range");
 	if (c->erase_kinds & ~(uint32_t)(RCO_KIND_AUDIO | RCO_KIND_TRANSCRIPT | RCO_KIND_ANALYTICS))
 		return rco__fail(RCO_E_INVALID, "rco_engine_config: erase_kinds may hold audio, transcript and "
 		                                "analytics; call records are always kept");
@@ -441,6 +441,7 @@ int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_e
 	if (engine == NULL)
 		return rco__fail(RCO_E_NO_MEMORY, "no memory for an engine");
 	engine->env = env;
+	engine->env.log_level = c.log_level;
 	engine->env.quarantined = &engine->quarantined;
 	rco__roots_use(&engine->roots, &engine->env);
 	atomic_store(&engine->refs, 1);
@@ -527,7 +528,7 @@ static void free_early_opt_outs(rco_engine *engine)
 	rco__map_node *node;
 
 	while ((node = rco__map_next(&engine->early, NULL)) != NULL)
-		rco__release(&engine->env, rco__map_remove(&engine->early, node->key, node->key_size));
+		rco__early_release(&engine->env, rco__map_remove(&engine->early, node->key, node->key_size));
 	rco__map_destroy(&engine->early);
 }
 

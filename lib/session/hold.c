@@ -105,12 +105,10 @@ static int lift_all(rco_session *s)
 	return rc;
 }
 
-int rco_session_set_legal_hold(rco_session *session, int hold)
+int rco__session_hold(rco_session *session, int hold)
 {
-	int rc = rco__session_check(session);
+	int rc;
 
-	if (rc != RCO_OK)
-		return rc;
 	if (hold != 0 && hold != 1)
 		return rco__fail(RCO_E_INVALID, "hold is 1 or 0");
 	if (!hold)
@@ -123,6 +121,13 @@ int rco_session_set_legal_hold(rco_session *session, int hold)
 	rc = session->control.hold ? RCO_OK : rc;
 	(void)pthread_mutex_unlock(&session->lock);
 	return rc;
+}
+
+int rco_session_set_legal_hold(rco_session *session, int hold)
+{
+	int rc = rco__session_check(session);
+
+	return rc == RCO_OK ? rco__session_hold(session, hold) : rc;
 }
 
 int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id)

@@ -162,32 +162,40 @@ static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **r
 	return rc == RCO_OK ? RCO_OK : RCO_PENDING;
 }
 
-int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt)
+int rco__session_opt_out(rco_session *s, const rco_opt_out_options *options, rco_receipt **receipt)
 {
 	rco_opt_out_options o;
+	int rc = check_options(options, &o);
+
+	if (receipt != NULL)
+		*receipt = NULL;
+	return rc == RCO_OK ? opt_out(s, &o, receipt) : rc;
+}
+
+int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt)
+{
 	int rc = rco__session_check(session);
 
 	if (receipt != NULL)
 		*receipt = NULL;
-	if (rc == RCO_OK)
-		rc = check_options(options, &o);
 	if (rc != RCO_OK)
 		return rc;
 	rco__session_ref(session); /* the host may free its handle meanwhile */
-	rc = opt_out(session, &o, receipt);
+	rc = rco__session_opt_out(session, options, receipt);
 	rco__session_unref(session);
 	return rc;
+}
+
+int rco__session_receipt(rco_session *s, rco_receipt **receipt)
+{
+	return receipt != NULL ? snapshot(s, RCO_OK, receipt) : rco__fail(RCO_E_INVALID, "receipt is NULL");
 }
 
 int rco_session_receipt(rco_session *session, rco_receipt **receipt)
 {
 	int rc = rco__session_check(session);
 
-	if (rc != RCO_OK)
-		return rc;
-	if (receipt == NULL)
-		return rco__fail(RCO_E_INVALID, "receipt is NULL");
-	return snapshot(session, RCO_OK, receipt);
+	return rc == RCO_OK ? rco__session_receipt(session, receipt) : rc;
 }
 
 /* ---- by call id ---- */

@@ -205,6 +205,19 @@ int rco__past_get(rco_engine *engine, const char *call_id, rco__found_call *call
 	return p != NULL;
 }
 
+int rco__past_name(rco_engine *engine, const uint8_t recording_id[16], char call_id[RCO_CALL_ID_MAX + 1])
+{
+	const rco__past *p;
+
+	(void)pthread_mutex_lock(&engine->reg_lock);
+	for (p = engine->past_newest; p != NULL && memcmp(p->receipt.recording_id, recording_id, 16) != 0;)
+		p = p->older;
+	if (p != NULL)
+		memcpy(call_id, p->call_id, strlen(p->call_id) + 1);
+	(void)pthread_mutex_unlock(&engine->reg_lock);
+	return p != NULL;
+}
+
 /* ---- a later call of the id ---- */
 
 static void note_reuse(rco_session *s, const rco__receipt_data *of, int closed)

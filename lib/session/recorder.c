@@ -346,22 +346,32 @@ static int stopped_by_hand(rco_session *s)
 	return rc == RCO_OK || rc == RCO_E_STATE ? rc : RCO_PENDING; /* said, and not yet on disk */
 }
 
+int rco__session_recorder_stopped(rco_session *s)
+{
+	int one, any = RCO_E_STATE;
+
+	for (; s != NULL; s = s->earlier) { /* any part's; a failure of one counts */
+		one = stopped_by_hand(s);
+		if (one != RCO_E_STATE && any != RCO_PENDING)
+			any = one;
+	}
+	return any;
+}
+
 int rco_engine_recorder_stopped(rco_engine *engine, const char *call_id)
 {
 	int rc = rco__engine_check(engine), one, any = RCO_E_NOT_FOUND;
-	rco_session *s, *p;
+	rco_session *s;
 
 	if (rc == RCO_OK)
 		rc = rco__call_id_check(call_id);
 	if (rc != RCO_OK)
 		return rc;
-	/* Any call's of this id, and any part's of it; a failure of one counts. */
 	for (s = rco__registry_next_of(engine, call_id, NULL); s != NULL;
-	     s = rco__registry_next_of(engine, call_id, s))
-		for (p = s; p != NULL; p = p->earlier) {
-			one = stopped_by_hand(p);
-			if (one == RCO_E_STATE ? any == RCO_E_NOT_FOUND : any != RCO_PENDING)
-				any = one;
-		}
+	     s = rco__registry_next_of(engine, call_id, s)) {
+		one = rco__session_recorder_stopped(s);
+		if (one == RCO_E_STATE ? any == RCO_E_NOT_FOUND : any != RCO_PENDING)
+			any = one;
+	}
 	return any == RCO_E_NOT_FOUND ? rco__fail(RCO_E_NOT_FOUND, "no call %s is known", call_id) : any;
 }

@@ -49,16 +49,6 @@ static void drop_rings(rco__recovery *r, rco__found_call *call)
 			(void)rco__pool_put(r->engine->pool, call->rings[i]);
 }
 
-static int committed(const rco__found_call *call)
-{
-	const rco__found_copy *c;
-
-	for (c = call->copies; c != NULL; c = c->next)
-		if (c->flags & RCO__COPY_COMMITTED)
-			return 1;
-	return 0;
-}
-
 static int wants_erasing(const rco__found_call *call)
 {
 	const rco__found_opt *opt = call->opt;
@@ -75,8 +65,7 @@ static int wants_storing(const rco__found_call *call)
 		return 0;
 	if (call->in_buffer || call->in_ring)
 		return 1;
-	/* Its files are there and the buffer's copy is gone: only the last line in the journal is missing. */
-	return call->journaled && !committed(call);
+	return call->journaled;
 }
 
 /* Stored, closed, and yet there: the crash came between. A recording nobody needs any more goes. */
@@ -126,7 +115,7 @@ static void keep_early(rco__recovery *r, const rco__found_opt *opt)
 		                        RCO__LEDGER_CLOSES, rco__wall_us(&engine->env), &lsn);
 		if (longer)
 			return;
-		rco__release(&engine->env, rco__map_remove(&engine->early, p->call_id, strlen(p->call_id)));
+		rco__early_release(&engine->env, rco__map_remove(&engine->early, p->call_id, strlen(p->call_id)));
 	}
 	p = rco__early_new(&engine->env, opt->call_id);
 	if (p == NULL) {
@@ -143,7 +132,7 @@ static void keep_early(rco__recovery *r, const rco__found_opt *opt)
 	 * is lost to that. */
 	p->expires_mono_us = rco__mono_us(&engine->env) + (int64_t)engine->cfg.early_opt_out_ttl_s * 1000000;
 	if (rco__early_keep(engine, p) != RCO_OK) {
-		rco__release(&engine->env, p);
+		rco__early_release(&engine->env, p);
 		r->rc = RCO_E_NO_MEMORY;
 	}
 }

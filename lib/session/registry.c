@@ -30,6 +30,19 @@ rco_session *rco__registry_next_of(rco_engine *engine, const char *call_id, rco_
 	return next(engine, call_id, from);
 }
 
+rco_session *rco__registry_recording(rco_engine *engine, const uint8_t recording_id[16])
+{
+	rco_session *s;
+
+	(void)pthread_mutex_lock(&engine->reg_lock);
+	for (s = engine->all; s != NULL; s = s->all_next)
+		if (s->kept && memcmp(s->recording_id, recording_id, sizeof s->recording_id) == 0 &&
+		    rco__session_try_ref(s))
+			break;
+	(void)pthread_mutex_unlock(&engine->reg_lock);
+	return s;
+}
+
 /* reg_lock held */
 static void keep(rco_session *s)
 {

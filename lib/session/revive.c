@@ -258,6 +258,28 @@ static uint64_t lost_bytes(const rco__found_call *call)
 	return lost > call->damaged_bytes ? lost : call->damaged_bytes;
 }
 
+/* Its files are there and the buffer's copy is gone: what is missing is the last line in the journal, and perhaps
+ * that it was told. */
+static int stored(const rco__found_call *call)
+{
+	const rco__found_copy *c;
+
+	for (c = call->copies; c != NULL; c = c->next)
+		if (c->flags & RCO__COPY_COMMITTED)
+			return !call->in_buffer && !call->in_ring;
+	return 0;
+}
+
+/* Told again, for nobody knows whether it was. */
+static void tell_again(rco_session *s)
+{
+	if (!(s->control.receipt.facts & RCO_FACT_DURABLE))
+		return;
+	rco__event_queue(s, RCO_EVENT_DURABLE, 0, 0, "%s", "before the restart");
+	if (s->control.hold)
+		rco__event_queue(s, RCO_EVENT_HELD, 0, 0, "a legal hold keeps what was recorded");
+}
+
 int rco__recovery_revive(rco__recovery *r, rco__found_call *call, int opted_out)
 {
 	char name[RCO_ID_TEXT + 16], id[RCO_ID_TEXT + 1];
@@ -297,11 +319,17 @@ int rco__recovery_revive(rco__recovery *r, rco__found_call *call, int opted_out)
 		rc = add_copies(s, call);
 	if (rc == RCO_OK && opted_out)
 		set_opt_out(s, call);
+	if (rc == RCO_OK && !opted_out && stored(call)) {
+		atomic_store(&s->latch, RCO__LATCH_CLOSED);
+		atomic_store(&s->work.phase, RCO__PHASE_RELEASE);
+	}
 	if (rc == RCO_OK) {
 		call->session = s;
 		rco__session_ref(s);
 		rco__event_queue(s, RCO_EVENT_RECOVERED, lost != 0 ? RCO_E_CORRUPT : RCO_OK, lost,
 		                 lost != 0 ? "part of its audio is damaged and lost%s" : "%s", "");
+		if (opted_out)
+			tell_again(s);
 		rco__session_wake(s);
 	}
 	rco__session_unref(s);

@@ -292,6 +292,7 @@ void rco__shard_orphaned(rco__shard *shard)
 	if (s->control.telling && pthread_equal(s->control.teller, pthread_self()))
 		s->control.telling = 0;
 	(void)pthread_mutex_unlock(&s->lock);
+	atomic_store(&s->work.late_news, 1);    /* it may have waited for the teller */
 	if (shard->role == RCO__ROLE_OPT_OUT) { /* which has no sessions of its own */
 		rco__session_wake(s);
 		rco__session_unref(s);

@@ -104,8 +104,10 @@ typedef struct rco__event {
 	int64_t time_us;
 	const char *call_id;    /* of a call that is not known, behind the struct; NULL: none */
 	uint8_t receipt_id[16]; /* its opt-out's */
-	char message[640];      /* room for the detail of an error, and a few words */
+	const char *message;    /* behind the struct, RCO__MESSAGE_MAX at most; or "" */
 } rco__event;
+
+enum { RCO__MESSAGE_MAX = 639 }; /* the detail of an error, and a few words */
 
 /* ---- sessions ---- */
 
@@ -185,7 +187,10 @@ typedef struct rco__control {
 	uint32_t erase_failures;
 	rco__copy *copies, **copies_tail;
 	rco__event *events, **events_tail;
-	uint32_t telling; /* a thread delivers them, also those that are queued meanwhile */
+	uint32_t owed;       /* bits 1 << type of events that there was no memory for, see rco__event_queue() */
+	uint64_t owed_count; /* that of RCO_EVENT_STORED */
+	uint32_t told_wakes; /* the session waits until all is told */
+	uint32_t telling;    /* a thread delivers them, also those that are queued meanwhile */
 	pthread_t teller;
 	uint32_t id_reused;         /* a later call has its id */
 	_Atomic uint64_t reuse_lsn; /* the ledger's entry that says so of an earlier call; 0: there was none */
@@ -379,6 +384,7 @@ typedef struct rco__early {
 	int64_t expires_us;      /* wall clock, since it has to survive a restart */
 	int64_t expires_mono_us; /* the same for this process, whatever becomes of the wall clock */
 	uint64_t lsn;            /* of its entry in the ledger */
+	rco__event *news;        /* that it is durable; NULL when that was told, or answered */
 	char call_id[];
 } rco__early;
 

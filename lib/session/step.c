@@ -140,6 +140,7 @@ static void escalate(rco_session *s, int64_t now)
 	receipt = s->control.receipt;
 	rco__event_queue(s, RCO_EVENT_ESCALATED, RCO_E_TIMEOUT, 0, "%s", why_not(s));
 	(void)pthread_mutex_unlock(&s->lock);
+	(void)rco__events_told(s); /* before it is noted: the next process does not tell it again */
 	(void)rco__journal_mark(s->engine, &receipt, RCO__OPT_ESCALATED, 0, rco__wall_us(&s->engine->env), &lsn);
 }
 
@@ -203,7 +204,7 @@ static int close_record(rco_session *s)
 	uint64_t lsn;
 	int rc;
 
-	if (s->work.closed || !ended(s))
+	if (s->work.closed || !ended(s) || !rco__events_told(s))
 		return RCO_OK;
 	rc = rco__journal_reuse(s);
 	if (rc == RCO_OK)
@@ -280,7 +281,7 @@ static int64_t forget_at(rco_session *s, int64_t now)
 	when = s->control.ended ? s->control.forget_mono_us : RCO__NEVER;
 	busy = rco__session_busy(s) || (rco__opted_out(s) && s->control.hold) || open_question(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	busy |= rco__opted_out(s) && rco__continued_closes_at(s, now) > now;
+	busy |= rco__opted_out(s) && (rco__continued_closes_at(s, now) > now || !s->work.closed);
 	if (busy || when == RCO__NEVER)
 		return RCO__NEVER;
 	if (when > now)

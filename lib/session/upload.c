@@ -460,6 +460,8 @@ static int commit_files(rco_session *s)
 	return rco__ledger_sync(s->engine->calls, rco__ledger_last(s->engine->calls));
 }
 
+enum { RELEASING, TELLING }; /* work.step */
+
 static int release(rco_session *s)
 {
 	rco_result result;
@@ -474,14 +476,32 @@ static int release(rco_session *s)
 	s->work.buffer.gone = 1;
 	rco__claims_kept(s);
 	while ((c = rco__copy_next(s, c)) != NULL)
-		files += (uint64_t)(is_file(c) && (c->flags & RCO__COPY_COMMITTED) != 0);
-	/* A held call's files are still to be erased one day; its entries stay. */
-	if (!s->control.hold && rco__journal_reuse(s) == RCO_OK && rco__journal_closed(s) == RCO_OK)
-		(void)rco__ledger_write(s->engine->calls);
+		files += (uint64_t)(c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO &&
+		                    (c->flags & RCO__COPY_COMMITTED) != 0);
 	(void)pthread_mutex_lock(&s->lock);
 	if (files > 0)
 		rco__event_queue(s, RCO_EVENT_STORED, 0, files, "%s", "");
 	(void)pthread_mutex_unlock(&s->lock);
+	return RCO_OK;
+}
+
+/* The journal need not bring it up again, when all of it was told. */
+static int close_entries(rco_session *s)
+{
+	int rc = RCO_OK;
+
+	if (s->work.step == RELEASING)
+		rc = release(s);
+	if (rc != RCO_OK)
+		return rc;
+	s->work.step = TELLING;
+	if (!rco__events_told(s)) {
+		s->work.retry_us = RCO__NEVER;
+		return RCO_PENDING;
+	}
+	/* A held call's files are still to be erased one day; its entries stay. */
+	if (!s->control.hold && rco__journal_reuse(s) == RCO_OK && rco__journal_closed(s) == RCO_OK)
+		(void)rco__ledger_write(s->engine->calls);
 	return RCO_OK;
 }
 
@@ -526,7 +546,7 @@ int rco__upload_step(rco_session *s)
 		rc = s->work.upload.settled && !s->work.upload.outgrown ? RCO_OK : rco__record_put(s);
 		break;
 	default: /* RCO__PHASE_RELEASE */
-		rc = release(s);
+		rc = close_entries(s);
 		break;
 	}
 	if (rc == RCO_OK) {

@@ -7,6 +7,7 @@
 
 #include "../base/thread.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int start(rco__shard *shard);
@@ -38,16 +39,38 @@ static void ended(void *arg)
 		rco__log(&engine->env, RCO_LOG_ERROR, "its calls wait for a restart: %s", rco_error_detail());
 }
 
+static rco__thread_hook hook_of(const rco__shard *shard)
+{
+	static const char *const names[] = {[RCO__ROLE_LIVE] = "rco-live",
+	                                    [RCO__ROLE_FILES] = "rco-work",
+	                                    [RCO__ROLE_FLUSH] = "rco-flush",
+	                                    [RCO__ROLE_OPT_OUT] = "rco-commit",
+	                                    [RCO__ROLE_SPOOL] = "rco-spool"};
+	const rco_engine *engine = shard->engine;
+	rco__thread_hook hook = {.fn = engine->cfg.thread, .user_data = engine->cfg.thread_user_data};
+
+	if (shard->number < 2 * engine->n_live)
+		(void)snprintf(hook.name, sizeof hook.name, "%s-%u", names[shard->role],
+		               (unsigned)(shard->number % engine->n_live));
+	else
+		(void)snprintf(hook.name, sizeof hook.name, "%s", names[shard->role]);
+	return hook;
+}
+
 static void *worker(void *arg)
 {
 	rco__shard *shard = arg;
+	rco__thread_hook hook = hook_of(shard);
 
+	rco__thread_begins(&hook);
+	pthread_cleanup_push(rco__thread_ends, &hook);
 	pthread_cleanup_push(ended, shard);
 	while (!atomic_load(&shard->engine->closing)) {
 		rco__shard_pass(shard);
 		rco__shard_wait(shard, rco__shard_wait_ms(shard));
 	}
 	pthread_cleanup_pop(0);
+	pthread_cleanup_pop(1);
 	return NULL;
 }
 

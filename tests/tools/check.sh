@@ -99,7 +99,8 @@ run() {
     webhook) what="the webhook with a real HTTP client" && with_build tests/e2e/webhook_check.sh ;;
     documents) what="all that the documents print, as printed" && "${build[@]}" check-documents ;;
     musl) what="the sources without a warning for musl" && tests/tools/musl.sh ;;
-    cross) what="the tests with 32-bit pointers, and with the high byte first" && tests/tools/cross.sh i386 s390x ;;
+    cross) what="the tests on other processors, and folders that travel" &&
+        tests/tools/cross.sh i386 s390x arm64 armhf ;;
     fuzz) what="every fuzz target for five seconds" && tests/fuzz/run.sh --seconds 5 ;;
     coverage) what="the tests without an optimiser, and what they reach" &&
         tests/tools/coverage.sh ;;

@@ -22,7 +22,8 @@ races=("${clang[@]}" valgrind gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-u
 coverage=("${check[@]}" gcovr)
 telephony=("${check[@]}" rtpengine-daemon janus python3-pytest-xdist sip-tester baresip-core tshark pocketsphinx pocketsphinx-en-us flite)
 musl=("${check[@]}" musl-tools)
-cross=("${check[@]}" gcc-i686-linux-gnu libc6-dev-i386-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user-static)
+cross=("${check[@]}" gcc-i686-linux-gnu libc6-dev-i386-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user-static)
 all=("${clang[@]}" "${agents[@]}" "${model[@]}" "${coverage[@]}" "${telephony[@]}" "${musl[@]}" "${cross[@]}")
 
 # Recorders that the bench compares with if they are there.

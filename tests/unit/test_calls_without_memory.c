@@ -61,19 +61,52 @@ static int at_rest(t_world *w)
 	       st.tombstones_waiting == 0;
 }
 
+static void told(t_world *w, const char *call_id, uint32_t type)
+{
+	if (t_events_count(&w->events, call_id, type) != 1)
+		fail_msg("%s is told %s %zu times", call_id, rco_event_name(type),
+		         t_events_count(&w->events, call_id, type));
+}
+
+/* What answers a request, or ends a story. */
+static void told_whatever_memory(t_world *w)
+{
+	static const char *const objected[] = {"gone", "asked", "held"};
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		told(w, objected[i], RCO_EVENT_OPTED_OUT);
+		told(w, objected[i], RCO_EVENT_DURABLE);
+		told(w, objected[i], RCO_EVENT_ERASED);
+		told(w, objected[i], RCO_EVENT_VERIFIED);
+		told(w, objected[i], RCO_EVENT_SWEPT);
+		told(w, objected[i], RCO_EVENT_ENDED);
+	}
+	told(w, "held", RCO_EVENT_HELD);
+	told(w, "held", RCO_EVENT_HOLD_LIFTED);
+	told(w, "kept", RCO_EVENT_ENDED);
+	told(w, "kept", RCO_EVENT_STORED);
+	told(w, "second", RCO_EVENT_STORED);
+	told(w, "asked-for-nobody", RCO_EVENT_DURABLE);
+}
+
 static void life(t_world *w)
 {
 	rco_session *kept = talk(w, "kept", 10, 0), *held = talk(w, "held", 20, 1), *gone = talk(w, "gone", 30, 0),
 		    *asked = talk(w, "asked", 40, 0);
+	rco_opt_out_options later = {.struct_size = (uint32_t)sizeof later, .flags = RCO_OPT_OUT_NONBLOCK};
 	rco_receipt *r = NULL;
 	char record[8192];
 	size_t len;
-	int i;
+	int i, rc;
 
 	object(w, gone, 0);
 	object(w, asked, RCO_OPT_OUT_NONBLOCK);
 	object(w, held, 0);
 	ASK(rco_engine_opt_out(w->engine, "unborn", NULL, NULL));
+	while ((rc = rco_engine_opt_out(w->engine, "asked-for-nobody", &later, NULL)) == RCO_E_NO_MEMORY)
+		;
+	assert_int_equal(rc, RCO_PENDING);
 	ASK(rco_session_call_record(kept, record, sizeof record, &len));
 	ASK(rco_engine_receipt(w->engine, "gone", &r));
 	rco_receipt_free(r);
@@ -84,10 +117,11 @@ static void life(t_world *w)
 	rco_session_free(held);
 	rco_session_free(gone);
 	rco_session_free(asked);
-	for (i = 0; i < 200 && !at_rest(w); i++) /* an event that there is no memory for is logged, and lost */
+	for (i = 0; i < 200 && !at_rest(w); i++)
 		t_advance(w, 1000);
 	assert_true(at_rest(w));
 	t_advance(w, 120000); /* the second look */
+	told_whatever_memory(w);
 }
 
 static int copy_is_there(t_world *w, const char *call_id)

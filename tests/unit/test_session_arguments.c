@@ -76,7 +76,7 @@ static void test_engine_options(void **state)
 			w.cfg.workers = 65;
 			break;
 		case 7:
-			w.cfg.flags = 1u << 31;
+			w.cfg.reserved1 = 1;
 			expected = RCO_E_NEWER;
 			break;
 		case 8:

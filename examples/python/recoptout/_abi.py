@@ -182,6 +182,10 @@ class EngineConfig(Head):
         ("event_user_data", c_void_p),
         ("early_opt_outs_max", c_uint32),
         ("remember_opt_outs", c_uint32),
+        ("thread", c_void_p),
+        ("thread_user_data", c_void_p),
+        ("log_level", c_uint32),
+        ("reserved1", c_uint32),
     ]
 
 
@@ -293,6 +297,8 @@ class ControlOptions(Head):
         ("reserved", c_void_p),
         ("gid", c_uint32),
         ("early_per_user", c_uint32),
+        ("thread", c_void_p),
+        ("thread_user_data", c_void_p),
     ]
 
 
@@ -491,6 +497,11 @@ _PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_engine_receipt": (c_int, [c_void_p, c_char_p, _OUT]),
     "rco_engine_lift_legal_hold": (c_int, [c_void_p, c_char_p]),
     "rco_engine_register_artifact": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p, c_char_p]),
+    "rco_recording_opt_out": (c_int, [c_void_p, c_char_p, POINTER(OptOutOptions), _OUT]),
+    "rco_recording_receipt": (c_int, [c_void_p, c_char_p, _OUT]),
+    "rco_recording_register_artifact": (c_int, [c_void_p, c_char_p, c_uint32, c_char_p, c_char_p]),
+    "rco_recording_set_legal_hold": (c_int, [c_void_p, c_char_p, c_int]),
+    "rco_recording_recorder_stopped": (c_int, [c_void_p, c_char_p]),
     "rco_session_create": (c_int, [c_void_p, POINTER(SessionOptions), _OUT]),
     "rco_session_add_leg": (c_int, [c_void_p, c_char_p, c_uint32, POINTER(c_uint32)]),
     "rco_session_start": (c_int, [c_void_p]),

@@ -11,7 +11,7 @@ import math
 import operator
 import os
 import re
-from typing import Any, Dict, Iterable, Optional, TypeVar
+from typing import Any, Dict, Iterable, Optional, Tuple, TypeVar
 
 from ._abi import NONE_MS
 
@@ -125,6 +125,15 @@ def string(name: str, value: str) -> bytes:
     found = text(name, value)
     assert found is not None
     return found
+
+
+def call(value: "str | bytes") -> "Tuple[bytes, bool]":
+    """Which call is meant, for C, and whether by its recording."""
+    if not isinstance(value, bytes):
+        return string("call_id", value), False
+    if len(value) != 16:
+        raise TypeError(f"call_id is a str, or the 16 bytes of a recording_id, not {len(value)} bytes")
+    return value, True
 
 
 def path(name: str, value: "os.PathLike[str] | str") -> bytes:

@@ -239,38 +239,50 @@ class Engine:
 
     def opt_out(
         self,
-        call_id: str,
+        call_id: Union[str, bytes],
         source: str = "python",
         wait: Optional[str] = None,
         timeout: float = 5.0,
         nonblock: bool = False,
     ) -> Receipt:
-        """:meth:`Session.opt_out` by call id. For an id that is not known yet it is kept, and holds for the next call of that id."""
+        """:meth:`Session.opt_out` by call id. For an id that is not known yet it is kept, and holds for the next call of that id.
+
+        Here and in what follows the 16 bytes of a ``recording_id``, as events have it, name one call for ever, where the id of a call
+        stands for the latest of that id; one that is not known is :class:`NotFound` then, and nothing is kept.
+        """
         handle = ReceiptOwner()
         options = opt_out_options(source, wait, timeout, nonblock)
-        name = _arguments.string("call_id", call_id)
-        code = self._handle.call(lib.rco_engine_opt_out, name, ctypes.byref(options), ctypes.byref(handle))
-        return opt_out_result(code, handle)
+        name, recording = _arguments.call(call_id)
+        function = lib.rco_recording_opt_out if recording else lib.rco_engine_opt_out
+        return opt_out_result(self._handle.call(function, name, ctypes.byref(options), ctypes.byref(handle)), handle)
 
-    def receipt(self, call_id: str) -> Optional[Receipt]:
+    def receipt(self, call_id: Union[str, bytes]) -> Optional[Receipt]:
         """What is known of the opt-out of a call now; None without one."""
         handle = ReceiptOwner()
-        code = self._handle.call(lib.rco_engine_receipt, _arguments.string("call_id", call_id), ctypes.byref(handle))
+        name, recording = _arguments.call(call_id)
+        function = lib.rco_recording_receipt if recording else lib.rco_engine_receipt
+        code = self._handle.call(function, name, ctypes.byref(handle))
         return None if code == _abi.E_NOT_FOUND or check(code) < 0 else Receipt._read(handle)
 
-    def register_artifact(self, call_id: str, location: str, kind: int = 1, version: Optional[str] = None) -> None:
+    def register_artifact(self, call_id: Union[str, bytes], location: str, kind: int = 1, version: Optional[str] = None) -> None:
         """:meth:`Session.register_artifact` by call id, for what finishes after the call."""
         number, place, its_version = artifact(location, kind, version)
-        name = _arguments.string("call_id", call_id)
-        self._ask(lib.rco_engine_register_artifact, name, number, place, its_version)
+        name, recording = _arguments.call(call_id)
+        function = lib.rco_recording_register_artifact if recording else lib.rco_engine_register_artifact
+        self._ask(function, name, number, place, its_version)
 
-    def recorder_stopped(self, call_id: str) -> None:
+    def recorder_stopped(self, call_id: Union[str, bytes]) -> None:
         """The recorder that an earlier process started for this call has stopped: nobody else can know."""
-        self._ask(lib.rco_engine_recorder_stopped, _arguments.string("call_id", call_id))
+        name, recording = _arguments.call(call_id)
+        self._ask(lib.rco_recording_recorder_stopped if recording else lib.rco_engine_recorder_stopped, name)
 
-    def lift_legal_hold(self, call_id: str) -> None:
+    def lift_legal_hold(self, call_id: Union[str, bytes]) -> None:
         """What was held is erased now, if its call was opted out."""
-        self._ask(lib.rco_engine_lift_legal_hold, _arguments.string("call_id", call_id))
+        name, recording = _arguments.call(call_id)
+        if recording:
+            self._ask(lib.rco_recording_set_legal_hold, name, 0)
+        else:
+            self._ask(lib.rco_engine_lift_legal_hold, name)
 
     # ---- agents ----
 

@@ -232,3 +232,24 @@ def test_a_thousand_sessions_leave_nothing_behind(engine):
     assert memory() - before < 16 * 1024 * 1024
     assert engine.stats["sessions_open"] == 0
     assert len(engine._handles) == 0
+
+
+def test_a_call_by_its_recording(make_engine):
+    """Of two calls with one id each is asked for alone."""
+    engine = make_engine(late_opt_out=60)
+    with engine.events() as stream:
+        recordings = []
+        for _ in range(2):
+            call, leg = begin(engine, "channel-7")
+            with call:
+                assert call.push(leg, bytes(160))
+                recordings.append(next(e.recording_id for e in stream if e.type == "started"))
+    assert engine.opt_out(recordings[0], wait="verified", timeout=20).status == "verified"
+    assert engine.receipt(recordings[0]).status == "verified"
+    assert engine.receipt(recordings[1]) is None
+    assert engine.receipt("channel-7") is None  # which is the second one
+    for method in (engine.opt_out, engine.recorder_stopped, engine.lift_legal_hold):
+        with pytest.raises(recoptout.NotFound):
+            method(bytes(16))
+    with pytest.raises(TypeError, match="16 bytes"):
+        engine.receipt(b"abc")
