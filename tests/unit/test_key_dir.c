@@ -119,6 +119,7 @@ static void test_bad_arguments(void **state)
 	rco_key_dir *folder = NULL;
 	uint8_t out[32], handle[4096] = {0};
 	size_t little = WRAPPED - 1;
+	char longest[2000];
 	wrapped w;
 	bench b;
 
@@ -138,6 +139,12 @@ static void test_bad_arguments(void **state)
 	assert_int_equal(rco_key_dir_create(NULL, &folder), RCO_E_INVALID);
 	assert_int_equal(rco_key_dir_create(&o, NULL), RCO_E_INVALID);
 	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_INVALID); /* no path */
+	o.path = "";
+	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_INVALID);
+	memset(longest, 'a', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	o.path = longest;
+	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_LIMIT);
 	o.path = b.keys_path;
 	o.flags = 1;
 	assert_int_equal(rco_key_dir_create(&o, &folder), RCO_E_NEWER);

@@ -463,6 +463,60 @@ static void test_destroy_fails(void **state)
 	b_destroy(&b);
 }
 
+/* Of several one is tried in a round: each may be a time-out. */
+static void test_many_that_cannot_be_destroyed(void **state)
+{
+	struct provider *p;
+	bench b;
+	int i;
+
+	(void)state;
+	p = p_init(&b);
+	b.epoch_s = 60;
+	b_open(&b);
+	p->destroy_rc = RCO_E_IO;
+	for (i = 1; i <= 4; i++) {
+		b_begin(&b, (uint8_t)i);
+		pass(&b, 61000);
+	}
+	for (i = 1; i <= 4; i++)
+		b_erase(&b, (uint8_t)i);
+	maintain(&b);
+	assert_int_equal(p->destroys, 1);
+	p->destroy_rc = RCO_OK;
+	pass(&b, 1000);
+	assert_int_equal(p->n_destroyed, 4);
+	all_but_one_destroyed(p);
+	b_destroy(&b);
+}
+
+/* The provider has destroyed it, and the disk fails: only the file is tried again. */
+static void test_wiping_fails(void **state)
+{
+	struct provider *p;
+	static t_fs fs;
+	bench b;
+
+	(void)state;
+	p = p_init(&b);
+	t_fs_init(&fs, ".rcoe");
+	b.fs = &fs.disk.table;
+	b.epoch_s = 60;
+	b_open(&b);
+	b_begin(&b, 1);
+	pass(&b, 61000);
+	b_erase(&b, 1);
+	atomic_store(&fs.fail, RCO_E_IO);
+	maintain(&b);
+	assert_int_equal(p->n_destroyed, 1);
+	assert_int_equal(epoch_files(&b), 2);
+	atomic_store(&fs.fail, 0);
+	pass(&b, 1000);
+	assert_int_equal(p->destroys, 1);
+	assert_int_equal(epoch_files(&b), 1);
+	b_destroy(&b);
+}
+
 /* A provider that has no `destroy`: the spool's own copy of the wrapped key goes. */
 static void test_without_destroy(void **state)
 {
@@ -531,6 +585,46 @@ static void test_lost_keys(void **state)
 	maintain(&b);
 	assert_int_equal(p->n_destroyed, 1);
 	b_destroy(&b);
+}
+
+/* While its key was waited for the file went, or was damaged. */
+static void test_lost_while_waiting(void **state)
+{
+	struct provider *p;
+	char path[256];
+	bench b;
+	int rc, i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		p = p_init(&b);
+		b_open(&b);
+		b_begin(&b, 1);
+		b_noise(&b, 1, 0, 0, 100);
+		b_close(&b);
+		p->unwrap_rc = p->wrap_rc = RCO_E_IO;
+		b_open(&b);
+		assert_int_equal(b_readable(&b, 1, 0, &rc), 0);
+		assert_int_equal(rc, RCO_E_IO);
+		assert_true(b_files(b.spool_path, ".rcoe", path) > 0);
+		while (b_files(b.spool_path, ".rcoe", path) > 0)
+			assert_int_equal(unlink(path), 0);
+		if (i == 1) {
+			(void)snprintf(path, sizeof path, "%s/%016llx.rcoe", b.spool_path,
+			               (unsigned long long)p->wrapped[0]);
+			t_write_file(path, "damaged", 7);
+		}
+		p->unwrap_rc = p->wrap_rc = RCO_OK;
+		pass(&b, 1001);
+		assert_int_equal(b_readable(&b, 1, 0, &rc), 0);
+		assert_int_equal(rc, RCO_E_KEY);
+		assert_non_null(strstr(b.log, "gone or damaged"));
+		b_begin(&b, 2);
+		b_erase(&b, 1);
+		maintain(&b);
+		assert_int_equal(times(p->destroyed, p->n_destroyed, p->wrapped[0]), 1);
+		b_destroy(&b);
+	}
 }
 
 /* One of several fails, and is no obstacle to the others. */
@@ -801,6 +895,8 @@ static void test_link_mode_and_folder(void **state)
 	b_close(&b);
 	t_join(aside, sizeof aside, b.spool_path, "00000000000000aa.rcoe");
 	assert_int_equal(mkdir(aside, 0700), 0);
+	t_join(aside, sizeof aside, b.spool_path, "00000000000000ab.rcoe");
+	assert_int_equal(mkfifo(aside, 0600), 0);
 	b_open(&b);
 	assert_non_null(strstr(b.log, "is left alone"));
 	b_holds(&b, 1, 0, 100);
@@ -947,11 +1043,18 @@ static void in_child(void *arg)
 
 static void test_handles(void **state)
 {
+	rco_spool_options o = {.struct_size = (uint32_t)sizeof o, .keys = &p_ops};
+	rco_spool *none = NULL;
 	struct provider *p;
 	bench b;
 
 	(void)state;
 	p = p_init(&b);
+	o.path = b.spool_path;
+	o.keys_user_data = p;
+	o.reserved0 = 1;
+	assert_int_equal(rco_spool_create(&o, &none), RCO_E_NEWER);
+	assert_null(none);
 	assert_int_equal(rco_spool_maintain(NULL), RCO_E_HANDLE);
 	b_open(&b);
 	t_clock_advance(&b.clock, 100000000);
@@ -970,8 +1073,11 @@ int main(void)
 		cmocka_unit_test(test_down_when_there_is_something),
 		cmocka_unit_test(test_down_for_hours),
 		cmocka_unit_test(test_destroy_fails),
+		cmocka_unit_test(test_many_that_cannot_be_destroyed),
+		cmocka_unit_test(test_wiping_fails),
 		cmocka_unit_test(test_without_destroy),
 		cmocka_unit_test(test_lost_keys),
+		cmocka_unit_test(test_lost_while_waiting),
 		cmocka_unit_test(test_one_that_fails),
 		cmocka_unit_test(a_provider_that_answers_nonsense),
 		cmocka_unit_test(wrapped_keys_of_any_size),
