@@ -11,7 +11,8 @@ SESSION = ["unit/test_permission", "unit/test_store_answers", "unit/test_upload_
 LEDGER = ["unit/test_ledger_order", "unit/test_ledger", "unit/test_ledger_rotation", "unit/test_ledger_damage",
           "unit/test_ledger_nth"]
 SPOOL = ["unit/test_spool_order", "unit/test_spool", "unit/test_spool_damage", "unit/test_spool_damage_slots",
-         "unit/test_spool_faults", "unit/test_spool_epochs", "unit/test_spool_index", "unit/test_spool_compact"]
+         "unit/test_spool_faults", "unit/test_spool_epochs", "unit/test_key_provider",
+         "unit/test_spool_index", "unit/test_spool_compact"]
 
 # Where to look, and which tests are likely to notice first.
 FILES = {
