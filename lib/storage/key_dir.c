@@ -89,10 +89,11 @@ static int read_key(rco_key_dir *f, const char *name, uint64_t number, uint8_t k
 	                     rco__get32(buf + size - 4) != rco__crc32c(0, buf, size - 4)))
 		rc = RCO_E_CORRUPT;
 	if (rc == RCO_OK && rco__get16(buf + 8) != KEY_VERSION)
-		rc = rco__fail(RCO_E_VERSION,
-		               "%s/%s was written by %s version of the library: let that one finish its calls, or "
-		               "start with an empty folder",
-		               f->path, name, rco__get16(buf + 8) < KEY_VERSION ? "an older" : "a newer");
+		rc = rco__fail(
+			RCO_E_VERSION,
+			"%s/%s was written by %s version of the library: let that one finish its calls, then "
+			"start with an empty folder",
+			f->path, name, rco__get16(buf + 8) < KEY_VERSION ? "an older" : "a newer");
 	if (rc == RCO_OK && (size != KEY_FILE || rco__get64(buf + 16) != number))
 		rc = RCO_E_CORRUPT;
 	if (rc == RCO_OK)

@@ -90,13 +90,25 @@ static int unwrap_file(rco_spool *spool, rco__epoch *e, uint8_t key[32])
 	return rc;
 }
 
+/* An epoch that no recording needs is no loss: so it is after each reboot, with the provider's keys on a RAM disk.
+ */
+static void tell_lost(rco_spool *spool, const rco__epoch *e)
+{
+	unsigned long long live;
+
+	(void)pthread_mutex_lock(&spool->epoch_lock);
+	live = (unsigned long long)e->live;
+	(void)pthread_mutex_unlock(&spool->epoch_lock);
+	rco__log(&spool->env, live > 0 ? RCO_LOG_ERROR : RCO_LOG_INFO,
+	         "the key of epoch %016llx cannot be unwrapped any more, nor can the %llu recordings be read that "
+	         "need it: %s",
+	         (unsigned long long)e->number, live, rco_error_detail());
+}
+
 static void unwrapped(rco_spool *spool, rco__epoch *e, int rc, uint8_t *key)
 {
 	if (rc == RCO_E_KEY)
-		rco__log(&spool->env, RCO_LOG_ERROR,
-		         "the key of epoch %016llx cannot be unwrapped; recordings of it cannot be read any more: "
-		         "%s",
-		         (unsigned long long)e->number, rco_error_detail());
+		tell_lost(spool, e);
 	else if (rc != RCO_OK && e->again.pause_us == 0)
 		rco__log(&spool->env, RCO_LOG_WARN,
 		         "the key of epoch %016llx cannot be unwrapped now, trying again: %s",

@@ -124,7 +124,7 @@ static int check_header(rco_spool *spool, uint8_t header[HEADER])
 	if (rco__get16(header + 8) != SLOTS_VERSION || rco__get32(header + 12) != RCO__SPOOL_SLOT)
 		return rco__fail(
 			RCO_E_VERSION,
-			"%s/%s was written by %s version of the library: let that one finish its calls, or "
+			"%s/%s was written by %s version of the library: let that one finish its calls, then "
 			"start with an empty folder",
 			spool->path, slots_name, rco__get16(header + 8) < SLOTS_VERSION ? "an older" : "a newer");
 	memcpy(spool->id, header + 16, 16);
