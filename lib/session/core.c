@@ -214,7 +214,7 @@ int rco__event_owed(rco_session *session, rco__event *e)
 	return 1;
 }
 
-void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
+rco__event *rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 {
 	const int kept = type < 32 && (never_lost >> type & 1u);
 	rco__event *e;
@@ -222,7 +222,7 @@ void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t co
 
 	if (kept && session->control.owed != 0) { /* behind the one that is owed already */
 		owe(session, type, count);
-		return;
+		return NULL;
 	}
 	va_start(ap, fmt);
 	e = event_new(session->engine, type, code, count, fmt, ap);
@@ -230,12 +230,13 @@ void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t co
 	if (e == NULL) {
 		if (kept)
 			owe(session, type, count);
-		return;
+		return NULL;
 	}
 	e->status = rco__status(session);
 	e->attempt = session->work.attempt;
 	*session->control.events_tail = e;
 	session->control.events_tail = &e->next;
+	return e;
 }
 
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)

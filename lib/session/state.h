@@ -266,6 +266,7 @@ typedef struct rco__work {
 	struct {
 		int doubted;          /* something was still there that a backend had called gone */
 		int first_error;      /* of a pass over all copies, which goes on to the next one */
+		int for_recorder;     /* nothing failed but the recorder's stop, which is told by itself */
 		uint64_t sweep_found; /* by this pass */
 		uint64_t late_found;  /* by all of them, for the event */
 		int64_t sweep_us;

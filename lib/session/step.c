@@ -67,6 +67,8 @@ static void failed(rco_session *s, int rc, uint32_t phase)
 	uint32_t attempt = atomic_fetch_add(&s->work.attempt, 1) + 1;
 
 	s->work.retry_us = rco__mono_us(&s->engine->env) + back_off(s, attempt);
+	if (phase >= RCO__PHASE_ERASE && s->work.erase.for_recorder)
+		return; /* no backend failed, and that the recorder did was told */
 	(void)pthread_mutex_lock(&s->lock);
 	if (phase >= RCO__PHASE_ERASE)
 		s->control.erase_failures++;
@@ -159,6 +161,7 @@ static int64_t escalates_at(rco_session *s)
 /* Store the call record when the erasure leaves room for it. RCO_PENDING: a backend is at it. */
 static int record_beside(rco_session *s, int64_t now)
 {
+	rco__event *told;
 	int rc;
 
 	if (!s->work.record.active) {
@@ -176,7 +179,9 @@ static int record_beside(rco_session *s, int64_t now)
 	}
 	s->work.record.retry_us = now + back_off(s, ++s->work.record.attempt);
 	(void)pthread_mutex_lock(&s->lock);
-	rco__event_queue(s, RCO_EVENT_UPLOAD_RETRY, rc, 0, "the call record: %s", rco_error_detail());
+	told = rco__event_queue(s, RCO_EVENT_UPLOAD_RETRY, rc, 0, "the call record: %s", rco_error_detail());
+	if (told != NULL)
+		told->attempt = s->work.record.attempt;
 	(void)pthread_mutex_unlock(&s->lock);
 	return RCO_OK;
 }
