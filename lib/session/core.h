@@ -56,6 +56,7 @@ int rco__at_once(const char *slot, int rc);
 rco__event *rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 int rco__event_owed(rco_session *session, rco__event *e); /* lock held: the next one that is owed; 0: none */
+void rco__request_done(rco_session *session, uint32_t request, int code);   /* lock held: to be told */
 rco__event *rco__early_event_new(const rco__env *env, const char *call_id); /* that a wish is durable; or NULL */
 void rco__early_event(rco_engine *engine, rco__early *early);               /* reg_lock held: it is durable */
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)

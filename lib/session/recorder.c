@@ -295,6 +295,8 @@ int64_t rco__recorder_due(rco_session *s)
 		due = s->recorder.deadline_us;
 	else if (!s->recorder.busy && wanted(s) == RCO_RECORDER_STOP)
 		due = s->recorder.retry_us;
+	else if (!s->recorder.busy && s->control.pause_later)
+		due = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	return due;
 }

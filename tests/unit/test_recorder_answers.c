@@ -422,7 +422,8 @@ static void test_a_stop_that_fails_for_long(void **state)
 	t_world_destroy(&w);
 }
 
-/* What waits for the recorder alone is no failure of a backend, and is not told as one; what fails beside it is. */
+/* What waits for the recorder alone is no failure of a backend, and is not told as one; what fails beside it is.
+ */
 static void test_what_waits_for_the_recorder(void **state)
 {
 	rco_session *s;
