@@ -234,9 +234,10 @@ def test_a_thousand_sessions_leave_nothing_behind(engine):
     assert len(engine._handles) == 0
 
 
-def test_a_call_that_waits_for_no_disk(engine, tmp_path):
-    with engine.events("later") as stream, engine.session("later", nonblock=True) as call:
-        call.start()
+def test_a_call_that_waits_for_no_disk(engine):
+    call, leg = begin(engine, "later", nonblock=True)
+    with engine.events("later") as stream, call:
+        assert call.push(leg, bytes(160))
         call.set_legal_hold(True)
         done = next(event for event in stream if event.type == "request_done")
         assert (done.code, done.count) == (0, 3)
