@@ -754,10 +754,25 @@ RCO_API uint32_t rco_format_sample_bytes(uint32_t format);
 /** Whether a session follows the engine's switch. */
 enum { RCO_OPT_OUT_INHERIT = 0, RCO_OPT_OUT_ENABLED = 1, RCO_OPT_OUT_DISABLED = 2 };
 
+/** Flags of #rco_session_options. */
+enum {
+	/**
+	 * For event loops: rco_session_start(), _pause(), _resume(), _end(), _set_consent(), _set_legal_hold()
+	 * and _register_artifact() of this session call no recorder and wait for no disk. What can be done at once
+	 * is done (frames are refused, a hold is in force); the rest is done by threads of the engine, in
+	 * host-driven mode by rco_engine_run(). The function then answers #RCO_PENDING, and
+	 * #RCO_EVENT_REQUEST_DONE tells with what it would have been answered otherwise; a consent that is
+	 * declined is told of as an opt-out with #RCO_OPT_OUT_NONBLOCK. A `recorder` should not block either, but
+	 * answer #RCO_PENDING: other calls of that worker wait for it. Functions that name the call by its id, or
+	 * its recording's, wait.
+	 */
+	RCO_SESSION_NONBLOCK = 1u << 0
+};
+
 /** How a session is set up. `struct_size` and `call_id` are REQUIRED. @since 0.1.0 */
 typedef struct rco_session_options {
 	uint32_t struct_size;
-	uint32_t flags;      /**< 0 */
+	uint32_t flags;      /**< RCO_SESSION_... */
 	uint32_t consent;    /**< #rco_consent_policy; 0 as the engine */
 	uint32_t opt_out;    /**< RCO_OPT_OUT_INHERIT, _ENABLED or _DISABLED: the switch per agent */
 	uint32_t legal_hold; /**< 1: an opt-out stops the recording but does not erase it, and says so */
@@ -1320,7 +1335,7 @@ RCO_API void rco_receipt_free(rco_receipt *receipt);
  *
  * What answers a request or ends a story needs no memory that could be missing:
  * ENDED, OPTED_OUT, STOPPED, DURABLE, ERASED, VERIFIED, ESCALATED, SWEPT, HELD,
- * HOLD_LIFTED and STORED. Short of memory they come without a `message`, two of
+ * HOLD_LIFTED, STORED and REQUEST_DONE. Short of memory they come without a `message`, two of
  * one type as one, and any other event is left out, with a line in the log.
  *
  * DURABLE and HELD of a call, ERASED, VERIFIED, ESCALATED, SWEPT and STORED are told
@@ -1359,8 +1374,20 @@ typedef enum rco_event_type {
 	RCO_EVENT_ARTIFACT_ERASED = 26, /**< a copy registered after the opt-out was removed */
 	RCO_EVENT_CONSENT = 27,         /**< consent was granted */
 	RCO_EVENT_WORKER_ENDED = 28,    /**< a backend ended the thread it was called on; another one took over */
-	RCO_EVENT_AGENT_CLAIM = 29      /**< the agent said what is not so: see rco_session_check_claims() */
+	RCO_EVENT_AGENT_CLAIM = 29,     /**< the agent said what is not so: see rco_session_check_claims() */
+	/** what a session with #RCO_SESSION_NONBLOCK left to the engine is done: `count` is one of
+	 * RCO_REQUEST_..., and `code` #RCO_OK or why not. One for all of a kind that were asked for meanwhile. */
+	RCO_EVENT_REQUEST_DONE = 30
 } rco_event_type;
+
+/** What #RCO_EVENT_REQUEST_DONE is about. */
+enum {
+	RCO_REQUEST_START = 1,      /**< rco_session_start(), or a consent that made it take effect */
+	RCO_REQUEST_PAUSE = 2,      /**< the recorder's pause, or its resumption */
+	RCO_REQUEST_LEGAL_HOLD = 3, /**< set: it is durable; #RCO_E_NOT_DURABLE: in force until the process ends */
+	RCO_REQUEST_LIFT_HOLD = 4,
+	RCO_REQUEST_ARTIFACT = 5 /**< it is durable; #RCO_E_NOT_DURABLE: registered, but a crash could lose it */
+};
 
 /** Name of an event type, "verified"; "unknown" otherwise. Static. @since 0.1.0 */
 RCO_API const char *rco_event_name(uint32_t type);

@@ -136,6 +136,7 @@ const char *rco_event_name(uint32_t type)
 		[RCO_EVENT_CONSENT] = "consent",
 		[RCO_EVENT_WORKER_ENDED] = "worker_ended",
 		[RCO_EVENT_AGENT_CLAIM] = "agent_claim",
+		[RCO_EVENT_REQUEST_DONE] = "request_done",
 	};
 
 	return name_in(names, COUNT(names), type);

@@ -91,7 +91,8 @@ static int find_place(rco_session *s, rco__copy *copy)
 	return rc != RCO_OK ? rc : rco__copy_place(&s->engine->env, copy, place);
 }
 
-static int register_artifact(rco_session *s, uint32_t kind, const char *location, const char *version)
+static int register_artifact(rco_session *s, uint32_t kind, const char *location, const char *version,
+                             int nonblock)
 {
 	const rco__env *env = &s->engine->env;
 	rco__copy *copy = rco__copy_new(env, kind, RCO_STORE_HOST, location, version != NULL ? version : "");
@@ -143,24 +144,28 @@ out:
 	(void)pthread_mutex_unlock(&s->engine->claims_lock);
 	if (rc != RCO_OK)
 		rco__copy_free(env, copy);
+	if (rc == RCO_OK && nonblock) {
+		rco__request_save(s, RCO_REQUEST_ARTIFACT);
+		rc = RCO_PENDING;
+	}
 	if (rc == RCO_OK && rco__ledger_sync(s->engine->calls, lsn) != RCO_OK)
 		rc = RCO_PENDING; /* it is registered */
 	rco__session_wake(s);
 	return rc;
 }
 
-int rco__session_artifact(rco_session *s, uint32_t kind, const char *location, const char *version)
+int rco__session_artifact(rco_session *s, uint32_t kind, const char *location, const char *version, int nonblock)
 {
 	int rc = check_artifact(kind, location, version);
 
-	return rc == RCO_OK ? register_artifact(s, kind, location, version) : rc;
+	return rc == RCO_OK ? register_artifact(s, kind, location, version, nonblock) : rc;
 }
 
 int rco_session_register_artifact(rco_session *session, uint32_t kind, const char *location, const char *version)
 {
 	int rc = rco__session_check(session);
 
-	return rc == RCO_OK ? rco__session_artifact(session, kind, location, version) : rc;
+	return rc == RCO_OK ? rco__session_artifact(session, kind, location, version, session->nonblock) : rc;
 }
 
 int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32_t kind, const char *location,
@@ -178,7 +183,7 @@ int rco_engine_register_artifact(rco_engine *engine, const char *call_id, uint32
 	rc = rco__past_revive(engine, call_id, &s);
 	if (rc != RCO_OK)
 		return rc;
-	rc = register_artifact(s, kind, location, version);
+	rc = register_artifact(s, kind, location, version, 0);
 	rco__session_unref(s);
 	return rc;
 }

@@ -15,9 +15,11 @@ int rco__engine_create(const rco_engine_config *config, const rco__fs *fs, rco_e
 /* ---- session.c, hold.c, leg.c, registry.c, stats.c ---- */
 int rco__session_new(rco_engine *engine, const char *call_id, const uint8_t recording_id[16], rco_session **out);
 void rco__session_end_locked(rco_session *session);
-void rco__hold_earlier(rco_session *session); /* a legal hold is one of all parts of a call; no lock */
+void rco__hold_earlier(rco_session *session,
+                       int nonblock); /* a legal hold is one of all parts of a call; no lock */
 /* Consent is there: ask the recorder to start, then open the gates. No lock held; `starting` is set. */
 int rco__session_start(rco_session *session);
+int rco__session_start_or_later(rco_session *session); /* RCO_PENDING: by the worker, who tells it */
 void rco__gates_set(
 	rco_session *session); /* lock held: every gate as the session's state wants it, STOP included */
 /* Lock held: what the receipt says, and that the host told the end, into the rings. */
@@ -38,7 +40,10 @@ rco_session *rco__registry_next_of(rco_engine *engine, const char *call_id, rco_
 rco_session *rco__registry_recording(rco_engine *engine, const uint8_t recording_id[16]);
 
 /* ---- requests.c: those that nobody waits for ---- */
-void rco__request_offer(rco_session *session);          /* to the committer */
+void rco__request_offer(rco_session *session);               /* to the committer: an opt-out */
+void rco__request_save(rco_session *session, uint32_t what); /* RCO_REQUEST_..., or RCO__REQUEST_END */
+void rco__request_again(rco_session *session);               /* the thread that was at it ended */
+enum { RCO__REQUEST_END = 0 };
 void rco__requests_serve(rco_engine *engine, int drop); /* make them durable, or only give their references back */
 
 /* ---- callback.c ---- */
@@ -75,8 +80,9 @@ int rco__tombstone(rco_session *session); /* no lock: append if need be, sync, p
 /* ---- opt_out.c, artifact.c, hold.c, recorder.c: of a session that is held by a reference ---- */
 int rco__session_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt);
 int rco__session_receipt(rco_session *session, rco_receipt **receipt);
-int rco__session_artifact(rco_session *session, uint32_t kind, const char *location, const char *version);
-int rco__session_hold(rco_session *session, int hold);
+int rco__session_artifact(rco_session *session, uint32_t kind, const char *location, const char *version,
+                          int nonblock);
+int rco__session_hold(rco_session *session, int hold, int nonblock);
 int rco__session_recorder_stopped(rco_session *session);
 
 /* ---- early.c: P12 ---- */

@@ -31,9 +31,14 @@ int rco_session_set_consent(rco_session *session, int granted)
 	}
 	(void)pthread_mutex_unlock(&session->lock);
 	if (start)
-		return rco__session_start(session);
+		return rco__session_start_or_later(session);
 	if (!latched || granted)
 		return rc;
+	if (session->nonblock) {
+		rco__request_offer(session);
+		rco__session_wake(session);
+		return RCO_PENDING;
+	}
 	recorder = rco__recorder_settle(session);
 	rc = rco__tombstone(session);
 	rco__session_wake(session);

@@ -201,20 +201,33 @@ static void owe(rco_session *session, uint32_t type, uint64_t count)
 
 int rco__event_owed(rco_session *session, rco__event *e)
 {
-	uint32_t owed = session->control.owed;
+	uint32_t owed = session->control.owed, done = session->control.done;
 
-	if (owed == 0)
+	if (owed == 0 && done == 0)
 		return 0;
-	*e = (rco__event){.type = (uint32_t)__builtin_ctz(owed), .message = ""};
+	*e = (rco__event){.type = RCO_EVENT_REQUEST_DONE, .message = ""};
 	e->status = rco__status(session);
 	e->time_us = rco__wall_us(&session->engine->env);
+	if (owed == 0) {
+		e->count = (uint32_t)__builtin_ctz(done);
+		e->code = session->control.done_code[e->count];
+		session->control.done = done & (done - 1);
+		return 1;
+	}
+	e->type = (uint32_t)__builtin_ctz(owed);
 	e->code = e->type == RCO_EVENT_ESCALATED ? RCO_E_TIMEOUT : 0;
 	e->count = e->type == RCO_EVENT_STORED ? session->control.owed_count : 0;
 	session->control.owed = owed & (owed - 1);
 	return 1;
 }
 
-void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
+void rco__request_done(rco_session *session, uint32_t request, int code)
+{
+	session->control.done |= 1u << request;
+	session->control.done_code[request] = code;
+}
+
+rco__event *rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 {
 	const int kept = type < 32 && (never_lost >> type & 1u);
 	rco__event *e;
@@ -222,7 +235,7 @@ void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t co
 
 	if (kept && session->control.owed != 0) { /* behind the one that is owed already */
 		owe(session, type, count);
-		return;
+		return NULL;
 	}
 	va_start(ap, fmt);
 	e = event_new(session->engine, type, code, count, fmt, ap);
@@ -230,12 +243,13 @@ void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t co
 	if (e == NULL) {
 		if (kept)
 			owe(session, type, count);
-		return;
+		return NULL;
 	}
 	e->status = rco__status(session);
 	e->attempt = session->work.attempt;
 	*session->control.events_tail = e;
 	session->control.events_tail = &e->next;
+	return e;
 }
 
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)

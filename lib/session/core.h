@@ -51,11 +51,12 @@ int rco__at_once(const char *slot, int rc);
 /*
  * Queue an event; lock held (for engine events: none). If memory is short it is lost, with a log line, but for
  * those that answer a request or end a story: these are owed, and told without a message (and with the time, and
- * the status, of then).
+ * the status, of then). The event, or NULL, is for who knows of other failed tries than the worker's.
  */
-void rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
+rco__event *rco__event_queue(rco_session *session, uint32_t type, int code, uint64_t count, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 int rco__event_owed(rco_session *session, rco__event *e); /* lock held: the next one that is owed; 0: none */
+void rco__request_done(rco_session *session, uint32_t request, int code);   /* lock held: to be told */
 rco__event *rco__early_event_new(const rco__env *env, const char *call_id); /* that a wish is durable; or NULL */
 void rco__early_event(rco_engine *engine, rco__early *early);               /* reg_lock held: it is durable */
 void rco__engine_event(rco_engine *engine, uint32_t type, int code, uint64_t count, const char *fmt, ...)

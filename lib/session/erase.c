@@ -216,6 +216,7 @@ static int pass(rco_session *s, uint32_t skip, int (*one)(rco_session *, rco__co
 
 	if (s->work.cursor == NULL) {
 		s->work.erase.first_error = RCO_OK;
+		s->work.erase.for_recorder = 0;
 		s->work.cursor = rco__copy_next(s, NULL);
 	}
 	for (; s->work.cursor != NULL; s->work.cursor = rco__copy_next(s, s->work.cursor)) {
@@ -224,8 +225,11 @@ static int pass(rco_session *s, uint32_t skip, int (*one)(rco_session *, rco__co
 		rc = one(s, s->work.cursor);
 		if (rc == RCO_PENDING)
 			return rc;
-		if (rc != RCO_OK && s->work.erase.first_error == RCO_OK)
+		if (rc != RCO_OK && (s->work.erase.first_error == RCO_OK || s->work.erase.for_recorder)) {
 			s->work.erase.first_error = rc;
+			s->work.erase.for_recorder =
+				s->work.cursor->store == RCO_STORE_HOST && !recorder_stopped(s);
+		}
 		s->work.step = 0;
 	}
 	return s->work.erase.first_error;
@@ -318,8 +322,10 @@ static int erase(rco_session *s)
 			return buffer;
 	}
 	rc = pass(s, RCO__COPY_GONE, remove_copy);
-	if (rc == RCO_OK)
+	if (buffer != RCO_OK && (rc == RCO_OK || s->work.erase.for_recorder)) {
 		rc = buffer;
+		s->work.erase.for_recorder = 0;
+	}
 	if (recorder_answers_later(s) && (rc == RCO_OK || rc == RCO_E_CALLBACK)) {
 		/* Nothing failed: it has its time. When it answers this goes on. */
 		s->work.retry_us = rco__recorder_due(s);
@@ -328,8 +334,10 @@ static int erase(rco_session *s)
 	if (rc != RCO_OK)
 		return rc;
 	/* While it may still be recording nothing can be called erased, whether or not its files are known yet. */
-	if (!recorder_stopped(s))
+	if (!recorder_stopped(s)) {
+		s->work.erase.for_recorder = 1;
 		return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
+	}
 	if (s->work.buffer.has && !s->work.buffer.gone)
 		return rco__fail(RCO_E_UNCONFIRMED, "the buffer has not confirmed that call %s is gone",
 		                 s->call_id);

@@ -8,7 +8,7 @@
  * Set a hold, or lift one, of a call that nobody has objected to, so that the next process knows. RCO_E_OPTED_OUT
  * if somebody has. What cannot be written is in force all the same if it is a hold; one to be lifted then stays.
  */
-static int book_hold(rco_session *s, uint32_t hold)
+static int book_hold(rco_session *s, uint32_t hold, int nonblock)
 {
 	uint32_t latch;
 	uint64_t lsn;
@@ -28,7 +28,7 @@ static int book_hold(rco_session *s, uint32_t hold)
 	if (rc == RCO_OK && booked && atomic_load(&s->work.phase) == RCO__PHASE_DONE)
 		rc = rco__journal_closed(s); /* which a hold had put off */
 	(void)pthread_mutex_unlock(&s->lock);
-	if (rc == RCO_OK && booked)
+	if (rc == RCO_OK && booked && !nonblock)
 		rc = rco__ledger_sync(s->engine->calls, lsn);
 	if (rc != RCO_OK && !hold) {
 		(void)pthread_mutex_lock(&s->lock);
@@ -77,17 +77,17 @@ static int lift_hold(rco_session *s)
 		(void)pthread_mutex_unlock(&s->lock);
 		if (!held)
 			return RCO_OK;
-		rc = latched ? release_held(s, &receipt) : book_hold(s, 0);
+		rc = latched ? release_held(s, &receipt) : book_hold(s, 0, 0);
 	} while (rc == RCO_E_OPTED_OUT); /* asked for in between */
 	return rc;
 }
 
-void rco__hold_earlier(rco_session *s)
+void rco__hold_earlier(rco_session *s, int nonblock)
 {
 	rco_session *p;
 
 	for (p = s->earlier; p != NULL; p = p->earlier)
-		if (book_hold(p, 1) == RCO_E_NOT_DURABLE)
+		if (book_hold(p, 1, nonblock) == RCO_E_NOT_DURABLE)
 			rco__log(&p->engine->env, RCO_LOG_ERROR,
 			         "%s: its legal hold is in force, but not in the journal: %s", p->call_id,
 			         rco_error_detail());
@@ -105,16 +105,24 @@ static int lift_all(rco_session *s)
 	return rc;
 }
 
-int rco__session_hold(rco_session *session, int hold)
+int rco__session_hold(rco_session *session, int hold, int nonblock)
 {
 	int rc;
 
 	if (hold != 0 && hold != 1)
 		return rco__fail(RCO_E_INVALID, "hold is 1 or 0");
+	if (!hold && nonblock) {
+		rco__request_save(session, RCO_REQUEST_LIFT_HOLD);
+		return RCO_PENDING;
+	}
 	if (!hold)
 		return lift_all(session);
-	rco__hold_earlier(session);
-	rc = book_hold(session, 1);
+	rco__hold_earlier(session, nonblock);
+	rc = book_hold(session, 1, nonblock);
+	if (rc != RCO_E_OPTED_OUT && nonblock) {
+		rco__request_save(session, RCO_REQUEST_LEGAL_HOLD);
+		return RCO_PENDING;
+	}
 	if (rc != RCO_E_OPTED_OUT) /* it is in force */
 		return rc == RCO_OK ? RCO_OK : RCO_PENDING;
 	(void)pthread_mutex_lock(&session->lock);
@@ -127,7 +135,7 @@ int rco_session_set_legal_hold(rco_session *session, int hold)
 {
 	int rc = rco__session_check(session);
 
-	return rc == RCO_OK ? rco__session_hold(session, hold) : rc;
+	return rc == RCO_OK ? rco__session_hold(session, hold, session->nonblock) : rc;
 }
 
 int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id)

@@ -97,6 +97,8 @@ void rco__opt_out_born(rco_session *s, const rco__receipt_data *data)
 	rco__gates_set(s);
 	latch_earlier(s, data->source);
 	rco__event_queue(s, RCO_EVENT_OPTED_OUT, 0, 0, "asked by %s before the call was known", data->source);
+	if (s->control.receipt.facts & RCO_FACT_STOPPED)
+		rco__event_queue(s, RCO_EVENT_STOPPED, 0, 0, "%s", "");
 	if (rco__recorder_lost(s))
 		rco__recorder_lost_notify(s);
 	/* If it cannot be queued, what was durable stays so, and the next process puts the two together again. */

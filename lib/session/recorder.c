@@ -169,6 +169,7 @@ static int64_t next_pause_us(rco_session *s)
 static int answered(rco_session *s, uint32_t action, int code, const rco_result *result)
 {
 	int64_t now = rco__mono_us(&s->engine->env);
+	rco__event *told;
 
 	if (code == RCO_OK && result->confirmed == RCO_CONFIRM_DONE) {
 		if (action == RCO_RECORDER_START) {
@@ -188,8 +189,11 @@ static int answered(rco_session *s, uint32_t action, int code, const rco_result 
 		 * that. */
 		if (now >= s->recorder.retry_us)
 			s->recorder.retry_us = now + next_pause_us(s);
-		rco__event_queue(s, RCO_EVENT_STOP_FAILED, code != RCO_OK ? code : RCO_E_UNCONFIRMED,
-		                 s->recorder.failures, "the recorder did not confirm its stop; it is asked again");
+		told = rco__event_queue(s, RCO_EVENT_STOP_FAILED, code != RCO_OK ? code : RCO_E_UNCONFIRMED,
+		                        s->recorder.failures,
+		                        "the recorder did not confirm its stop; it is asked again");
+		if (told != NULL)
+			told->attempt = s->recorder.failures;
 	}
 	if (action == RCO_RECORDER_START &&
 	    !s->control.starting) /* it had said PENDING, and the host thinks that it records */
@@ -291,6 +295,8 @@ int64_t rco__recorder_due(rco_session *s)
 		due = s->recorder.deadline_us;
 	else if (!s->recorder.busy && wanted(s) == RCO_RECORDER_STOP)
 		due = s->recorder.retry_us;
+	else if (!s->recorder.busy && s->control.pause_later)
+		due = 0;
 	(void)pthread_mutex_unlock(&s->lock);
 	return due;
 }

@@ -105,7 +105,7 @@ int rco_recording_register_artifact(rco_engine *engine, const uint8_t recording_
 
 	if (rc != RCO_OK)
 		return rc;
-	rc = rco__session_artifact(s, kind, location, version);
+	rc = rco__session_artifact(s, kind, location, version, 0);
 	rco__session_unref(s);
 	return rc;
 }
@@ -117,7 +117,7 @@ int rco_recording_set_legal_hold(rco_engine *engine, const uint8_t recording_id[
 
 	if (rc != RCO_OK)
 		return rc;
-	rc = rco__session_hold(s, hold);
+	rc = rco__session_hold(s, hold, 0);
 	rco__session_unref(s);
 	return rc;
 }

@@ -69,7 +69,7 @@ static int check_options(const rco_session_options *in, rco_session_options *o, 
 	int rc = rco__struct_copy(o, sizeof *o, options_v1_size, in, "rco_session_options");
 
 	if (rc == RCO_OK)
-		rc = rco__struct_known(o->flags, 0, o->reserved0 != 0 || o->reserved1 != NULL,
+		rc = rco__struct_known(o->flags, RCO_SESSION_NONBLOCK, o->reserved0 != 0 || o->reserved1 != NULL,
 		                       "rco_session_options");
 	if (rc == RCO_OK)
 		rc = rco__call_id_check(o->call_id);
@@ -106,6 +106,7 @@ int rco_session_create(rco_engine *engine, const rco_session_options *options, r
 	s->recorder.ops = recorder;
 	s->recorder.user_data = o.recorder_user_data;
 	s->user_data = o.user_data;
+	s->nonblock = (o.flags & RCO_SESSION_NONBLOCK) != 0;
 	rc = rco__registry_add(s, &same);
 	if (rc != RCO_OK || same != NULL) {
 		rco__registry_forget(s);
@@ -113,7 +114,9 @@ int rco_session_create(rco_engine *engine, const rco_session_options *options, r
 		rco__session_unref(s);
 		s = same;
 	} else if (o.legal_hold) {
-		rco__hold_earlier(s);
+		rco__hold_earlier(s, s->nonblock);
+		if (s->nonblock)
+			rco__request_save(s, RCO__REQUEST_END);
 	}
 	*session = s;
 	if (s != NULL)
@@ -164,6 +167,18 @@ int rco__session_start(rco_session *s)
 	return rc;
 }
 
+/* Without a recorder there is nothing to wait for. */
+int rco__session_start_or_later(rco_session *s)
+{
+	if (!s->nonblock || s->recorder.ops.start == NULL)
+		return rco__session_start(s);
+	(void)pthread_mutex_lock(&s->lock);
+	s->control.start_later = 1;
+	(void)pthread_mutex_unlock(&s->lock);
+	rco__session_wake(s);
+	return RCO_PENDING;
+}
+
 int rco_session_start(rco_session *session)
 {
 	int rc = rco__session_check(session), now = 0;
@@ -187,7 +202,7 @@ int rco_session_start(rco_session *session)
 			rco__gates_set(session);
 	}
 	(void)pthread_mutex_unlock(&session->lock);
-	return rc == RCO_OK && now ? rco__session_start(session) : rc;
+	return rc == RCO_OK && now ? rco__session_start_or_later(session) : rc;
 }
 
 /* Lock held. Before the start only the peer's preference is kept. */
@@ -217,8 +232,15 @@ static int pause_change(rco_session *s, uint32_t paused)
 
 static int pause_settle(rco_session *session)
 {
-	int rc = rco__recorder_settle(session);
+	int rc = RCO_PENDING;
 
+	if (!session->nonblock || session->recorder.ops.start == NULL) {
+		rc = rco__recorder_settle(session);
+	} else {
+		(void)pthread_mutex_lock(&session->lock);
+		session->control.pause_later = 1;
+		(void)pthread_mutex_unlock(&session->lock);
+	}
 	rco__session_wake(session);
 	return rc == RCO_OK ? RCO_OK : RCO_PENDING; /* frames are refused, or accepted, already */
 }
@@ -306,8 +328,12 @@ static int end_call(rco_session *session)
 		rco__log(&session->engine->env, RCO_LOG_WARN, "%s: its end is not in the journal: %s",
 		         session->call_id, rco_error_detail());
 	/* Were this process to be killed, the next one would take a call without a ring for one that goes on. */
-	(void)rco__ledger_try_write(session->engine->calls);
-	(void)rco__recorder_settle(session); /* if it fails the worker repeats it */
+	if (session->nonblock) {
+		rco__request_save(session, RCO__REQUEST_END);
+	} else {
+		(void)rco__ledger_try_write(session->engine->calls);
+		(void)rco__recorder_settle(session); /* if it fails the worker repeats it */
+	}
 	rco__session_wake(session);
 	rco__clear_registers(); /* often the thread that pushed (P4) */
 	return RCO_OK;

@@ -294,6 +294,7 @@ void rco__shard_orphaned(rco__shard *shard)
 	(void)pthread_mutex_unlock(&s->lock);
 	atomic_store(&s->work.late_news, 1);    /* it may have waited for the teller */
 	if (shard->role == RCO__ROLE_OPT_OUT) { /* which has no sessions of its own */
+		rco__request_again(s);
 		rco__session_wake(s);
 		rco__session_unref(s);
 		return;

@@ -189,8 +189,12 @@ typedef struct rco__control {
 	rco__event *events, **events_tail;
 	uint32_t owed;       /* bits 1 << type of events that there was no memory for, see rco__event_queue() */
 	uint64_t owed_count; /* that of RCO_EVENT_STORED */
-	uint32_t told_wakes; /* the session waits until all is told */
-	uint32_t telling;    /* a thread delivers them, also those that are queued meanwhile */
+	uint32_t saves;      /* bits 1 << RCO_REQUEST_... of what the committer is to make durable; 1: an end */
+	uint32_t done;       /* the same of what is to be told, with their codes: needs no memory */
+	int done_code[RCO_REQUEST_ARTIFACT + 1];
+	uint32_t start_later, pause_later; /* what the worker is to ask the recorder for */
+	uint32_t told_wakes;               /* the session waits until all is told */
+	uint32_t telling;                  /* a thread delivers them, also those that are queued meanwhile */
 	pthread_t teller;
 	uint32_t id_reused;         /* a later call has its id */
 	_Atomic uint64_t reuse_lsn; /* the ledger's entry that says so of an earlier call; 0: there was none */
@@ -266,6 +270,7 @@ typedef struct rco__work {
 	struct {
 		int doubted;          /* something was still there that a backend had called gone */
 		int first_error;      /* of a pass over all copies, which goes on to the next one */
+		int for_recorder;     /* nothing failed but the recorder's stop, which is told by itself */
 		uint64_t sweep_found; /* by this pass */
 		uint64_t late_found;  /* by all of them, for the event */
 		int64_t sweep_us;
@@ -285,6 +290,7 @@ struct rco_session {
 	_Atomic uint32_t refs;
 	char *call_id;
 	void *user_data; /* the host's, for events */
+	int nonblock;    /* RCO_SESSION_NONBLOCK */
 	uint8_t recording_id[16];
 	_Atomic uint32_t shard; /* whose it is; changed by that one's thread alone */
 	uint32_t consent_policy;

@@ -67,6 +67,8 @@ static void failed(rco_session *s, int rc, uint32_t phase)
 	uint32_t attempt = atomic_fetch_add(&s->work.attempt, 1) + 1;
 
 	s->work.retry_us = rco__mono_us(&s->engine->env) + back_off(s, attempt);
+	if (phase >= RCO__PHASE_ERASE && s->work.erase.for_recorder)
+		return; /* no backend failed, and that the recorder did was told */
 	(void)pthread_mutex_lock(&s->lock);
 	if (phase >= RCO__PHASE_ERASE)
 		s->control.erase_failures++;
@@ -159,6 +161,7 @@ static int64_t escalates_at(rco_session *s)
 /* Store the call record when the erasure leaves room for it. RCO_PENDING: a backend is at it. */
 static int record_beside(rco_session *s, int64_t now)
 {
+	rco__event *told;
 	int rc;
 
 	if (!s->work.record.active) {
@@ -176,7 +179,9 @@ static int record_beside(rco_session *s, int64_t now)
 	}
 	s->work.record.retry_us = now + back_off(s, ++s->work.record.attempt);
 	(void)pthread_mutex_lock(&s->lock);
-	rco__event_queue(s, RCO_EVENT_UPLOAD_RETRY, rc, 0, "the call record: %s", rco_error_detail());
+	told = rco__event_queue(s, RCO_EVENT_UPLOAD_RETRY, rc, 0, "the call record: %s", rco_error_detail());
+	if (told != NULL)
+		told->attempt = s->work.record.attempt;
 	(void)pthread_mutex_unlock(&s->lock);
 	return RCO_OK;
 }
@@ -378,14 +383,49 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* ---- what a session with RCO_SESSION_NONBLOCK left to be asked of its recorder ---- */
+
+static void start_later(rco_session *s)
+{
+	int later, rc;
+
+	(void)pthread_mutex_lock(&s->lock);
+	later = s->control.start_later != 0;
+	s->control.start_later = 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (!later)
+		return;
+	rc = rco__session_start(s);
+	(void)pthread_mutex_lock(&s->lock);
+	rco__request_done(s, RCO_REQUEST_START, rc);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void settle(rco_session *s)
+{
+	int rc = rco__recorder_settle(s);
+
+	if (rc == RCO_OK)
+		s->work.retry_us = 0; /* it stopped: what waited for that need not wait any longer */
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->control.pause_later && rc != RCO_PENDING) {
+		s->control.pause_later = 0;
+		rco__request_done(s, RCO_REQUEST_PAUSE,
+		                  rco__opted_out(s)  ? RCO_E_OPTED_OUT
+		                  : s->control.ended ? RCO_E_ENDED
+		                                     : rc);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
 int64_t rco__session_step(rco_session *s)
 {
 	int64_t now = rco__mono_us(&s->engine->env), due;
 
 	rco__session_book(s);
+	start_later(s);
 	if (rco__recorder_due(s) <= now || s->recorder.op != 0)
-		if (rco__recorder_settle(s) == RCO_OK)
-			s->work.retry_us = 0; /* it stopped: what waited for that need not wait any longer */
+		settle(s);
 	due = advance(s, now);
 	if (rco__opted_out(s) && s->engine->shards[s->shard].role != RCO__ROLE_LIVE) {
 		escalate(s, now);

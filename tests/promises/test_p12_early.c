@@ -37,6 +37,8 @@ static void assert_born_opted_out(t_world *w, rco_session *s, const char *id, co
 	rco_session_free(s);
 	t_await(w, id, RCO_EVENT_CALL_RECORD, 1);
 	t_advance(w, 120000);
+	assert_int_equal(t_events_count(&w->events, id, RCO_EVENT_OPTED_OUT), 1);
+	assert_int_equal(t_events_count(&w->events, id, RCO_EVENT_STOPPED), 1);
 	assert_int_equal(t_store_audio(w), 0);
 	assert_int_equal(t_store_count(w, ".json"), 1);
 }

@@ -422,6 +422,41 @@ static void test_a_stop_that_fails_for_long(void **state)
 	t_world_destroy(&w);
 }
 
+/* What waits for the recorder alone is no failure of a backend, and is not told as one; what fails beside it is.
+ */
+static void test_what_waits_for_the_recorder(void **state)
+{
+	rco_session *s;
+	char path[256];
+	t_event e;
+
+	(void)state;
+	t_world_init(&w, 0);
+	t_world_open(&w);
+	s = create("call", 0);
+	t_join(path, sizeof path, w.artifacts, "call.wav");
+	t_write_file(path, "audio", 5);
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_E_IO;
+	assert_int_equal(t_opt_out(s, NULL), RCO_E_CALLBACK);
+	t_advance(&w, 5000);
+	assert_true(t_events_count(&w.events, "call", RCO_EVENT_STOP_FAILED) > 1);
+	assert_true(t_events_last(&w.events, "call", RCO_EVENT_STOP_FAILED, &e));
+	assert_int_equal(e.attempt, t_events_count(&w.events, "call", RCO_EVENT_STOP_FAILED));
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASE_RETRY), 0);
+	assert_int_equal(t_status(&w, "call"), RCO_STATUS_REQUESTED);
+	assert_true(t_exists(path));
+	t_fault_set(&w.fault, T_REMOVE, T_FAIL, 1, RCO_E_IO);
+	t_recorder.rc[RCO_RECORDER_STOP] = RCO_OK;
+	t_await(&w, "call", RCO_EVENT_STOPPED, 1);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ERASE_RETRY), 1);
+	assert_false(t_exists(path));
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 static void test_a_stop_that_is_asked_twice_is_told_once(void **state)
 {
 	rco_session *s;
@@ -500,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_pauses_that_fail),
 		cmocka_unit_test(test_insisting),
 		cmocka_unit_test(test_a_stop_that_fails_for_long),
+		cmocka_unit_test(test_what_waits_for_the_recorder),
 		cmocka_unit_test(test_a_stop_that_is_asked_twice_is_told_once),
 		cmocka_unit_test(test_objection_while_the_recorder_hangs),
 	};

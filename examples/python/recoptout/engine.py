@@ -203,12 +203,15 @@ class Engine:
         consent: Optional[str] = None,
         opt_out: Optional[bool] = None,
         legal_hold: bool = False,
+        nonblock: bool = False,
     ) -> Session:
         """Begin a call. ``call_id``: your opaque id, never a phone number. ``opt_out``: None as the engine, else this call's switch.
 
-        If somebody has opted out for this id already it is born opted out: it can be used, and nothing is recorded.
+        If somebody has opted out for this id already it is born opted out: it can be used, and nothing is recorded. With ``nonblock`` none
+        of its methods but :meth:`Session.opt_out` waits for a disk: a ``request_done`` event tells that a hold or an artifact is on it.
         """
         options = _abi.SessionOptions(
+            flags=_arguments.switch("nonblock", nonblock),
             consent=0 if consent is None else _arguments.choice("consent", consent, _CONSENT),
             opt_out=0 if opt_out is None else 1 if _arguments.switch("opt_out", opt_out) else 2,
             legal_hold=_arguments.switch("legal_hold", legal_hold),

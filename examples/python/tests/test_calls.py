@@ -234,6 +234,18 @@ def test_a_thousand_sessions_leave_nothing_behind(engine):
     assert len(engine._handles) == 0
 
 
+def test_a_call_that_waits_for_no_disk(engine):
+    call, leg = begin(engine, "later", nonblock=True)
+    with engine.events("later") as stream, call:
+        assert call.push(leg, bytes(160))
+        call.set_legal_hold(True)
+        done = next(event for event in stream if event.type == "request_done")
+        assert (done.code, done.count) == (0, 3)
+        assert call.opt_out().status == "held"
+        call.set_legal_hold(False)
+        assert next(event for event in stream if event.type == "request_done").count == 4
+
+
 def test_a_call_by_its_recording(make_engine):
     """Of two calls with one id each is asked for alone."""
     engine = make_engine(late_opt_out=60)
