@@ -16,7 +16,7 @@ static void test_session_options(void **state)
 	t_world_open(&w);
 	for (i = 0; i < 7; i++)
 		bad[i] = good;
-	bad[0].flags = 1;
+	bad[0].flags = 1u << 31;
 	bad[1].consent = RCO_CONSENT_OFF + 1;
 	bad[2].opt_out = RCO_OPT_OUT_DISABLED + 1;
 	bad[3].legal_hold = 2;
