@@ -378,8 +378,9 @@ typedef struct rco_deletion_ops {
  *
  * A provider is asked inside rco_spool_create() or rco_engine_create(), and afterwards by one thread of the
  * engine, which does nothing else that anybody waits for (host-driven: inside rco_engine_run(), with any
- * budget). One slot at a time for each spool. All slots may block, and return #RCO_OK or an error; no call, no
- * opt-out and no erasure waits for one, but closing the engine does. No slot may end its thread.
+ * budget). One slot at a time for each spool. All slots may block, and return #RCO_OK or an error (a number above
+ * 0 counts as #RCO_E_OPS); no call, no opt-out and no erasure waits for one, but closing the engine does. No slot
+ * may end its thread.
  *
  * `epoch` is a random number, not a count: no two spools have the same, so a provider may serve many of them.
  *

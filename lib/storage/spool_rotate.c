@@ -29,7 +29,8 @@ static int is_due(const rco_spool *spool, const rco__again *again)
 
 /* ---- what it is asked ---- */
 
-/* A number that is no error means nothing here. The provider's own sentence is told, if it has one. */
+/* A number that is no error says nothing: least of all that a key is lost. The provider's own sentence is told, if
+ * it has one. */
 static int answered(const char *slot, int rc)
 {
 	char why[256];
@@ -38,7 +39,7 @@ static int answered(const char *slot, int rc)
 		return rc;
 	(void)snprintf(why, sizeof why, "%s", rco_error_detail());
 	if (rc > RCO_OK)
-		return rco__fail(RCO_E_KEY, "the key provider answered %d to %s", rc, slot);
+		return rco__fail(RCO_E_OPS, "the key provider answered %d to %s, which is no error", rc, slot);
 	return rco__fail(rc, "the key provider answered %s to %s%s%s", rco_error_name(rc), slot,
 	                 why[0] != '\0' ? ": " : "", why);
 }
