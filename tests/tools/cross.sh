@@ -95,9 +95,10 @@ travel() {
     "${make[@]}" -s "$here"
     for way in "$here|$there" "$there|$here"; do
         folder=$(mktemp -d "$top/folder.XXXXXX")
-        ${way%|*} write "$folder" >"$top/travel.log" 2>&1 &&
-            ${way#*|} read "$folder" >"$top/travel.log" 2>&1 ||
-            { cat "$top/travel.log" >&2; return 1; }
+        if ! { ${way%|*} write "$folder" && ${way#*|} read "$folder"; } >"$top/travel.log" 2>&1; then
+            cat "$top/travel.log" >&2
+            return 1
+        fi
         rm -rf "$folder"
     done
     echo "$arch: a folder written here is read there, and one written there is read here"
