@@ -717,10 +717,20 @@ typedef enum rco_recorder_action {
  */
 typedef int (*rco_recorder_fn)(const char *call_id, uint64_t op, rco_result *result, void *user_data);
 
+/** Flags of #rco_recorder_ops. */
+enum {
+	/**
+	 * It keeps nothing of its own: all that it records is pushed into its session. Then there is no file of it
+	 * to be registered, and nothing of it outlives the process. Without this a call that it recorded is called
+	 * erased only when a file of its audio is registered, and gone, whatever was pushed besides. @since 0.2.0
+	 */
+	RCO_RECORDER_PUSHES = 1u << 0
+};
+
 /** Callbacks of a host-recorded session. @since 0.1.0 */
 typedef struct rco_recorder_ops {
 	uint32_t struct_size;
-	uint32_t flags;         /**< 0 */
+	uint32_t flags;         /**< RCO_RECORDER_... */
 	rco_recorder_fn start;  /**< REQUIRED */
 	rco_recorder_fn stop;   /**< REQUIRED */
 	rco_recorder_fn pause;  /**< optional; without it pausing a host-recorded session answers #RCO_E_OPS */

@@ -328,6 +328,7 @@ typedef struct t_recorder_state {
 
 extern t_recorder_state t_recorder;
 extern const rco_recorder_ops t_recorder_ops;
+extern const rco_recorder_ops t_recorder_pushes; /* the same, with RCO_RECORDER_PUSHES */
 
 /* It does all that it is asked, confirms it, and was never called. */
 void t_recorder_forget(void);

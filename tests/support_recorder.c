@@ -74,6 +74,13 @@ const rco_recorder_ops t_recorder_ops = {.struct_size = (uint32_t)sizeof t_recor
                                          .pause = do_pause,
                                          .resume = do_resume};
 
+const rco_recorder_ops t_recorder_pushes = {.struct_size = (uint32_t)sizeof t_recorder_pushes,
+                                            .flags = RCO_RECORDER_PUSHES,
+                                            .start = do_start,
+                                            .stop = do_stop,
+                                            .pause = do_pause,
+                                            .resume = do_resume};
+
 rco_session *t_hosted(t_world *w, const char *call_id)
 {
 	rco_session_options o = {

@@ -72,18 +72,20 @@ static int recorder_recorded(const rco_session *s)
 {
 	uint32_t told = atomic_load(&((rco_session *)(uintptr_t)s)->recorder.told);
 
+	if (s->recorder.ops.flags & RCO_RECORDER_PUSHES)
+		return 0;
 	return s->recorder.ops.start != NULL ? s->recorder.state != RCO__REC_NONE
 	                                     : s->recovered && told != RCO__TOLD_NOTHING;
 }
 
 /*
- * That a recorder stopped does not delete its files, and a deletion of nothing is not one of the recording. As
- * long as no audio is known, pushed or registered, no more than the stop is true.
+ * That a recorder stopped does not delete its files, and a deletion of nothing is not one of the recording, nor is
+ * one of what was pushed besides. As long as no file of its audio is registered no more than the stop is true.
  */
 void rco__registered_look(rco_session *s)
 {
 	const rco__copy *c;
-	int known = !recorder_recorded(s) || rco__session_bytes(s) > 0 || (s->recovered && s->work.buffer.opened);
+	int known = !recorder_recorded(s);
 
 	for (c = s->control.copies; c != NULL && !known; c = c->next)
 		known = (c->kind & RCO_KIND_AUDIO) != 0;

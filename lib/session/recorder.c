@@ -104,7 +104,9 @@ static void not_recording(rco_session *s, rco__recorder_state state, const char 
 		parts_stopped(s);
 	s->recorder.state = state;
 	s->recorder.failures = 0;
-	atomic_store(&s->recorder.told, state == RCO__REC_OFF ? RCO__TOLD_STOP : RCO__TOLD_NOTHING);
+	if (!(s->recorder.ops.flags &
+	      RCO_RECORDER_PUSHES)) /* one that does is gone with its process, and its files */
+		atomic_store(&s->recorder.told, state == RCO__REC_OFF ? RCO__TOLD_STOP : RCO__TOLD_NOTHING);
 	if (!rco__opted_out(s)) {
 		/* For the next process, as long as this call is of interest to it. */
 		if (atomic_load(&s->work.phase) < RCO__PHASE_RECORD)

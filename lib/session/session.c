@@ -140,7 +140,7 @@ int rco__session_start(rco_session *s)
 	int rc;
 
 	/* Were this process to be killed, the recorder would go on: the next one has to know of it. */
-	if (s->recorder.ops.start != NULL) {
+	if (s->recorder.ops.start != NULL && !(s->recorder.ops.flags & RCO_RECORDER_PUSHES)) {
 		atomic_store(&s->recorder.told, RCO__TOLD_START);
 		if (rco__journal_begin(s, NULL) != RCO_OK || rco__ledger_try_write(s->engine->calls) < 0)
 			rco__log(&s->engine->env, RCO_LOG_WARN,

@@ -106,7 +106,7 @@ int rco__recorder_ops_copy(rco_recorder_ops *dst, const rco_recorder_ops *src)
 		SLOT(dst, start), SLOT(dst, stop), {"resume", dst->resume != NULL || dst->pause == NULL}};
 
 	if (rc == RCO_OK)
-		rc = check_zero("recorder", dst->flags, NULL);
+		rc = check_zero("recorder", dst->flags & ~(uint32_t)RCO_RECORDER_PUSHES, NULL);
 	if (rc == RCO_OK)
 		rc = check_slots("recorder", slots, COUNT(slots));
 	return rc == RCO_OK ? rc : refuse(dst, sizeof *dst, rc);

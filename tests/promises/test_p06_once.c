@@ -56,7 +56,7 @@ static void test_eight_threads_one_receipt(void **state)
 	crowd.w = &w;
 	assert_int_equal(pthread_barrier_init(&crowd.go, NULL, THREADS), 0);
 	for (round = 0; round < ROUNDS; round++) {
-		rco_session_options o = {.struct_size = (uint32_t)sizeof o, .recorder = &t_recorder_ops};
+		rco_session_options o = {.struct_size = (uint32_t)sizeof o, .recorder = &t_recorder_pushes};
 		struct answer a[THREADS] = {{0}};
 		pthread_t threads[THREADS];
 
@@ -111,7 +111,7 @@ static void assert_final(t_world *w, rco_session *s, const char *id)
 static void test_nothing_starts_it_again(void **state)
 {
 	rco_session_options o = {
-		.struct_size = (uint32_t)sizeof o, .call_id = "final", .recorder = &t_recorder_ops};
+		.struct_size = (uint32_t)sizeof o, .call_id = "final", .recorder = &t_recorder_pushes};
 	rco_opt_out_options first = {.struct_size = (uint32_t)sizeof first, .source = "dtmf"};
 	char id[RCO_ID_TEXT + 1];
 	rco_receipt *r = NULL;

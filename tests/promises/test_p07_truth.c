@@ -14,7 +14,7 @@ static t_fs fs;
 
 static rco_session *hosted_call(t_world *w, const char *id)
 {
-	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .recorder = &t_recorder_ops};
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = id, .recorder = &t_recorder_pushes};
 	rco_session *s = t_call_with(w, &o);
 
 	assert_int_equal(rco_session_start(s), RCO_OK);

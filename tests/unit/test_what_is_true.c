@@ -208,6 +208,41 @@ static void receipt_stands(int after_end)
 	t_world_destroy(&w);
 }
 
+/* Audio is pushed beside a recorder of the host's: that it is gone says nothing of the recorder's file. */
+static void pushed_beside(uint32_t flags, uint32_t status)
+{
+	rco_recorder_ops ops = t_recorder_ops;
+	rco_session_options o = {.struct_size = (uint32_t)sizeof o, .call_id = "call", .recorder = &ops};
+	rco_session *s;
+	uint32_t leg;
+
+	begin(0);
+	ops.flags = flags;
+	t_world_open(&w);
+	assert_int_equal(rco_session_create(w.engine, &o, &s), RCO_OK);
+	assert_int_equal(rco_session_add_leg(s, "caller", RCO_FORMAT_PCMU_8K, &leg), RCO_OK);
+	assert_int_equal(rco_session_start(s), RCO_OK);
+	t_push(s, leg, 1, 0, 20);
+	assert_int_equal(t_opt_out(s, NULL), RCO_OK);
+	rco_session_free(s);
+	t_advance(&w, 61000);
+	assert_int_equal(t_status(&w, "call"), status);
+	assert_int_equal((facts_of("call") & RCO_FACT_UNREGISTERED) != 0, status == RCO_STATUS_STOPPED);
+	t_world_close(&w);
+	t_world_open(&w);
+	t_advance(&w, 61000);
+	assert_int_equal(t_status(&w, "call"), status);
+	t_world_close(&w);
+	t_world_destroy(&w);
+}
+
+static void test_pushed_beside_a_recorder(void **state)
+{
+	(void)state;
+	pushed_beside(0, RCO_STATUS_STOPPED);
+	pushed_beside(RCO_RECORDER_PUSHES, RCO_STATUS_VERIFIED);
+}
+
 static void test_a_receipt_stands(void **state)
 {
 	(void)state;
@@ -362,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_registered),
 		cmocka_unit_test(test_only_a_transcript_is_registered),
+		cmocka_unit_test(test_pushed_beside_a_recorder),
 		cmocka_unit_test(test_a_receipt_stands),
 		cmocka_unit_test(test_not_on_disk_at_the_deadline),
 		cmocka_unit_test(test_a_recorder_that_died),

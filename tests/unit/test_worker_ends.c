@@ -160,7 +160,7 @@ static void in_there(int action)
 static rco_session *recorded(t_world *w, const char *call_id)
 {
 	rco_session_options o = {
-		.struct_size = (uint32_t)sizeof o, .call_id = call_id, .recorder = &t_recorder_ops};
+		.struct_size = (uint32_t)sizeof o, .call_id = call_id, .recorder = &t_recorder_pushes};
 	rco_session *s = t_call_with(w, &o);
 
 	t_recorder_forget();
