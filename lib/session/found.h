@@ -17,8 +17,8 @@ typedef struct rco__found_copy {
 	uint32_t kind, store, flags; /* RCO__COPY_... */
 	uint64_t size_bytes;
 	char *key, *version;
-	uint64_t claim, yielded; /* as in rco__copy */
-	char *place;             /* of a host's file, as the journal has it; NULL */
+	uint64_t claim, yielded, upload_no; /* as in rco__copy */
+	char *place;                        /* of a host's file, as the journal has it; NULL */
 	char upload_id[sizeof(((rco_result *)0)->upload_id)];
 } rco__found_copy;
 
@@ -36,6 +36,7 @@ typedef struct rco__found_call {
 	int receipt_known;
 	uint8_t receipt_id[16]; /* drawn when the session was made */
 	int closed;             /* nothing more to do */
+	int older;              /* the journal has entries of it that an older version wrote */
 	int hold;               /* a legal hold is in force ... */
 	int hold_said;          /* ... as the journal says, which counts more than what was known at the start */
 	int64_t hold_said_us;

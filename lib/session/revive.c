@@ -29,6 +29,7 @@ static int add_copies(rco_session *s, const rco__found_call *call)
 			return rco__fail(RCO_E_NO_MEMORY, "no memory for recovery");
 		}
 		c->flags = f->flags;
+		c->upload_no = f->upload_no;
 		c->size_bytes = f->size_bytes;
 		(void)snprintf(c->upload_id, sizeof c->upload_id, "%s", f->upload_id);
 		c->claim = f->claim;

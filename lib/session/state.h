@@ -41,7 +41,8 @@ enum {
 	RCO__COPY_GONE = 1u << 3,      /* removal confirmed */
 	RCO__COPY_VERIFIED = 1u << 4,  /* looked at again after that */
 	RCO__COPY_LATE = 1u << 5,      /* registered after the opt-out */
-	RCO__COPY_TOLD = 1u << 6       /* its late removal was told by an event */
+	RCO__COPY_TOLD = 1u << 6,      /* its late removal was told by an event */
+	RCO__COPY_COMMITTING = 1u << 7 /* durable: a commit may have been asked for. SENT goes with it */
 };
 
 enum { RCO__PLACE_CAP = 2048 };
@@ -59,6 +60,7 @@ typedef struct rco__copy {
 	uint32_t flags;         /* worker (lock while being added) */
 	uint32_t n_legs;        /* for our own files: 1 or 2 legs; 0 for the call record and host artifacts */
 	uint32_t leg[2];
+	uint64_t upload_no;  /* one more for each upload whose commit in doubt came to nothing */
 	uint64_t size_bytes; /* of the finished file, 0 if not known */
 	char *key;
 	char *version; /* "" for all */

@@ -60,9 +60,20 @@ void rco__rings_wipe(
 	rco_session *session); /* opted out: plaintext goes, the stop bit stays until the tombstone is durable */
 int rco__rings_release(rco_session *session); /* wipe and give back; RCO_PENDING while a media thread is inside */
 int rco__upload_step(rco_session *session);
+/* commit.c. Of `cursor`, whose step it is: RCO__COMMIT_ASK or _HEAD. */
+enum { RCO__COMMIT_ASK = 2, RCO__COMMIT_HEAD = 3 };
+int rco__upload_file(const rco__copy *copy); /* one that is to be committed, or was */
+int rco__upload_call_head(rco_session *session, uint64_t op, rco_result *result);
+int rco__upload_short(const rco_session *session, const rco__copy *copy, const rco_result *result);
+int rco__upload_look(rco_session *session, rco__copy *copy);
+int rco__upload_committed(rco_session *session, rco__copy *copy, const rco_result *result);
+int rco__upload_commit(rco_session *session, rco__copy *copy);
+int rco__upload_note_commits(rco_session *session, const rco__copy *only);
 int rco__erase_step(rco_session *session);
 int rco__record_ask(rco_session *session, int *there); /* does the store have it? worker */
 int rco__record_put(rco_session *session);
+/* It is left as it is: a commit that was asked for is asked for again by the next rco__record_put(). */
+void rco__record_leave(rco_session *session);
 int rco__record_wanted(rco_session *session); /* takes the lock */
 /* What makes a new record of it necessary: its status, and whether it has ended. Lock held. Never 0. */
 uint32_t rco__record_state(rco_session *session);
