@@ -143,7 +143,7 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	/* An artifact that came after the end opens the call again. */
 	call->closed = entry->type == RCO__CALL_CLOSED || (call->closed && entry->type != RCO__CALL_ARTIFACT);
 	rco__cursor_reader(&c, entry->payload, entry->payload_size);
-	call->older |= rco__r8(&c) < RCO__CALLS_PAYLOAD;
+	call->older |= rco__r8(&c) == 1;
 	switch (entry->type) {
 	case RCO__CALL_BEGIN:
 		call->begun = 1;

@@ -113,6 +113,26 @@ static void test_asked_again(void **state)
 	}
 }
 
+/* Before a commit was asked for nothing is in doubt: what fails is given up, looked for all the same, and begun
+ * again. */
+static void test_given_up_before(void **state)
+{
+	rco_session *s;
+
+	(void)state;
+	open_world(0);
+	t_fault_set(&w.fault, T_PUT, T_FAIL_DONE, 1, RCO_E_IO);
+	s = t_call(&w, "call");
+	t_push(s, 0, 9, 0, 40);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	assert_kept_once();
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_ABORT), 2); /* the upload that is known, and any */
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_HEAD), 1);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 1);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 /* Until then the buffer keeps it. */
 static void test_the_local_copy_stays(void **state)
 {
@@ -351,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_asked_again),
+		cmocka_unit_test(test_given_up_before),
 		cmocka_unit_test(test_the_local_copy_stays),
 		cmocka_unit_test(test_forgotten_and_there),
 		cmocka_unit_test(test_forgotten_and_gone),
