@@ -95,7 +95,7 @@
  * - `upload_id` and `version` of an #rco_result: 255 bytes. Leave a version that is longer "": the library
  *   erases what it stored with version "", all of them, and does not use this one. A backend with longer
  *   upload ids answers with a short one of its own, and finds the uploads by the key when `upload_id` is "".
- * - `key`: at most 76 bytes for #RCO_STORE_UPLOAD. For #RCO_STORE_HOST 1 to 1,023, its `version` at most 255.
+ * - `key`: at most 76 bytes for #RCO_STORE_UPLOAD. For #RCO_STORE_HOST 1 to 4,095, its `version` at most 1,024.
  * - a part: all but a file's last have `upload_part_bytes`, the last at least 1. Parts are 1 to n, n at least
  *   1. Nobody checks `upload_part_bytes` against the limits of a store; a call record is one part of any
  *   size.

@@ -19,7 +19,7 @@ typedef struct rco__found_copy {
 	char *key, *version;
 	uint64_t claim, yielded, upload_no; /* as in rco__copy */
 	char *place;                        /* of a host's file, as the journal has it; NULL */
-	char upload_id[sizeof(((rco_result *)0)->upload_id)];
+	char *upload_id;                    /* NULL: not known */
 } rco__found_copy;
 
 typedef struct rco__found_call {
@@ -100,7 +100,8 @@ void rco__recovery_opt_legs(rco__recovery *recovery, rco__found_opt *opt, const 
 /* The copy of that store, key and version, made if new; NULL: no memory. */
 rco__found_copy *rco__recovery_copy(rco__recovery *recovery, rco__found_call *call, uint32_t store,
                                     const char *key, const char *version);
-int rco__recovery_place(rco__recovery *recovery, rco__found_copy *copy, const char *place);
+/* Copies the text; what was there goes. */
+int rco__recovery_text(rco__recovery *recovery, char **to, const char *text);
 
 /* ---- replay.c: of one entry each ---- */
 int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data);

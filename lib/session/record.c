@@ -111,8 +111,11 @@ int rco__record_put(rco_session *s)
 			return rc;
 		}
 		if (s->work.record.step == RECORD_BEGIN)
-			(void)snprintf(s->work.record.copy->upload_id, sizeof s->work.record.copy->upload_id, "%s",
-			               result.upload_id);
+			rc = rco__copy_upload(&s->engine->env, s->work.record.copy, result.upload_id);
+		if (rc != RCO_OK) {
+			drop_text(s);
+			return rc;
+		}
 		s->work.record.step++;
 	}
 	s->work.record.step = RECORD_BEGIN;

@@ -16,8 +16,8 @@
  * Of several uploads of a file the last counts, and of that what was written when its commit was asked for:
  * entries may come out of order, and the commit that is asked for again must be that one.
  */
-static void read_upload(rco__found_copy *copy, uint16_t type, uint64_t number, uint64_t size,
-                        const char *upload_id)
+static int read_upload(rco__recovery *recovery, rco__found_copy *copy, uint16_t type, uint64_t number,
+                       uint64_t size, const char *upload_id)
 {
 	copy->flags |= RCO__COPY_BEGUN;
 	if (type == RCO__CALL_COMMITTED) {
@@ -29,13 +29,14 @@ static void read_upload(rco__found_copy *copy, uint16_t type, uint64_t number, u
 		copy->flags &= ~(uint32_t)(RCO__COPY_COMMITTING | RCO__COPY_SENT);
 	}
 	if (number < copy->upload_no || ((copy->flags & RCO__COPY_COMMITTING) && type != RCO__CALL_COMMITTING))
-		return;
+		return RCO_OK;
 	if (type == RCO__CALL_COMMITTING)
 		copy->flags |= RCO__COPY_COMMITTING | RCO__COPY_SENT;
 	if (!(copy->flags & RCO__COPY_COMMITTED))
 		copy->size_bytes = size;
 	if (upload_id[0] != '\0' || type == RCO__CALL_COMMITTING)
-		(void)snprintf(copy->upload_id, sizeof copy->upload_id, "%s", upload_id);
+		return rco__recovery_text(recovery, &copy->upload_id, upload_id);
+	return RCO_OK;
 }
 
 static void read_copy(rco__cursor *c, rco__recovery *recovery, rco__found_call *call,
@@ -43,7 +44,8 @@ static void read_copy(rco__cursor *c, rco__recovery *recovery, rco__found_call *
 {
 	uint16_t type = entry->type;
 	uint32_t kind = rco__r32(c), store = rco__r32(c);
-	char key[1024], version[256], upload_id[256], place[RCO__PLACE_CAP] = "";
+	char key[RCO__KEY_MAX + 1], version[RCO__VERSION_MAX + 1], upload_id[RCO__VERSION_MAX + 1];
+	char place[RCO__PLACE_CAP];
 	uint64_t size = rco__r64(c), number;
 	rco__found_copy *copy;
 
@@ -60,7 +62,8 @@ static void read_copy(rco__cursor *c, rco__recovery *recovery, rco__found_call *
 		return;
 	}
 	copy->kind = kind;
-	if (place[0] != '\0' && copy->place == NULL && rco__recovery_place(recovery, copy, place) != RCO_OK) {
+	if (place[0] != '\0' && copy->place == NULL &&
+	    rco__recovery_text(recovery, &copy->place, place) != RCO_OK) {
 		c->failed = 1;
 		return;
 	}
@@ -69,8 +72,9 @@ static void read_copy(rco__cursor *c, rco__recovery *recovery, rco__found_call *
 		copy->claim = number;
 	else if (type == RCO__CALL_YIELDED && number > copy->yielded)
 		copy->yielded = number;
-	if (type != RCO__CALL_ARTIFACT && type != RCO__CALL_YIELDED)
-		read_upload(copy, type, number, size, upload_id);
+	if (type != RCO__CALL_ARTIFACT && type != RCO__CALL_YIELDED &&
+	    read_upload(recovery, copy, type, number, size, upload_id) != RCO_OK)
+		c->failed = 1;
 }
 
 static void read_leg(rco__cursor *c, rco__found_call *call)

@@ -17,7 +17,7 @@
 
 static int add_copies(rco_session *s, const rco__found_call *call)
 {
-	const rco__found_copy *f;
+	rco__found_copy *f;
 
 	for (f = call->copies; f != NULL; f = f->next) {
 		rco__copy *c = rco__copy_new(&s->engine->env, f->kind, f->store, f->key, f->version);
@@ -31,7 +31,8 @@ static int add_copies(rco_session *s, const rco__found_call *call)
 		c->flags = f->flags;
 		c->upload_no = f->upload_no;
 		c->size_bytes = f->size_bytes;
-		(void)snprintf(c->upload_id, sizeof c->upload_id, "%s", f->upload_id);
+		c->upload_id = f->upload_id; /* and no longer its own */
+		f->upload_id = NULL;
 		c->claim = f->claim;
 		c->yielded = f->yielded > f->claim ? f->yielded : 0;
 		if (c->store == RCO_STORE_HOST && rco__claim_found(s, c) != RCO_OK) {

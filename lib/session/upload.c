@@ -190,8 +190,8 @@ static int begin_file(rco_session *s, rco__copy *c)
 	rc = rco__job_confirm(s, call_begin, RCO_CONFIRM_DONE, &result);
 	if (rc != RCO_OK)
 		return rc;
-	(void)snprintf(c->upload_id, sizeof c->upload_id, "%s", result.upload_id);
-	return rco__journal_copy(s, RCO__CALL_UPLOAD_ID, c, &lsn);
+	rc = rco__copy_upload(&s->engine->env, c, result.upload_id);
+	return rc == RCO_OK ? rco__journal_copy(s, RCO__CALL_UPLOAD_ID, c, &lsn) : rc;
 }
 
 /*

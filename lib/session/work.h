@@ -27,6 +27,8 @@ void rco__result_init(rco_result *result);
 /* ---- copy.c ---- */
 rco__copy *rco__copy_new(const rco__env *env, uint32_t kind, uint32_t store, const char *key, const char *version);
 int rco__copy_place(const rco__env *env, rco__copy *copy, const char *place);
+int rco__copy_upload(const rco__env *env, rco__copy *copy, const char *upload_id);
+void rco__copy_no_upload(const rco__env *env, rco__copy *copy); /* its id is not known */
 void rco__copy_free(const rco__env *env, rco__copy *copy);
 void rco__copy_add(rco_session *session, rco__copy *copy); /* lock held */
 /* Lock not held: the copy after that one, NULL: the first. Artifacts may be added meanwhile; none goes away. */
