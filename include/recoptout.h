@@ -1000,11 +1000,11 @@ RCO_API int rco_engine_lift_legal_hold(rco_engine *engine, const char *call_id);
  * @param kind one of RCO_KIND_...
  * @param location what the deletion backend understands: for the directory
  *   backend the absolute path of a regular file, which need not be there yet;
- *   1 to 1023 bytes; no name in it above 255 bytes, and no place where nobody
+ *   1 to 4,095 bytes; no name in it above 255 bytes, and no place where nobody
  *   can remove a file (/proc, /sys). Links on the way count as they lead now:
  *   what is put there later is not followed, and the erasure waits until it is
  *   put right
- * @param version the store's version id, or NULL for all versions; the directory
+ * @param version the store's version id, up to 1,024 bytes, or NULL for all versions; the directory
  *   backend has none and takes every one for the file
  * @return #RCO_OK registered (or, after an opt-out, its erasure begun);
  *   #RCO_E_INVALID, also if a link, a folder or a device is there, or a link on

@@ -313,6 +313,7 @@ static int run_files(t_wrapper *w, const job *j, rco_result *result)
 {
 	const rco_upload_ops *u = w->place->kit.upload;
 	void *ud = w->place->kit.upload_user_data;
+	int rc;
 
 	switch (j->call) {
 	case BEGIN:
@@ -322,7 +323,10 @@ static int run_files(t_wrapper *w, const job *j, rco_result *result)
 	case PUT:
 		return put(w, j, result);
 	case COMMIT:
-		return u->commit(j->object, j->op, result, ud);
+		rc = u->commit(j->object, j->op, result, ud);
+		if (w->fault == T_COMMIT_FORGETS && w->restarted)
+			return RCO_E_BUSY;
+		return w->fault == T_COMMIT_ANY_ERROR && rc != RCO_OK ? RCO_E_IO : rc;
 	case ABORT:
 		return give_up(w, j, result);
 	case REMOVE:

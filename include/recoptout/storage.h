@@ -58,7 +58,9 @@
  *     flush                 any error   again after half of `flush_interval_ms`; only the first one is told
  *     erase, in create      any error   a line in the log; the next rco_engine_create() calls it again
  *     read for the upload   any error   abort, head, begin, all of that file again
- *     begin, put, commit    any error   the same; of a call record: begin, put, commit again
+ *     begin, put            any error   the same; of a call record: begin, put, commit again
+ *     commit                NOT_FOUND   head: if the file is there, that was it; else as an error of put
+ *     commit                any other   commit again, and no abort, until it is confirmed or NOT_FOUND
  *     head                  PERMISSION  before audio is begun again: as GONE; else as any error
  *     read after erase      NOT_FOUND   the recording is gone
  *     read after erase      CORRUPT     it is there: erase again
@@ -71,8 +73,11 @@
  *     unwrap                KEY         the audio is lost; NOT_FOUND counts as KEY, any other is asked again
  *
  * So #RCO_E_NOT_FOUND from `put` or `commit`, of an upload that the store has forgotten, leads to a new
- * `begin`. An erasure that fails is #RCO_STATUS_RETRYING, after `erase_deadline_ms` #RCO_STATUS_OVERDUE, and
- * goes on.
+ * `begin`. From `commit` it says that there is no such upload any more, and that none of its commits is still
+ * under way: every other error, a time-out and a restart leave in doubt whether the file will be there. An upload
+ * in that doubt is not given up, because there are stores in which an abort beside a commit that still runs leaves
+ * a file that is listed, with its full size, and whose bytes are collected later (Ceph 16 among them). An erasure
+ * that fails is #RCO_STATUS_RETRYING, after `erase_deadline_ms` #RCO_STATUS_OVERDUE, and goes on.
  *
  * ## Threads
  * Slots of one recording come one after the other: the next one when that before was answered or timed out.
@@ -89,7 +94,7 @@
  * - `upload_id` and `version` of an #rco_result: 255 bytes. Leave a version that is longer "": the library
  *   erases what it stored with version "", all of them, and does not use this one. A backend with longer
  *   upload ids answers with a short one of its own, and finds the uploads by the key when `upload_id` is "".
- * - `key`: at most 76 bytes for #RCO_STORE_UPLOAD. For #RCO_STORE_HOST 1 to 1,023, its `version` at most 255.
+ * - `key`: at most 76 bytes for #RCO_STORE_UPLOAD. For #RCO_STORE_HOST 1 to 4,095, its `version` at most 1,024.
  * - a part: all but a file's last have `upload_part_bytes`, the last at least 1. Parts are 1 to n, n at least
  *   1. Nobody checks `upload_part_bytes` against the limits of a store; a call record is one part of any
  *   size.
@@ -275,11 +280,18 @@ typedef struct rco_object {
  *
  * All audio files of a recording are begun, then sent one after the other, each part when that before is
  * confirmed, and committed when `late_opt_out_ms` has passed since the end of the call: until then the
- * uploads stay open. An upload is not continued after an error or a restart, but begun again from part 1,
- * after `abort` with the upload id that is known, `abort` with "", and `head`: what belongs to its parts
- * (ETags) need not outlive the process. The call record (RCO_KIND_METADATA) is begun, sent and committed
- * again under its key when there is more to say, without `abort`, and is never removed. Keys contain the
- * recording's UUID, so that engines may share a store. @since 0.1.0
+ * uploads stay open. An upload that fails, or meets a restart, before its first `commit` is not continued, but
+ * begun again from part 1, after `abort` with the upload id that is known, `abort` with "", and `head`. Once
+ * `commit` was called, which is made durable before, it is called again for the same upload id until it is
+ * confirmed or answers #RCO_E_NOT_FOUND, after a restart too (when `late_opt_out_ms` has passed once more), and
+ * nothing else is: so what a commit needs of the parts (ETags) has to outlive the process, or be asked of the
+ * store, or `commit` answers #RCO_E_NOT_FOUND. Who opts out meanwhile is erased: `abort`, `remove`, `verify` and
+ * `list`, until these say GONE, and again after `sweep_delay_ms`.
+ *
+ * The call record (RCO_KIND_METADATA) is begun, sent and committed again under its key when there is more to say,
+ * without `abort`, and is never removed. A commit of it is repeated in the same way, but not over a restart: its
+ * next `begin` may then come beside a commit that still runs. Keys contain the recording's UUID, so that engines
+ * may share a store. @since 0.1.0
  */
 typedef struct rco_upload_ops {
 	uint32_t struct_size;
@@ -291,7 +303,8 @@ typedef struct rco_upload_ops {
 	void (*detach)(rco_engine *engine, void *user_data);
 
 	/** REQUIRED. Start an upload; `result->upload_id` names it (may be ""). One of the key that was begun
-	 * before and not finished may be dropped; `object->upload_id` says nothing here. Confirm DONE. */
+	 * before and not finished may be dropped, but not beside a commit of it if the file could lose its bytes
+	 * by that; `object->upload_id` says nothing here. Confirm DONE. */
 	int (*begin)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
 	/** REQUIRED. Send part `part`, counted from 1, in order. The same part again takes the place of the
@@ -303,7 +316,10 @@ typedef struct rco_upload_ops {
 	 * REQUIRED. Make the file of all parts since `begin` visible under `key`, durably; a finished file
 	 * that is there is replaced, or becomes an older version. `result->version`: its version;
 	 * `result->size_bytes`: its size, or 0. Confirm DONE; again for an upload that was committed: the
-	 * same answer. An error if the upload was given up.
+	 * same answer, also when a commit is under way (or an error, until that has ended) and after a restart,
+	 * where nothing but the upload id is known of it. #RCO_E_NOT_FOUND, and no other error, if there is no
+	 * such upload any more: given up, expired, never begun, or committed and its file removed. It must not
+	 * be said while a commit of that upload may still take effect.
 	 */
 	int (*commit)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
@@ -311,7 +327,8 @@ typedef struct rco_upload_ops {
 	 * REQUIRED. Give the upload up, all parts included, also those still on their way; with `upload_id`
 	 * "" every upload of that key. What does not exist is gone too. A file that was committed stays: that
 	 * is the deletion table's. Confirm GONE only when no part is left and none can come (see "Repetition"
-	 * above).
+	 * above). Of a kept call it is called only before the first `commit` of that upload, or after one has
+	 * answered #RCO_E_NOT_FOUND; of a call that is erased at any time, also beside a commit.
 	 */
 	int (*abort)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 
@@ -324,14 +341,14 @@ typedef struct rco_upload_ops {
 
 	/**
 	 * REQUIRED. Is there a finished file? Its `size_bytes` and `version`. Confirm PRESENT or GONE. Asked
-	 * before an upload is begun again: a file of the same size (of any, where it is not known beforehand)
-	 * is then the one that was to be stored, every other one is replaced. Of a call that was taken up
-	 * from an earlier process the call record is asked for before the upload and before the commit: where
-	 * it is PRESENT, files that are GONE are not stored again, and files that are shorter than
-	 * `object->size_bytes` are replaced. Of a call record `count` may tell how many bytes of audio, in
-	 * all its legs, it speaks of, for files of which no size is known beforehand; 0: not told, or erased.
-	 * #RCO_E_PERMISSION for a file that somebody else could have put there; a store in which nobody else
-	 * can write has none.
+	 * before an upload is begun again, and when `commit` has answered #RCO_E_NOT_FOUND: a file of the same
+	 * size (of any, where it is not known beforehand) is then the one that was to be stored, every other one
+	 * is replaced. Of a call that was taken up from an earlier process the call record is asked for before the
+	 * upload and before the commit: where it is PRESENT, files that are GONE are not stored again, and files
+	 * that are shorter than `object->size_bytes` are replaced. Of a call record `count` may tell how many
+	 * bytes of audio, in all its legs, it speaks of, for files of which no size is known beforehand; 0: not
+	 * told, or erased. #RCO_E_PERMISSION for a file that somebody else could have put there; a store in which
+	 * nobody else can write has none.
 	 */
 	int (*head)(const rco_object *object, uint64_t op, rco_result *result, void *user_data);
 

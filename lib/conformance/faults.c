@@ -265,6 +265,33 @@ static void upload_kills(rco__kit_ctx *c)
 	}
 }
 
+/* The next engine asks for the commit again: that of the whole file, or it is told that there is none. */
+static void commit_restart(rco__kit_ctx *c)
+{
+	rco__kit_item it;
+	int asked;
+
+	for (asked = 0; asked <= 2 && !rco__kit_over(c); asked++) {
+		int rc;
+
+		rco__kit_item_make(c, &it, RCO_KIND_AUDIO);
+		it.size_bytes = 3500;
+		upload_steps(c, &it, asked < 2 ? UPLOAD_STEPS - 1 : UPLOAD_STEPS);
+		if (asked == 1)
+			rco__kit_give_up(c->run, rco__kit_start(c, rco__kit_new_file(c, RCO__KIT_COMMIT, &it)));
+		rco__kit_restart(c);
+		rc = rco__kit_try_commit(c, &it);
+		if (rc == RCO_OK)
+			rco__kit_expect_file(c, &it, 62, 3500);
+		else if (rc != RCO_E_NOT_FOUND || asked == 2)
+			rco__kit_broken(c, "after a restart commit answered %s", rco_error_name(rc));
+		else
+			rco__kit_expect_hidden(c, &it);
+		rco__kit_abort_all(c, &it);
+		rco__kit_remove(c, &it, "");
+	}
+}
+
 /* Somebody goes on with an upload of which a later process knows only a part. */
 static void cut_off(rco__kit_ctx *c)
 {
@@ -486,6 +513,9 @@ const rco__kit_check rco__kit_fault_checks[] = {
 	{"upload.restart",
          "after a restart at any step unfinished uploads are found, and no file that is not whole", upload_kills,
          RCO__KIT_UPLOAD | RCO__KIT_REOPEN},
+	{"upload.commit-restart",
+         "commit again after a restart confirms the whole file, or says that there is no such upload",
+         commit_restart, RCO__KIT_UPLOAD | RCO__KIT_REOPEN},
 	{"upload.cut-off", "commit shows no file that is cut off", cut_off, RCO__KIT_UPLOAD | RCO__KIT_REOPEN},
 	{"deletion.late", "asked again while an answer is late, remove takes this file and no other",
          deletion_hasty, RCO__KIT_FILES},

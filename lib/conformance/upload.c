@@ -100,6 +100,51 @@ static void commit_again(rco__kit_ctx *c)
 	rco__kit_remove(c, &it, "");
 }
 
+/* An engine that has got no answer asks for the commit again, and for nothing else, until it has. */
+static void commit_late(rco__kit_ctx *c)
+{
+	rco__kit_item it;
+
+	rco__kit_item_make(c, &it, RCO_KIND_AUDIO);
+	it.size_bytes = 3500;
+	rco__kit_begin(c, &it);
+	rco__kit_put(c, &it, 1, 45, 0, 3500);
+	rco__kit_give_up(c->run, rco__kit_start(c, rco__kit_new_file(c, RCO__KIT_COMMIT, &it)));
+	rco__kit_give_up(c->run, rco__kit_start(c, rco__kit_new_file(c, RCO__KIT_COMMIT, &it)));
+	rco__kit_commit(c, &it);
+	rco__kit_expect_file(c, &it, 45, 3500);
+	rco__kit_expect_count(c, &it, 1);
+	rco__kit_remove(c, &it, "");
+}
+
+static void expect_lost(rco__kit_ctx *c, rco__kit_item *it, const char *what)
+{
+	int rc = rco__kit_try_commit(c, it);
+
+	if (rc != RCO_E_NOT_FOUND)
+		rco__kit_broken(c, "commit of an upload that was %s answered %s", what, rco_error_name(rc));
+	rco__kit_expect_count(c, it, 0);
+	rco__kit_expect_hidden(c, it);
+}
+
+/* Any other error is in doubt, and asked again for ever. */
+static void commit_lost(rco__kit_ctx *c)
+{
+	rco__kit_item it;
+
+	rco__kit_item_make(c, &it, RCO_KIND_AUDIO);
+	it.size_bytes = 3500;
+	rco__kit_begin(c, &it);
+	rco__kit_put(c, &it, 1, 46, 0, 3500);
+	rco__kit_abort(c, &it);
+	expect_lost(c, &it, "given up");
+	if (c->run->own.deletion == NULL)
+		return;
+	rco__kit_store(c, &it, 46);
+	rco__kit_remove(c, &it, "");
+	expect_lost(c, &it, "committed and removed");
+}
+
 static void begin_again(rco__kit_ctx *c)
 {
 	rco__kit_item it;
@@ -134,10 +179,7 @@ static void aborted(rco__kit_ctx *c)
 	rco__kit_expect(c, rco__kit_try_put(c, &it, 2, 25, 5000, 10) != RCO_OK,
 	                "put was taken by an upload that was given up");
 	rco__kit_expect_count(c, &it, 0);
-	rco__kit_expect(c, rco__kit_try_commit(c, &it) != RCO_OK,
-	                "an upload that was given up could be committed");
-	rco__kit_expect_count(c, &it, 0);
-	rco__kit_expect_hidden(c, &it);
+	expect_lost(c, &it, "given up");
 }
 
 static void abort_no_id(rco__kit_ctx *c)
@@ -272,6 +314,10 @@ const rco__kit_check rco__kit_upload_checks[] = {
 	{"upload.put-size", "a part that is sent again with another size takes the place of the first",
          put_other_size, RCO__KIT_UPLOAD},
 	{"upload.commit-again", "commit again confirms the same version", commit_again, RCO__KIT_UPLOAD},
+	{"upload.commit-late", "commit again, while an answer to it is late, is made once", commit_late,
+         RCO__KIT_UPLOAD},
+	{"upload.commit-lost", "commit of an upload that is not there any more answers RCO_E_NOT_FOUND",
+         commit_lost, RCO__KIT_UPLOAD},
 	{"upload.begin-again", "begin again starts over", begin_again, RCO__KIT_UPLOAD},
 	{"upload.begin-late", "a begin that is answered after abort leaves no upload behind", begin_late,
          RCO__KIT_UPLOAD},

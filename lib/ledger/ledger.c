@@ -107,7 +107,8 @@ int rco__ledger_append(rco__ledger *ledger, uint16_t type, uint16_t flags, const
 
 	if (type == 0 || type > 0x7fff || (flags & ~RCO__LEDGER_CLOSES) || (payload_size > 0 && !payload))
 		return rco__fail(RCO_E_INVALID, "ledger entry of type %u with flags %u", type, flags);
-	if (payload_size > RCO__LEDGER_PAYLOAD_MAX)
+	if (payload_size > RCO__LEDGER_PAYLOAD_MAX ||
+	    rco__ledger_entry_bytes(payload_size) > ledger->file_bytes - RCO__LEDGER_HEADER_BYTES)
 		return rco__fail(RCO_E_LIMIT, "ledger entry of %zu bytes; %d are possible", payload_size,
 		                 RCO__LEDGER_PAYLOAD_MAX);
 	entry.type = type;

@@ -22,7 +22,7 @@ enum {
 	RCO__LEDGER_CARRIED = 1u << 1 /* set by the ledger: copied from an older file */
 };
 
-enum { RCO__LEDGER_PAYLOAD_MAX = 4096 };
+enum { RCO__LEDGER_PAYLOAD_MAX = 12288 };
 
 typedef struct rco__ledger_entry {
 	uint16_t type;  /* the engine's; 1 to 0x7fff */

@@ -11,18 +11,16 @@
 
 #include <string.h>
 
-enum { LOCATION_MAX = 1023, VERSION_MAX = 255 };
-
 static int check_artifact(uint32_t kind, const char *location, const char *version)
 {
 	if (kind != RCO_KIND_AUDIO && kind != RCO_KIND_TRANSCRIPT && kind != RCO_KIND_ANALYTICS &&
 	    kind != RCO_KIND_METADATA)
 		return rco__fail(RCO_E_INVALID, "kind is one of RCO_KIND_...");
-	if (location == NULL || location[0] == '\0' || strlen(location) > LOCATION_MAX)
-		return rco__fail(RCO_E_INVALID, "the location of an artifact is 1 to %d bytes", (int)LOCATION_MAX);
-	if (version != NULL && strlen(version) > VERSION_MAX)
+	if (location == NULL || location[0] == '\0' || strlen(location) > RCO__KEY_MAX)
+		return rco__fail(RCO_E_INVALID, "the location of an artifact is 1 to %d bytes", (int)RCO__KEY_MAX);
+	if (version != NULL && strlen(version) > RCO__VERSION_MAX)
 		return rco__fail(RCO_E_INVALID, "the version of an artifact is at most %d bytes",
-		                 (int)VERSION_MAX);
+		                 (int)RCO__VERSION_MAX);
 	return RCO_OK;
 }
 

@@ -46,7 +46,22 @@ void rco__copy_free(const rco__env *env, rco__copy *copy)
 	if (copy->version != NULL)
 		rco__release(env, copy->version);
 	rco__release(env, copy->place);
+	rco__release(env, copy->upload_id);
 	rco__release(env, copy);
+}
+
+int rco__copy_upload(const rco__env *env, rco__copy *copy, const char *upload_id)
+{
+	rco__copy_no_upload(env, copy);
+	copy->upload_id = duplicate(env, upload_id);
+	return copy->upload_id != NULL ? RCO_OK
+	                               : rco__fail(RCO_E_NO_MEMORY, "no memory for an upload of %s", copy->key);
+}
+
+void rco__copy_no_upload(const rco__env *env, rco__copy *copy)
+{
+	rco__release(env, copy->upload_id);
+	copy->upload_id = NULL;
 }
 
 void rco__copy_add(rco_session *s, rco__copy *copy)
@@ -125,8 +140,7 @@ const rco_object *rco__copy_object(rco_session *s, const rco__copy *copy)
 	rco_object *o = &a->object;
 
 	memset(o, 0, sizeof *o);
-	(void)snprintf(a->upload_id, sizeof a->upload_id, "%s", copy->upload_id);
-	(void)snprintf(a->version, sizeof a->version, "%s", copy->version);
+	(void)snprintf(a->upload_id, sizeof a->upload_id, "%s", copy->upload_id != NULL ? copy->upload_id : "");
 	o->struct_size = (uint32_t)sizeof *o;
 	o->kind = copy->kind;
 	o->store = copy->store;
@@ -137,7 +151,7 @@ const rco_object *rco__copy_object(rco_session *s, const rco__copy *copy)
 	    s->engine->deletion.remove == rco_directory_deletion_ops()->remove)
 		o->key = copy->place;
 	o->upload_id = a->upload_id;
-	o->version = a->version;
+	o->version = copy->version;
 	o->call_id = s->call_id;
 	o->content_type = copy->store == RCO_STORE_UPLOAD ? content_type(s, copy) : "";
 	return o;
@@ -159,10 +173,10 @@ int rco__job_abort(rco_session *s)
 	int rc, any;
 
 	do {
-		any = c->upload_id[0] == '\0';
+		any = c->upload_id == NULL || c->upload_id[0] == '\0';
 		rc = rco__job_confirm(s, call_abort, RCO_CONFIRM_GONE, &result);
 		if (rc == RCO_OK)
-			c->upload_id[0] = '\0';
+			rco__copy_no_upload(&s->engine->env, c);
 	} while (rc == RCO_OK && !any);
 	return rc;
 }

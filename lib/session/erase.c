@@ -187,7 +187,8 @@ static int audit_copy(rco_session *s, rco__copy *c)
 	if (result.confirmed == RCO_CONFIRM_PRESENT && !found_there(s, c))
 		return RCO_OK;
 	if (result.confirmed == RCO_CONFIRM_PRESENT) {
-		c->upload_id[0] = '\0'; /* it may be an upload of which the id is not known: abort all */
+		rco__copy_no_upload(&s->engine->env,
+		                    c); /* it may be an upload of which the id is not known: abort all */
 		s->work.erase.sweep_found++;
 		s->work.erase.doubted = 1;
 		return RCO_OK; /* the pass goes on; what follows sees that it is not gone */

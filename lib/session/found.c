@@ -32,6 +32,7 @@ static void free_call(const rco__env *env, rco__found_call *call)
 		call->copies = c->next;
 		rco__release(env, c->key);
 		rco__release(env, c->place);
+		rco__release(env, c->upload_id);
 		rco__release(env, c);
 	}
 	if (call->session != NULL)
@@ -176,13 +177,15 @@ rco__found_copy *rco__recovery_copy(rco__recovery *r, rco__found_call *call, uin
 	return c;
 }
 
-int rco__recovery_place(rco__recovery *r, rco__found_copy *copy, const char *place)
+int rco__recovery_text(rco__recovery *r, char **to, const char *text)
 {
-	size_t size = strlen(place) + 1;
+	size_t size = strlen(text) + 1;
+	char *copy = rco__alloc(&r->engine->env, size);
 
-	copy->place = rco__alloc(&r->engine->env, size);
-	if (copy->place == NULL)
+	if (copy == NULL)
 		return RCO_E_NO_MEMORY;
-	memcpy(copy->place, place, size);
+	memcpy(copy, text, size);
+	rco__release(&r->engine->env, *to);
+	*to = copy;
 	return RCO_OK;
 }

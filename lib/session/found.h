@@ -17,9 +17,9 @@ typedef struct rco__found_copy {
 	uint32_t kind, store, flags; /* RCO__COPY_... */
 	uint64_t size_bytes;
 	char *key, *version;
-	uint64_t claim, yielded; /* as in rco__copy */
-	char *place;             /* of a host's file, as the journal has it; NULL */
-	char upload_id[sizeof(((rco_result *)0)->upload_id)];
+	uint64_t claim, yielded, upload_no; /* as in rco__copy */
+	char *place;                        /* of a host's file, as the journal has it; NULL */
+	char *upload_id;                    /* NULL: not known */
 } rco__found_copy;
 
 typedef struct rco__found_call {
@@ -36,6 +36,7 @@ typedef struct rco__found_call {
 	int receipt_known;
 	uint8_t receipt_id[16]; /* drawn when the session was made */
 	int closed;             /* nothing more to do */
+	int older;              /* the journal has entries of it that an older version wrote */
 	int hold;               /* a legal hold is in force ... */
 	int hold_said;          /* ... as the journal says, which counts more than what was known at the start */
 	int64_t hold_said_us;
@@ -99,7 +100,8 @@ void rco__recovery_opt_legs(rco__recovery *recovery, rco__found_opt *opt, const 
 /* The copy of that store, key and version, made if new; NULL: no memory. */
 rco__found_copy *rco__recovery_copy(rco__recovery *recovery, rco__found_call *call, uint32_t store,
                                     const char *key, const char *version);
-int rco__recovery_place(rco__recovery *recovery, rco__found_copy *copy, const char *place);
+/* Copies the text; what was there goes. */
+int rco__recovery_text(rco__recovery *recovery, char **to, const char *text);
 
 /* ---- replay.c: of one entry each ---- */
 int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data);

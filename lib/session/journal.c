@@ -7,12 +7,12 @@
 #include "facts.h"
 #include "journal.h"
 
-enum { PAYLOAD_VERSION = 1 };
+enum { LEDGER_PAYLOAD = 1 };
 
-static void begin(rco__cursor *c, uint8_t *buf, size_t size)
+static void begin(rco__cursor *c, uint8_t *buf, size_t size, uint8_t version)
 {
 	rco__cursor_writer(c, buf, size);
-	rco__w8(c, PAYLOAD_VERSION);
+	rco__w8(c, version);
 }
 
 static int append_call(rco_session *s, uint16_t type, uint16_t flags, const rco__cursor *c, const uint8_t *buf,
@@ -32,7 +32,7 @@ int rco__journal_begin(rco_session *s, uint64_t *lsn)
 	uint8_t buf[512];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, RCO__CALLS_PAYLOAD);
 	rco__w64(&c, (uint64_t)s->control.created_us);
 	rco__w64(&c, (uint64_t)s->control.started_us);
 	rco__wstr(&c, s->call_id);
@@ -47,19 +47,19 @@ int rco__journal_leg(rco_session *s, uint32_t leg)
 	uint8_t buf[64];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, RCO__CALLS_PAYLOAD);
 	rco__w32(&c, leg);
 	rco__w32(&c, s->legs[leg].format);
 	rco__wstr(&c, s->legs[leg].label);
 	return append_call(s, RCO__CALL_LEG, 0, &c, buf, NULL);
 }
 
-static int append_copy(rco_session *s, uint16_t type, const rco__copy *copy, uint64_t claim, uint64_t *lsn)
+static int append_copy(rco_session *s, uint16_t type, const rco__copy *copy, uint64_t number, uint64_t *lsn)
 {
 	uint8_t buf[RCO__LEDGER_PAYLOAD_MAX];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, RCO__CALLS_PAYLOAD);
 	rco__w32(&c, copy->kind);
 	rco__w32(&c, copy->store);
 	rco__w64(&c, copy->size_bytes);
@@ -67,13 +67,13 @@ static int append_copy(rco_session *s, uint16_t type, const rco__copy *copy, uin
 	rco__wstr(&c, copy->version);
 	rco__wstr(&c, copy->upload_id);
 	rco__wstr(&c, copy->place); /* "" if the key says it all */
-	rco__w64(&c, claim);
+	rco__w64(&c, number);
 	return append_call(s, type, 0, &c, buf, lsn);
 }
 
 int rco__journal_copy(rco_session *s, uint16_t type, const rco__copy *copy, uint64_t *lsn)
 {
-	return append_copy(s, type, copy, copy->claim, lsn);
+	return append_copy(s, type, copy, copy->store == RCO_STORE_UPLOAD ? copy->upload_no : copy->claim, lsn);
 }
 
 int rco__journal_yielded(rco_session *s, const rco__copy *copy, uint64_t *lsn)
@@ -86,7 +86,7 @@ int rco__journal_end(rco_session *s)
 	uint8_t buf[64];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, RCO__CALLS_PAYLOAD);
 	rco__w64(&c, (uint64_t)s->control.started_us);
 	rco__w64(&c, (uint64_t)s->control.ended_us);
 	return append_call(s, RCO__CALL_END, 0, &c, buf, NULL);
@@ -105,7 +105,7 @@ int rco__journal_closed(rco_session *s)
 	uint8_t buf[8];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, RCO__CALLS_PAYLOAD);
 	return append_call(s, RCO__CALL_CLOSED, RCO__LEDGER_CLOSES, &c, buf, NULL);
 }
 
@@ -140,7 +140,7 @@ int rco__journal_tombstone(rco_session *s, uint64_t *lsn)
 	rco__cursor c;
 	uint32_t i, n = atomic_load(&s->n_legs);
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, LEDGER_PAYLOAD);
 	write_receipt(&c, &s->control.receipt);
 	rco__w64(&c, (uint64_t)s->control.created_us);
 	rco__w64(&c, (uint64_t)s->control.started_us);
@@ -166,7 +166,7 @@ int rco__journal_mark(rco_engine *engine, const rco__receipt_data *receipt, uint
 	uint8_t buf[32];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, LEDGER_PAYLOAD);
 	rco__w64(&c, (uint64_t)when_us);
 	return rco__ledger_append(engine->ledger, type, flags, receipt->id, buf, rco__cursor_used(&c, buf), lsn);
 }
@@ -178,7 +178,7 @@ int rco__journal_done(rco_session *s, uint64_t *lsn)
 	rco__cursor c;
 
 	rco__receipt_whole(s, &whole);
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, LEDGER_PAYLOAD);
 	rco__w64(&c, (uint64_t)rco__wall_us(&s->engine->env));
 	rco__w32(&c, r->facts);
 	rco__w64(&c, (uint64_t)r->stopped_us);
@@ -194,7 +194,7 @@ int rco__journal_early(rco_engine *engine, const rco__early *early, uint64_t *ls
 	uint8_t buf[1024];
 	rco__cursor c;
 
-	begin(&c, buf, sizeof buf);
+	begin(&c, buf, sizeof buf, LEDGER_PAYLOAD);
 	write_receipt(&c, &early->receipt);
 	rco__w64(&c, (uint64_t)early->expires_us);
 	if (c.failed)

@@ -14,7 +14,8 @@ enum {
 	RCO__CALL_UPLOAD_ID = 6,
 	RCO__CALL_COMMITTED = 7,
 	RCO__CALL_CLOSED = 8,
-	RCO__CALL_YIELDED = 9, /* a copy is another call's from now on */
+	RCO__CALL_YIELDED = 9,     /* a copy is another call's from now on */
+	RCO__CALL_COMMITTING = 10, /* the upload that it names may have been committed */
 
 	RCO__OPT_TOMBSTONE = 32,
 	RCO__OPT_EARLY = 33,
@@ -27,6 +28,9 @@ enum {
 	RCO__OPT_EXPIRED = 41,
 	RCO__OPT_REUSED = 42
 };
+/* The version byte of entries of the calls journal. 1 did not say that a commit was asked for. */
+enum { RCO__CALLS_PAYLOAD = 2 };
+
 int rco__journal_begin(rco_session *session, uint64_t *lsn); /* lsn may be NULL */
 int rco__journal_leg(rco_session *session, uint32_t leg);
 int rco__journal_copy(rco_session *session, uint16_t type, const rco__copy *copy, uint64_t *lsn);

@@ -104,13 +104,18 @@ int rco__record_put(rco_session *s)
 		if (rc == RCO_PENDING)
 			return rc;
 		if (rc != RCO_OK) {
-			s->work.record.step = RECORD_BEGIN;
+			/* A begin could give up the upload beside a commit that still runs. */
+			if (s->work.record.step != RECORD_COMMIT || rc == RCO_E_NOT_FOUND)
+				s->work.record.step = RECORD_BEGIN;
 			drop_text(s);
 			return rc;
 		}
 		if (s->work.record.step == RECORD_BEGIN)
-			(void)snprintf(s->work.record.copy->upload_id, sizeof s->work.record.copy->upload_id, "%s",
-			               result.upload_id);
+			rc = rco__copy_upload(&s->engine->env, s->work.record.copy, result.upload_id);
+		if (rc != RCO_OK) {
+			drop_text(s);
+			return rc;
+		}
 		s->work.record.step++;
 	}
 	s->work.record.step = RECORD_BEGIN;
@@ -120,6 +125,13 @@ int rco__record_put(rco_session *s)
 	rco__event_queue(s, RCO_EVENT_CALL_RECORD, 0, 0, "%s", s->work.record.copy->key);
 	(void)pthread_mutex_unlock(&s->lock);
 	return RCO_OK;
+}
+
+void rco__record_leave(rco_session *s)
+{
+	if (s->work.record.step != RECORD_COMMIT)
+		s->work.record.step = RECORD_BEGIN;
+	s->work.record.active = 0;
 }
 
 uint32_t rco__record_state(rco_session *s)

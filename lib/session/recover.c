@@ -154,13 +154,30 @@ static int name(rco__recovery *r)
 	return rc;
 }
 
+/* An older version did not say of which uploads it had asked for the commit. */
+static int refuse_older(const rco__recovery *r)
+{
+	const rco__found_call *call;
+
+	for (call = r->call_list; call != NULL; call = call->next)
+		if (call->older && !call->closed)
+			return rco__fail(
+				RCO_E_VERSION,
+				"%s/calls has a call that an older version of the library left: let that one "
+				"finish its calls, or start with an empty folder",
+				r->engine->state_dir);
+	return RCO_OK;
+}
+
 int rco__recovery_run(rco__recovery *r)
 {
 	rco_engine *engine = r->engine;
 	rco__found_call *call;
 	rco__found_opt *opt;
-	int rc = rco__recovery_scan(r);
+	int rc = refuse_older(r);
 
+	if (rc == RCO_OK)
+		rc = rco__recovery_scan(r);
 	for (opt = r->opt_list; opt != NULL && rc == RCO_OK; opt = opt->next) {
 		if (opt->tombstone)
 			link_opt(r, opt);

@@ -12,22 +12,48 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Of several uploads of a file the last counts, and of that what was written when its commit was asked for:
+ * entries may come out of order, and the commit that is asked for again must be that one.
+ */
+static int read_upload(rco__recovery *recovery, rco__found_copy *copy, uint16_t type, uint64_t number,
+                       uint64_t size, const char *upload_id)
+{
+	copy->flags |= RCO__COPY_BEGUN;
+	if (type == RCO__CALL_COMMITTED) {
+		copy->flags |= RCO__COPY_COMMITTED;
+		copy->size_bytes = size;
+	}
+	if (number > copy->upload_no) {
+		copy->upload_no = number;
+		copy->flags &= ~(uint32_t)(RCO__COPY_COMMITTING | RCO__COPY_SENT);
+	}
+	if (number < copy->upload_no || ((copy->flags & RCO__COPY_COMMITTING) && type != RCO__CALL_COMMITTING))
+		return RCO_OK;
+	if (type == RCO__CALL_COMMITTING)
+		copy->flags |= RCO__COPY_COMMITTING | RCO__COPY_SENT;
+	if (!(copy->flags & RCO__COPY_COMMITTED))
+		copy->size_bytes = size;
+	if (upload_id[0] != '\0' || type == RCO__CALL_COMMITTING)
+		return rco__recovery_text(recovery, &copy->upload_id, upload_id);
+	return RCO_OK;
+}
+
 static void read_copy(rco__cursor *c, rco__recovery *recovery, rco__found_call *call,
                       const rco__ledger_entry *entry)
 {
 	uint16_t type = entry->type;
 	uint32_t kind = rco__r32(c), store = rco__r32(c);
-	char key[1024], version[256], upload_id[256], place[RCO__PLACE_CAP] = "";
-	uint64_t size = rco__r64(c), claim = (uint64_t)entry->time_us; /* what stands for it in older entries */
+	char key[RCO__KEY_MAX + 1], version[RCO__VERSION_MAX + 1], upload_id[RCO__VERSION_MAX + 1];
+	char place[RCO__PLACE_CAP];
+	uint64_t size = rco__r64(c), number;
 	rco__found_copy *copy;
 
 	rco__rstr(c, key, sizeof key);
 	rco__rstr(c, version, sizeof version);
 	rco__rstr(c, upload_id, sizeof upload_id);
-	if (!c->failed && c->at != c->end) /* written before it was there */
-		rco__rstr(c, place, sizeof place);
-	if (!c->failed && c->at != c->end)
-		claim = rco__r64(c);
+	rco__rstr(c, place, sizeof place);
+	number = rco__r64(c);
 	if (c->failed)
 		return;
 	copy = rco__recovery_copy(recovery, call, store, key, version);
@@ -36,24 +62,19 @@ static void read_copy(rco__cursor *c, rco__recovery *recovery, rco__found_call *
 		return;
 	}
 	copy->kind = kind;
-	/* Entries may come out of order: what the commit said of the size stands. */
-	if (type == RCO__CALL_COMMITTED || !(copy->flags & RCO__COPY_COMMITTED))
-		copy->size_bytes = size;
-	if (upload_id[0] != '\0')
-		(void)snprintf(copy->upload_id, sizeof copy->upload_id, "%s", upload_id);
-	if (place[0] != '\0' && copy->place == NULL && rco__recovery_place(recovery, copy, place) != RCO_OK) {
+	if (place[0] != '\0' && copy->place == NULL &&
+	    rco__recovery_text(recovery, &copy->place, place) != RCO_OK) {
 		c->failed = 1;
 		return;
 	}
 	/* Registered again after it had given way, it is this call's once more: whatever is higher counts. */
-	if (type == RCO__CALL_ARTIFACT && claim > copy->claim)
-		copy->claim = claim;
-	if (type == RCO__CALL_YIELDED && claim > copy->yielded)
-		copy->yielded = claim;
-	if (type != RCO__CALL_ARTIFACT && type != RCO__CALL_YIELDED)
-		copy->flags |= RCO__COPY_BEGUN;
-	if (type == RCO__CALL_COMMITTED)
-		copy->flags |= RCO__COPY_COMMITTED;
+	if (type == RCO__CALL_ARTIFACT && number > copy->claim)
+		copy->claim = number;
+	else if (type == RCO__CALL_YIELDED && number > copy->yielded)
+		copy->yielded = number;
+	if (type != RCO__CALL_ARTIFACT && type != RCO__CALL_YIELDED &&
+	    read_upload(recovery, copy, type, number, size, upload_id) != RCO_OK)
+		c->failed = 1;
 }
 
 static void read_leg(rco__cursor *c, rco__found_call *call)
@@ -126,7 +147,7 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	/* An artifact that came after the end opens the call again. */
 	call->closed = entry->type == RCO__CALL_CLOSED || (call->closed && entry->type != RCO__CALL_ARTIFACT);
 	rco__cursor_reader(&c, entry->payload, entry->payload_size);
-	(void)rco__r8(&c);
+	call->older |= rco__r8(&c) == 1;
 	switch (entry->type) {
 	case RCO__CALL_BEGIN:
 		call->begun = 1;
@@ -149,7 +170,9 @@ int rco__journal_replay_calls(const rco__ledger_entry *entry, void *user_data)
 	case RCO__CALL_UPLOAD_ID:
 	case RCO__CALL_COMMITTED:
 	case RCO__CALL_YIELDED:
-		read_copy(&c, recovery, call, entry);
+	case RCO__CALL_COMMITTING:
+		if (!call->older) /* refused, unless nothing is to be done about the call */
+			read_copy(&c, recovery, call, entry);
 		break;
 	default:
 		break; /* CLOSED has been seen to above; others are of a later version */

@@ -17,7 +17,7 @@
 
 static int add_copies(rco_session *s, const rco__found_call *call)
 {
-	const rco__found_copy *f;
+	rco__found_copy *f;
 
 	for (f = call->copies; f != NULL; f = f->next) {
 		rco__copy *c = rco__copy_new(&s->engine->env, f->kind, f->store, f->key, f->version);
@@ -29,8 +29,10 @@ static int add_copies(rco_session *s, const rco__found_call *call)
 			return rco__fail(RCO_E_NO_MEMORY, "no memory for recovery");
 		}
 		c->flags = f->flags;
+		c->upload_no = f->upload_no;
 		c->size_bytes = f->size_bytes;
-		(void)snprintf(c->upload_id, sizeof c->upload_id, "%s", f->upload_id);
+		c->upload_id = f->upload_id; /* and no longer its own */
+		f->upload_id = NULL;
 		c->claim = f->claim;
 		c->yielded = f->yielded > f->claim ? f->yielded : 0;
 		if (c->store == RCO_STORE_HOST && rco__claim_found(s, c) != RCO_OK) {
@@ -263,11 +265,14 @@ static uint64_t lost_bytes(const rco__found_call *call)
 static int stored(const rco__found_call *call)
 {
 	const rco__found_copy *c;
+	int committed = 0;
 
-	for (c = call->copies; c != NULL; c = c->next)
-		if (c->flags & RCO__COPY_COMMITTED)
-			return !call->in_buffer && !call->in_ring;
-	return 0;
+	for (c = call->copies; c != NULL; c = c->next) {
+		committed |= (c->flags & RCO__COPY_COMMITTED) != 0;
+		if ((c->flags & (RCO__COPY_COMMITTING | RCO__COPY_COMMITTED)) == RCO__COPY_COMMITTING)
+			return 0; /* whether that one is there is not known yet */
+	}
+	return committed && !call->in_buffer && !call->in_ring;
 }
 
 /* Told again, for nobody knows whether it was. */

@@ -41,10 +41,14 @@ enum {
 	RCO__COPY_GONE = 1u << 3,      /* removal confirmed */
 	RCO__COPY_VERIFIED = 1u << 4,  /* looked at again after that */
 	RCO__COPY_LATE = 1u << 5,      /* registered after the opt-out */
-	RCO__COPY_TOLD = 1u << 6       /* its late removal was told by an event */
+	RCO__COPY_TOLD = 1u << 6,      /* its late removal was told by an event */
+	RCO__COPY_COMMITTING = 1u << 7 /* durable: a commit may have been asked for. SENT goes with it */
 };
 
-enum { RCO__PLACE_CAP = 2048 };
+/* What belongs to others: keys and locations, and versions and upload ids, without the NUL. */
+enum { RCO__KEY_MAX = 4095, RCO__VERSION_MAX = 1024 };
+/* A path, and before it the id of a folder and a colon. */
+enum { RCO__PLACE_CAP = RCO__KEY_MAX + 1 + RCO_ID_TEXT + 1 };
 
 /* The place of what was uploaded by a table of the host's. */
 #define RCO__STORE_OF_HOST "store-of-the-host"
@@ -59,6 +63,7 @@ typedef struct rco__copy {
 	uint32_t flags;         /* worker (lock while being added) */
 	uint32_t n_legs;        /* for our own files: 1 or 2 legs; 0 for the call record and host artifacts */
 	uint32_t leg[2];
+	uint64_t upload_no;  /* one more for each upload whose commit in doubt came to nothing */
 	uint64_t size_bytes; /* of the finished file, 0 if not known */
 	char *key;
 	char *version; /* "" for all */
@@ -72,7 +77,7 @@ typedef struct rco__copy {
 	uint64_t yielded; /* the claim of another call's that it gave way to: it is nothing of this call's any more
 	                   */
 	rco__fs_stamp stamp; /* the file when it was registered; once the call is kept, when that was decided */
-	char upload_id[sizeof(((rco_result *)0)->upload_id)];
+	char *upload_id;     /* NULL: not known. See rco__copy_upload() */
 } rco__copy;
 
 /* ---- legs ---- */
@@ -159,8 +164,7 @@ typedef struct rco__args {
 	uint8_t meta[RCO_META_MAX];
 	rco_chunk chunk;
 	rco_object object;
-	char upload_id[sizeof(((rco_result *)0)->upload_id)];
-	char version[sizeof(((rco_result *)0)->version)];
+	char upload_id[RCO__VERSION_MAX + 1]; /* the copy's may change while a backend still looks at it */
 } rco__args;
 
 /* What the host and callers have said of a call, and what was answered. All of it: lock. */

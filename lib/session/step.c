@@ -86,8 +86,7 @@ static int turn_to_erasing(rco_session *s)
 	rco__export_end(s);
 	rco__drain_abandon(s);
 	s->work.cursor = NULL;
-	s->work.record.step = 0;
-	s->work.record.active = 0;
+	rco__record_leave(s);
 	s->work.retry_us = 0;
 	atomic_store(&s->work.attempt, 0);
 	atomic_store(&s->work.phase, RCO__PHASE_ERASE);

@@ -2,9 +2,11 @@
 /*
  * A kept call's way into the store. Order on disk: intent (key), begin, upload
  * id, and only then the first byte; parts; the window of P14; permission by one
- * compare-and-swap of the latch; commit; that it was committed; the call record;
- * and at the end the buffer's copy goes. Whatever fails leads back to BEGIN for
- * that file, which is first given up, and then looked for after all.
+ * compare-and-swap of the latch; that a commit is asked for; commit; that it was
+ * committed; the call record; and at the end the buffer's copy goes. What fails
+ * before the commit leads back to BEGIN for that file, which is given up, and
+ * then looked for after all. From the commit on it is never given up: the commit
+ * is asked for until its outcome is known.
  */
 #include "calls.h"
 #include "core.h"
@@ -14,17 +16,12 @@
 #include <stdio.h>
 
 enum { BEGIN_ABORT = 0, BEGIN_HEAD = 1, BEGIN_BEGIN = 2 };
-enum { SETTLE_ABORT = 0, SETTLE_HEAD = 1, SETTLE_COMMIT = 2 };
+enum { SETTLE_ABORT = 0, SETTLE_HEAD = 1 }; /* and RCO__COMMIT_ASK */
 enum { ASKED_BEFORE_UPLOAD = 1, ASKED_BEFORE_COMMIT = 2 };
 
 static int call_seal(rco_session *s, uint64_t op, rco_result *result)
 {
 	return s->engine->buffer.seal(s->recording_id, op, result, s->engine->buffer_ud);
-}
-
-static int call_head(rco_session *s, uint64_t op, rco_result *result)
-{
-	return s->engine->upload.head(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
 }
 
 static int call_begin(rco_session *s, uint64_t op, rco_result *result)
@@ -44,35 +41,12 @@ static int call_put(rco_session *s, uint64_t op, rco_result *result)
 	                             result, s->engine->upload_ud);
 }
 
-static int call_commit(rco_session *s, uint64_t op, rco_result *result)
-{
-	return s->engine->upload.commit(rco__copy_object(s, s->work.cursor), op, result, s->engine->upload_ud);
-}
-
-/* Of what the store has, and of what is here: is the store's only the beginning? An engine on a copy of this state
- * folder stored what it knew of. */
-static int is_short(const rco_session *s, const rco__copy *c, const rco_result *result)
-{
-	uint64_t held = 0;
-	uint32_t i, n = atomic_load(&s->n_legs);
-
-	if (c->size_bytes != 0 && result->size_bytes != 0)
-		return result->size_bytes < c->size_bytes;
-	for (i = 0; i < n; i++)
-		held += s->legs[i].held;
-	return s->work.upload.record_bytes != 0 && s->work.upload.record_bytes < held;
-}
-
-static int is_file(const rco__copy *c)
-{
-	return c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO && c->n_legs > 0;
-}
-
 /* Begun by a process that is gone, and the buffer no longer has the audio: nothing can finish it. */
 static int is_orphan(const rco__copy *c)
 {
 	return c->store == RCO_STORE_UPLOAD && c->kind == RCO_KIND_AUDIO && c->n_legs == 0 &&
-	       (c->flags & (RCO__COPY_BEGUN | RCO__COPY_COMMITTED | RCO__COPY_GONE)) == RCO__COPY_BEGUN;
+	       (c->flags & (RCO__COPY_BEGUN | RCO__COPY_COMMITTING | RCO__COPY_COMMITTED | RCO__COPY_GONE)) ==
+	               RCO__COPY_BEGUN;
 }
 
 /* ---- which files there will be ---- */
@@ -100,7 +74,9 @@ static int make_file(rco_session *s, const char *folder, const char *what, uint3
 		c->n_legs = n_legs;
 		c->leg[0] = a;
 		c->leg[1] = b;
-		c->size_bytes = rco__export_size(s, c);
+		if (!(c->flags &
+		      RCO__COPY_COMMITTING)) /* else what was sent counts, whatever the buffer has now */
+			c->size_bytes = rco__export_size(s, c);
 	}
 	(void)pthread_mutex_unlock(&s->lock);
 	return c != NULL ? RCO_OK : rco__fail(RCO_E_NO_MEMORY, "no memory for a file of call %s", s->call_id);
@@ -158,7 +134,7 @@ static int write_intents(rco_session *s)
 	int rc = RCO_OK;
 
 	while (rc == RCO_OK && (c = rco__copy_next(s, c)) != NULL)
-		if (is_file(c) && !(c->flags & RCO__COPY_BEGUN))
+		if (rco__upload_file(c) && !(c->flags & RCO__COPY_BEGUN))
 			rc = rco__journal_copy(s, RCO__CALL_INTENT, c, &lsn);
 	if (rc == RCO_OK && lsn != 0)
 		rc = rco__ledger_sync(s->engine->calls, lsn);
@@ -168,34 +144,12 @@ static int write_intents(rco_session *s)
 	return RCO_OK;
 }
 
-static int committed(rco_session *s, rco__copy *c, const rco_result *result)
-{
-	uint64_t lsn;
-
-	(void)pthread_mutex_lock(&s->lock);
-	c->flags |= RCO__COPY_COMMITTED | RCO__COPY_SENT;
-	if (result->size_bytes != 0)
-		c->size_bytes = result->size_bytes;
-	(void)pthread_mutex_unlock(&s->lock);
-	return rco__journal_copy(s, RCO__CALL_COMMITTED, c, &lsn);
-}
-
-static int commit_file(rco_session *s, rco__copy *c)
-{
-	rco_result result;
-	int rc = rco__job_confirm(s, call_commit, RCO_CONFIRM_DONE, &result);
-
-	return rc == RCO_OK ? committed(s, c, &result) : rc;
-}
-
 /*
- * An upload that was begun before, by us or by a process that is gone: did it
- * end well after all? Its commit may still be under way, so it is given up
- * first: after that a file that is not there does not come any more.
+ * An upload that was begun before, by us or by a process that is gone, and whose commit was not asked for. It is
+ * looked for all the same: the engine of a copy of this state folder may have stored it.
  */
 static int begin_again(rco_session *s, rco__copy *c)
 {
-	rco_result result;
 	int rc = s->work.op == 0 ? rco__copy_here(s, c) : RCO_OK;
 
 	if (rc == RCO_OK && s->work.step == BEGIN_ABORT) {
@@ -203,22 +157,10 @@ static int begin_again(rco_session *s, rco__copy *c)
 		if (rc == RCO_OK)
 			s->work.step = BEGIN_HEAD;
 	}
-	if (rc == RCO_OK) {
-		rc = rco__job_call(s, call_head, &result);
-		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT &&
-		    (c->size_bytes == 0 || result.size_bytes == c->size_bytes) && !is_short(s, c, &result))
-			return committed(s, c, &result);
-		/* What somebody else put there is replaced, if he can be kept from that it is said by the commit.
-		 */
-		if (rc == RCO_E_PERMISSION) {
-			s->work.step = BEGIN_BEGIN;
-			return RCO_OK;
-		}
-		if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_UNKNOWN)
-			rc = rco__fail(RCO_E_UNCONFIRMED, "the store does not say whether %s exists", c->key);
-		if (rc == RCO_OK)
-			s->work.step = BEGIN_BEGIN;
-	}
+	if (rc == RCO_OK)
+		rc = rco__upload_look(s, c);
+	if (rc == RCO_OK)
+		s->work.step = BEGIN_BEGIN;
 	return rc;
 }
 
@@ -248,8 +190,8 @@ static int begin_file(rco_session *s, rco__copy *c)
 	rc = rco__job_confirm(s, call_begin, RCO_CONFIRM_DONE, &result);
 	if (rc != RCO_OK)
 		return rc;
-	(void)snprintf(c->upload_id, sizeof c->upload_id, "%s", result.upload_id);
-	return rco__journal_copy(s, RCO__CALL_UPLOAD_ID, c, &lsn);
+	rc = rco__copy_upload(&s->engine->env, c, result.upload_id);
+	return rc == RCO_OK ? rco__journal_copy(s, RCO__CALL_UPLOAD_ID, c, &lsn) : rc;
 }
 
 /*
@@ -277,8 +219,8 @@ static int settle_file(rco_session *s, rco__copy *c)
 	rco_result result;
 	int rc = s->work.op == 0 ? rco__copy_here(s, c) : RCO_OK;
 
-	if (rc == RCO_OK && s->work.step == SETTLE_COMMIT)
-		return commit_file(s, c);
+	if (rc == RCO_OK && (s->work.step >= RCO__COMMIT_ASK || (c->flags & RCO__COPY_COMMITTING)))
+		return rco__upload_commit(s, c);
 	/* What was sent to replace a short one is given up only when that is not there any more. */
 	if (rc == RCO_OK && s->work.step == SETTLE_ABORT && (c->flags & RCO__COPY_BEGUN) &&
 	    !(c->flags & RCO__COPY_SENT))
@@ -286,13 +228,16 @@ static int settle_file(rco_session *s, rco__copy *c)
 	if (rc != RCO_OK)
 		return rc;
 	s->work.step = SETTLE_HEAD;
-	rc = rco__job_call(s, call_head, &result);
-	if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT && is_short(s, c, &result)) {
+	rc = rco__job_call(s, rco__upload_call_head, &result);
+	if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT && rco__upload_short(s, c, &result)) {
 		s->work.upload.outgrown = 1;
 		if (!(c->flags & RCO__COPY_SENT))
 			return RCO_OK; /* all of it is sent now */
-		s->work.step = SETTLE_COMMIT;
-		return commit_file(s, c);
+		rc = rco__upload_note_commits(s, c);
+		if (rc != RCO_OK)
+			return rc;
+		s->work.step = RCO__COMMIT_ASK;
+		return rco__upload_commit(s, c);
 	}
 	if (rc == RCO_OK && (c->flags & RCO__COPY_SENT)) {
 		(void)pthread_mutex_lock(&s->lock);
@@ -302,7 +247,7 @@ static int settle_file(rco_session *s, rco__copy *c)
 		return settle_file(s, c);
 	}
 	if (rc == RCO_OK && result.confirmed == RCO_CONFIRM_PRESENT)
-		return committed(s, c, &result);
+		return rco__upload_committed(s, c, &result);
 	if (rc == RCO_OK && result.confirmed != RCO_CONFIRM_GONE)
 		rc = rco__fail(RCO_E_UNCONFIRMED, "the store does not say whether %s exists", c->key);
 	if (rc != RCO_OK)
@@ -323,7 +268,7 @@ static int for_files(rco_session *s, uint32_t done_flag, int (*one)(rco_session 
 	if (s->work.cursor == NULL)
 		s->work.cursor = rco__copy_next(s, NULL);
 	while (s->work.cursor != NULL) {
-		if ((is_file(s->work.cursor) &&
+		if ((rco__upload_file(s->work.cursor) &&
 		     !(s->work.cursor->flags & (done_flag | RCO__COPY_COMMITTED | RCO__COPY_GONE))) ||
 		    (one == begin_file && is_orphan(s->work.cursor))) {
 			rc = one(s, s->work.cursor);
@@ -341,7 +286,7 @@ static int to_send(rco_session *s)
 	const rco__copy *c = NULL;
 
 	while ((c = rco__copy_next(s, c)) != NULL)
-		if (is_file(c) && !(c->flags & (RCO__COPY_COMMITTED | RCO__COPY_GONE)))
+		if (rco__upload_file(c) && !(c->flags & (RCO__COPY_COMMITTED | RCO__COPY_GONE)))
 			return 1;
 	return 0;
 }
@@ -363,7 +308,7 @@ static int begin_files(rco_session *s)
 	if (rc != RCO_OK)
 		return rc;
 	while ((c = rco__copy_next(s, c)) != NULL)
-		if (is_file(c) && !(c->flags & RCO__COPY_SENT))
+		if (rco__upload_file(c) && !(c->flags & RCO__COPY_SENT))
 			lsn = UINT64_MAX;
 	/* The upload ids are durable before the first byte leaves. */
 	if (lsn != 0)
@@ -453,8 +398,10 @@ static int commit_files(rco_session *s)
 
 	if (rc == RCO_OK)
 		rc = rco__journal_reuse(s);
+	if (rc == RCO_OK && !s->work.upload.settled)
+		rc = rco__upload_note_commits(s, NULL);
 	if (rc == RCO_OK)
-		rc = for_files(s, 0, s->work.upload.settled ? settle_file : commit_file);
+		rc = for_files(s, 0, s->work.upload.settled ? settle_file : rco__upload_commit);
 	if (rc != RCO_OK)
 		return rc;
 	return rco__ledger_sync(s->engine->calls, rco__ledger_last(s->engine->calls));
@@ -505,9 +452,27 @@ static int close_entries(rco_session *s)
 	return RCO_OK;
 }
 
-/* What is in doubt is started over. */
+/* Something is to be begun again. */
+static int to_begin(rco_session *s)
+{
+	const rco__copy *c = NULL;
+
+	while ((c = rco__copy_next(s, c)) != NULL)
+		if (is_orphan(c) ||
+		    (rco__upload_file(c) && !(c->flags & (RCO__COPY_SENT | RCO__COPY_COMMITTED | RCO__COPY_GONE))))
+			return 1;
+	return 0;
+}
+
+/* What failed is started over; of a commit, that: it is in doubt. */
 static void start_over(rco_session *s)
 {
+	if (atomic_load(&s->work.phase) == RCO__PHASE_COMMIT && !to_begin(s)) {
+		s->work.cursor = NULL;
+		s->work.step = 0;
+		s->work.upload.record_asked = ASKED_BEFORE_UPLOAD;
+		return;
+	}
 	if (s->work.cursor != NULL) {
 		(void)pthread_mutex_lock(&s->lock);
 		s->work.cursor->flags &= ~(uint32_t)RCO__COPY_SENT;

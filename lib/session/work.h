@@ -27,6 +27,8 @@ void rco__result_init(rco_result *result);
 /* ---- copy.c ---- */
 rco__copy *rco__copy_new(const rco__env *env, uint32_t kind, uint32_t store, const char *key, const char *version);
 int rco__copy_place(const rco__env *env, rco__copy *copy, const char *place);
+int rco__copy_upload(const rco__env *env, rco__copy *copy, const char *upload_id);
+void rco__copy_no_upload(const rco__env *env, rco__copy *copy); /* its id is not known */
 void rco__copy_free(const rco__env *env, rco__copy *copy);
 void rco__copy_add(rco_session *session, rco__copy *copy); /* lock held */
 /* Lock not held: the copy after that one, NULL: the first. Artifacts may be added meanwhile; none goes away. */
@@ -60,9 +62,20 @@ void rco__rings_wipe(
 	rco_session *session); /* opted out: plaintext goes, the stop bit stays until the tombstone is durable */
 int rco__rings_release(rco_session *session); /* wipe and give back; RCO_PENDING while a media thread is inside */
 int rco__upload_step(rco_session *session);
+/* commit.c. Of `cursor`, whose step it is: RCO__COMMIT_ASK or _HEAD. */
+enum { RCO__COMMIT_ASK = 2, RCO__COMMIT_HEAD = 3 };
+int rco__upload_file(const rco__copy *copy); /* one that is to be committed, or was */
+int rco__upload_call_head(rco_session *session, uint64_t op, rco_result *result);
+int rco__upload_short(const rco_session *session, const rco__copy *copy, const rco_result *result);
+int rco__upload_look(rco_session *session, rco__copy *copy);
+int rco__upload_committed(rco_session *session, rco__copy *copy, const rco_result *result);
+int rco__upload_commit(rco_session *session, rco__copy *copy);
+int rco__upload_note_commits(rco_session *session, const rco__copy *only);
 int rco__erase_step(rco_session *session);
 int rco__record_ask(rco_session *session, int *there); /* does the store have it? worker */
 int rco__record_put(rco_session *session);
+/* It is left as it is: a commit that was asked for is asked for again by the next rco__record_put(). */
+void rco__record_leave(rco_session *session);
 int rco__record_wanted(rco_session *session); /* takes the lock */
 /* What makes a new record of it necessary: its status, and whether it has ended. Lock held. Never 0. */
 uint32_t rco__record_state(rco_session *session);

@@ -357,19 +357,20 @@ static int check_whole(const rco__fs *fs, const rco__dir_upload *upload, const c
 }
 
 /*
- * No upload of this process: it was committed before, if the file is there and
- * no unfinished one beside it. The folder is synced again, for it may have been
- * that which failed.
+ * No upload of this process: it was committed before, if the file is there, as
+ * long as it is to be, and no unfinished one beside it. The folder is synced
+ * again, for it may have been that which failed.
  */
-static int committed_before(const struct rco_directory *dir, const char *key, const char *file, const char *tmp)
+static int committed_before(const struct rco_directory *dir, const rco_object *object, const char *file,
+                            const char *tmp)
 {
 	uint64_t size;
 	int there, unfinished, rc = rco__dir_finished(dir, file, &there, &size);
 
 	if (rc == RCO_OK)
 		rc = rco__dir_unfinished(dir, tmp, &unfinished);
-	if (rc == RCO_OK && (!there || unfinished))
-		return begin_again(key);
+	if (rc == RCO_OK && (!there || unfinished || (object->size_bytes != 0 && size != object->size_bytes)))
+		return begin_again(object->key);
 	return rc;
 }
 
@@ -384,12 +385,17 @@ static int upload_commit(const rco_object *object, uint64_t op, rco_result *resu
 	if (rc != RCO_OK)
 		return rc;
 	if (upload == NULL) {
-		rc = committed_before(dir, object->key, file, tmp);
+		rc = committed_before(dir, object, file, tmp);
 	} else {
+		int whole;
+
 		rc = check_whole(dir->env.fs, upload, tmp);
-		if (rc == RCO_OK)
+		whole = rc == RCO_OK;
+		if (whole)
 			rc = blame(dir, file, dir->env.fs->rename(dir->env.fs->ctx, tmp, file));
-		rco__dir_give(dir, upload, rc != RCO_OK && rc != RCO_E_NOT_FOUND);
+		/* Of a sync that failed it is not known what is on disk: a commit that comes again must not take
+		 * that for whole. */
+		rco__dir_give(dir, upload, whole && rc != RCO_OK && rc != RCO_E_NOT_FOUND);
 	}
 	if (rc == RCO_OK)
 		rc = dir->env.fs->sync_dir(dir->env.fs->ctx, dir->path);

@@ -68,6 +68,8 @@ static void add_entry(rco__ledger *ledger, fuzz_input *in, uint16_t first_type, 
 	}
 	memcpy(payload + n, bytes, size);
 	n += size;
+	if (n > 0 && payload[0] == 1 && first_type != RCO__OPT_TOMBSTONE)
+		payload[0] = RCO__CALLS_PAYLOAD; /* of an older version, which is refused */
 	note(t, subject, payload, n);
 	FUZZ_CHECK(rco__ledger_append(ledger, type, fuzz_8(in) & 1, subject, payload, n, &lsn) == RCO_OK);
 }

@@ -30,6 +30,9 @@
 #ifndef SLOW
 #define SLOW 1 /* a store that answers late, loses answers, and lets parts arrive late */
 #endif
+#ifndef LOSES
+#define LOSES 0 /* a store in which an abort beside a commit that still runs loses the bytes of what is listed */
+#endif
 #ifndef HOSTED
 #define HOSTED 0 /* the host's recorder writes a file besides */
 #endif
@@ -53,8 +56,8 @@
 #define RETURN  1 /* the rings are empty for good: give them back */
 #define SEAL    2
 #define INTENT  3
-#define FENCE   4 /* an earlier upload cannot finish any more ... */
-#define HEAD    5 /* ... did it before? */
+#define FENCE   4 /* an earlier upload, whose commit was not asked for, is given up */
+#define HEAD    5 /* the store does not know the upload any more: did it finish? */
 #define BEGIN   6
 #define SEND    7
 #define WINDOW  8
@@ -73,10 +76,14 @@
 #define ERASED  21
 
 /* how far the calls journal is about a call; the ledger */
-#define J_BEGIN     1
-#define J_INTENT    2
-#define J_COMMITTED 3
-#define J_CLOSED    4
+#define J_BEGIN      1
+#define J_INTENT     2
+#define J_COMMITTING 3 /* the commit is asked for */
+#define J_LOST       4 /* that upload was lost, which happens once in a run; of the next: */
+#define J_AGAIN      5 /* its commit is asked for */
+#define J_COMMITTED  6
+#define J_CLOSED     7
+#define IN_DOUBT(j)  ((j) == J_COMMITTING || (j) == J_AGAIN)
 #define L_TOMB      1
 #define L_CLOSED    2
 
@@ -107,6 +114,7 @@ typedef Call {
 	unsigned go : 1;     /* the worker looked at the latch, and goes on */
 	unsigned op : 1;     /* the store was asked something */
 	unsigned begun : 1;  /* flags of the copy */
+	unsigned doubt : 1;  /* its commit was asked for */
 	unsigned committed : 1;
 	unsigned wiped : 1;
 	unsigned revoked : 1;
@@ -433,12 +441,15 @@ end:
 	do
 	:: d_step { C.coming != NOTHING -> lands(s) }
 	:: d_step { C.stray == 1 -> C.stray = 2 }
+	/* An upload expires, or somebody else gives it up. */
+	:: d_step { has(SLOW, s) && C.js == J_COMMITTING && C.up > 0 && C.coming == NOTHING && faults < FAULTS ->
+		faults++;
+		C.up = 0;
+		C.pn = 0 }
 	od
 }
 
-/* Gives up what is open under the key. Which of two the store was faster with decides `wins`. */
-#define ABORTS(s) (c[s].coming != FINISH)
-
+/* Gives up what is open under the key. */
 inline aborted(s)
 {
 	C.up = 0;
@@ -447,7 +458,17 @@ inline aborted(s)
 	:: C.coming == PART -> C.stray = 1
 	:: else -> C.stray = (C.stray == 1 -> 1 : 0)
 	fi;
-	C.coming = NOTHING
+	if
+	:: has(LOSES, s) && C.coming == FINISH /* goes on, is listed, and has no bytes */
+	:: else -> C.coming = NOTHING
+	fi
+}
+
+inline stored(s)
+{
+	C.committed = 1;
+	C.jm = J_COMMITTED;
+	C.phase = NOTE
 }
 
 /* ---- the worker of the shard: rco__session_step() ---- */
@@ -577,7 +598,7 @@ end:
 	:: d_step { looked(s) && C.phase == INTENT ->
 		if
 		:: C.begun ->
-			C.phase = (C.committed -> WINDOW : FENCE)
+			C.phase = (C.committed || C.doubt -> WINDOW : FENCE)
 		:: else ->
 #ifndef MUTANT_no_intent
 			C.jm = J_INTENT;
@@ -586,47 +607,22 @@ end:
 			C.phase = BEGIN
 		fi;
 		C.go = 0 }
-#ifdef MUTANT_head_before_fence
+#ifdef MUTANT_doubt_given_up
+	/* The abort is confirmed when nothing is on its way any more; then the store is asked. */
 	:: d_step { looked(s) && C.phase == FENCE ->
-		C.go = 0;
-		if
-		:: C.obj -> C.committed = 1; C.jm = J_COMMITTED; C.phase = WINDOW
-		:: else -> C.phase = HEAD
-		fi }
-	:: d_step { looked(s) && C.phase == HEAD && ABORTS(s) ->
 		aborted(s);
-		C.go = 0;
-		C.phase = BEGIN }
-	:: d_step { looked(s) && C.phase == HEAD && !ABORTS(s) ->
-		aborted(s);
-		C.go = 0;
-		C.phase = BEGIN }
-#else
-	:: d_step { looked(s) && C.phase == FENCE ->
-#ifdef MUTANT_in_doubt_not_fenced
-		if
-		:: C.coming == NOTHING -> aborted(s)
-		:: else
-		fi;
-#else
-		aborted(s);
-#endif
-		C.go = 0;
 		C.phase = HEAD }
-	:: d_step { looked(s) && C.phase == HEAD ->
+	:: d_step { looked(s) && C.phase == HEAD && C.coming == NOTHING ->
 		C.go = 0;
 		if
-#ifndef MUTANT_in_doubt_sent_again
-		:: C.obj ->
-			C.committed = 1;
-			C.jm = J_COMMITTED;
-			C.phase = WINDOW
-#else
-		:: false -> skip
-#endif
-		:: else ->
-			C.phase = (C.bn > 0 -> BEGIN : WINDOW)
+		:: C.obj -> stored(s)
+		:: else -> C.phase = (C.bn > 0 -> BEGIN : WINDOW)
 		fi }
+#else
+	:: d_step { looked(s) && C.phase == FENCE ->
+		aborted(s);
+		C.go = 0;
+		C.phase = (C.bn > 0 -> BEGIN : WINDOW) }
 #endif
 	:: d_step { looked(s) && C.phase == BEGIN ->
 		C.begun = 1;
@@ -665,10 +661,17 @@ end:
 		:: C.latch != OPTED ->
 			C.latch = CLOSED;
 #endif
-			C.phase = (C.committed || C.up == 0 -> NOTE : COMMIT)
+			C.phase = (C.committed || (C.up == 0 && !C.doubt) -> NOTE : COMMIT)
 		:: else
 		fi }
-	:: d_step { looked(s) && C.phase == COMMIT ->
+	:: d_step { looked(s) && C.phase == COMMIT && !C.doubt ->
+		C.doubt = 1;
+		C.jm = (C.jm < J_LOST -> J_COMMITTING : J_AGAIN);
+#ifndef MUTANT_doubt_not_noted
+		each(s, calls_sync);
+#endif
+		C.go = 0 }
+	:: d_step { looked(s) && C.phase == COMMIT && C.doubt && (C.up > 0 || C.coming == FINISH) ->
 		assert(!opted(s) && !C.due); /* P2 */
 		assert(C.passed);            /* P14 */
 		C.coming = FINISH;
@@ -680,14 +683,46 @@ end:
 		fi }
 	:: d_step { !opted(s) && C.op && C.phase == COMMIT && C.coming == NOTHING ->
 		C.op = 0;
-		C.committed = 1;
-		C.jm = J_COMMITTED;
-		C.phase = NOTE }
-	/* It answers too late, or the answer is lost: what is in doubt is started over. */
-	:: d_step { !opted(s) && C.op && (C.phase == SEND || C.phase == COMMIT) && faults < FAULTS ->
+		stored(s) }
+	/* It was made before: the same answer, if the store still knows the upload by its id. */
+	:: d_step { looked(s) && C.phase == COMMIT && C.doubt && C.up == 0 && C.coming == NOTHING && C.obj ->
+		C.go = 0;
+		stored(s) }
+	:: d_step { looked(s) && C.phase == COMMIT && C.doubt && C.up == 0 && C.coming == NOTHING &&
+		    (!C.obj || faults < FAULTS) ->
+		faults = faults + (C.obj -> 1 : 0);
+		C.go = 0;
+		C.phase = HEAD }
+#ifndef MUTANT_doubt_given_up
+	:: d_step { looked(s) && C.phase == HEAD ->
+		C.go = 0;
+		if
+#ifndef MUTANT_in_doubt_sent_again
+		:: C.obj -> stored(s)
+#else
+		:: false -> skip
+#endif
+		:: else ->
+#ifndef MUTANT_loss_not_noted
+			C.jm = J_LOST;
+			each(s, calls_sync);
+#endif
+			C.doubt = 0;
+			C.phase = FENCE
+		fi }
+#endif
+	/* It answers too late, or the answer is lost: a part is started over, and a commit asked for again. */
+	:: d_step { !opted(s) && C.op && C.phase == SEND && faults < FAULTS ->
 		faults++;
 		C.op = 0;
 		C.phase = INTENT }
+	:: d_step { !opted(s) && C.op && C.phase == COMMIT && faults < FAULTS ->
+		faults++;
+#ifdef MUTANT_doubt_given_up
+		C.doubt = 0;
+		C.phase = INTENT;
+#endif
+		C.op = 0 }
 	:: d_step { looked(s) && C.phase == NOTE ->
 #ifndef SPARE_commit_noted
 		each(s, calls_sync);
@@ -782,6 +817,7 @@ inline forget(s)
 	C.pre = 0;
 	C.durable = 0;
 	C.committed = 0;
+	C.doubt = 0;
 	C.begun = 0;
 	C.latch = OPEN;
 	C.receipt = OWN;
@@ -813,7 +849,7 @@ inline cut_power(s)
 	/* Any beginning of what was not synced may be there. */
 	if
 	:: true -> C.jw = C.js
-	:: C.jw > C.js + 1 -> C.jw = C.js + 1
+	:: C.jw > C.js + 1 -> C.jw = (C.js == J_COMMITTING -> J_COMMITTED : C.js + 1)
 	:: C.jw > C.js -> skip
 	fi;
 	if
@@ -877,6 +913,7 @@ inline take_up(s)
 		C.passed = 0;
 		C.begun = (C.jw >= J_INTENT);
 		C.committed = (C.jw == J_COMMITTED);
+		C.doubt = IN_DOUBT(C.jw);
 		C.receipt = (C.prm >= 2 -> BEFORE : OWN);
 		if
 		:: ERASES(s) ->

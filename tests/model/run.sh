@@ -12,9 +12,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
 
-# One call with everything that can happen to it; the same without a host's recorder, whose file has the journal synced
+# One call with everything that can happen to it, and a store that loses; the same without a host's recorder, whose file has the journal synced
 # early, and known from the start; two calls side by side, with fewer steps each and a prompt store.
-one=(-DCALLS=1 -DFRAMES=2 -DFAULTS=2 -DSLOW=1 -DHOSTED=1 -DUNBORN=1)
+one=(-DCALLS=1 -DFRAMES=2 -DFAULTS=2 -DSLOW=1 -DLOSES=1 -DHOSTED=1 -DUNBORN=1)
 plain=(-DCALLS=1 -DFRAMES=2 -DFAULTS=2 -DSLOW=1)
 two=(-DCALLS=2 -DFRAMES=1 -DFRAMES1=1 -DFAULTS=0 -DSLOW=0 -DCOARSE=3)
 

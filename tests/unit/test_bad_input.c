@@ -338,12 +338,13 @@ static void test_options_of_the_request(void **state)
 
 static void test_artifacts(void **state)
 {
-	char location[1025];
+	char location[4097], version[1026] = {0};
 	rco_session *s;
 	t_world w;
 
 	(void)state;
 	memset(location, 'a', sizeof location);
+	memset(version, 'v', sizeof version - 1);
 	t_world_init(&w, 0);
 	t_world_open(&w);
 	s = t_call(&w, "call");
@@ -353,9 +354,12 @@ static void test_artifacts(void **state)
 	                 RCO_E_INVALID);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, NULL, NULL), RCO_E_INVALID);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, "", NULL), RCO_E_INVALID);
-	location[1024] = '\0';
+	location[4096] = '\0';
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, location, NULL), RCO_E_INVALID);
-	location[1023] = '\0';
+	location[4095] = '\0';
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, "versions", version), RCO_E_INVALID);
+	version[1024] = '\0';
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, "versions", version), RCO_OK);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, location, NULL), RCO_OK);
 	assert_int_equal(rco_engine_register_artifact(w.engine, "nobody", RCO_KIND_AUDIO, "x", NULL),
 	                 RCO_E_NOT_FOUND);
@@ -364,6 +368,55 @@ static void test_artifacts(void **state)
 	t_await(&w, "call", RCO_EVENT_CALL_RECORD, 1);
 	t_settle(&w);
 	assert_int_equal(rco_engine_register_artifact(w.engine, "call", RCO_KIND_AUDIO, "x", NULL), RCO_E_ENDED);
+	t_world_destroy(&w);
+}
+
+static char location_seen[4200], version_seen[1100];
+
+static int note_removal(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	if (object->store != RCO_STORE_HOST)
+		return t_fault_deletion_ops.remove(object, op, result, ud);
+	(void)snprintf(location_seen, sizeof location_seen, "%s", object->key);
+	(void)snprintf(version_seen, sizeof version_seen, "%s", object->version);
+	result->confirmed = RCO_CONFIRM_GONE;
+	return RCO_OK;
+}
+
+static int it_is_gone(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	if (object->store != RCO_STORE_HOST)
+		return t_fault_deletion_ops.verify(object, op, result, ud);
+	result->confirmed = RCO_CONFIRM_GONE;
+	return RCO_OK;
+}
+
+/* What belongs to others is as long as they like, within what is promised; over a restart, too. */
+static void test_long_names(void **state)
+{
+	rco_deletion_ops deletion = t_fault_deletion_ops;
+	char location[4096], version[1025];
+	rco_session *s;
+	t_world w;
+
+	(void)state;
+	memset(location, 'l', sizeof location);
+	memset(version, 'v', sizeof version);
+	location[sizeof location - 1] = version[sizeof version - 1] = '\0';
+	deletion.remove = note_removal;
+	deletion.verify = it_is_gone;
+	t_world_init(&w, T_SPOOL);
+	w.cfg.deletion = &deletion;
+	t_world_open(&w);
+	s = t_call(&w, "call");
+	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, location, version), RCO_OK);
+	rco_session_free(s);
+	t_world_close(&w);
+	t_world_open(&w);
+	assert_int_equal(rco_engine_opt_out(w.engine, "call", NULL, NULL), RCO_OK);
+	t_await(&w, "call", RCO_EVENT_VERIFIED, 1);
+	assert_string_equal(location_seen, location);
+	assert_string_equal(version_seen, version);
 	t_world_destroy(&w);
 }
 
@@ -610,6 +663,7 @@ int main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_options_of_the_request),
 		cmocka_unit_test(test_artifacts),
+		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_call_ids),
 		cmocka_unit_test(test_two_engines_on_one_folder),
 		cmocka_unit_test(test_free_during_push_and_opt_out),

@@ -396,6 +396,7 @@ static void test_crash_before_commit(void **state)
 
 static void test_crash_after_commit(void **state)
 {
+	rco_object o = object(RCO_STORE_UPLOAD, "a.wav");
 	place *p = *state;
 
 	assert_int_equal(upload(p, "a.wav"), RCO_OK);
@@ -403,6 +404,12 @@ static void test_crash_after_commit(void **state)
 	assert_int_equal(commit(p, "a.wav"), RCO_OK); /* its answer was lost */
 	assert_int_equal(p->result.confirmed, RCO_CONFIRM_DONE);
 	expect_whole(p, "a.wav");
+	/* A file of another length is that of somebody else's upload. */
+	assert_int_equal(head(p, "a.wav"), RCO_OK);
+	o.size_bytes = p->result.size_bytes;
+	assert_int_equal(rco_directory_upload_ops()->commit(&o, 0, fresh(p), p->dir), RCO_OK);
+	o.size_bytes++;
+	assert_int_equal(rco_directory_upload_ops()->commit(&o, 0, fresh(p), p->dir), RCO_E_NOT_FOUND);
 	/* An unfinished one beside a finished one: not the same thing. */
 	assert_int_equal(begin(p, "a.wav"), RCO_OK);
 	crash(p);
@@ -448,6 +455,20 @@ static void test_sync_fails(void **state)
 	assert_int_equal(head(p, "a.wav"), RCO_OK);
 	assert_int_equal(p->result.confirmed, RCO_CONFIRM_PRESENT);
 	expect_whole(p, "a.wav");
+}
+
+/* Of a sync that failed before the commit it is not known what is on disk: no later one calls that whole. */
+static void test_last_sync_fails(void **state)
+{
+	place *p = *state;
+
+	assert_int_equal(begin(p, "empty"), RCO_OK);
+	p->fs.fail_kind = T_DISK_SYNC;
+	assert_int_equal(commit(p, "empty"), RCO_E_IO);
+	p->fs.fail_kind = -1;
+	assert_int_equal(commit(p, "empty"), RCO_E_NOT_FOUND);
+	assert_int_equal(head(p, "empty"), RCO_OK);
+	assert_int_equal(p->result.confirmed, RCO_CONFIRM_GONE);
 }
 
 /* The bytes are on disk before DONE is said: one sync for each part, one of the folder for the name. */
@@ -802,6 +823,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_id_is_durable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crash_before_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crash_after_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_sync_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sync_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_syncs_are_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_space, setup, teardown),

@@ -60,10 +60,12 @@ typedef struct entry {
 	rco__cursor c;
 } entry;
 
+static uint8_t version = RCO__CALLS_PAYLOAD; /* that entries have */
+
 static rco__cursor *begin(entry *e)
 {
 	rco__cursor_writer(&e->c, e->buf, sizeof e->buf);
-	rco__w8(&e->c, 1);
+	rco__w8(&e->c, version);
 	return &e->c;
 }
 
@@ -102,8 +104,8 @@ static void put_leg(journal *j, uint8_t subject, uint32_t leg, const char *label
 	put(j, RCO__CALL_LEG, 0, subject, &e);
 }
 
-static void put_copy(journal *j, uint8_t subject, uint16_t type, uint32_t kind, uint32_t store, const char *key,
-                     uint64_t size)
+static void put_upload(journal *j, uint8_t subject, uint16_t type, uint32_t kind, uint32_t store, const char *key,
+                       uint64_t size, const char *upload_id, uint64_t number)
 {
 	rco__cursor *c;
 	entry e;
@@ -114,8 +116,16 @@ static void put_copy(journal *j, uint8_t subject, uint16_t type, uint32_t kind, 
 	rco__w64(c, size);
 	rco__wstr(c, key);
 	rco__wstr(c, "");
+	rco__wstr(c, upload_id);
 	rco__wstr(c, "");
+	rco__w64(c, number);
 	put(j, type, 0, subject, &e);
+}
+
+static void put_copy(journal *j, uint8_t subject, uint16_t type, uint32_t kind, uint32_t store, const char *key,
+                     uint64_t size)
+{
+	put_upload(j, subject, type, kind, store, key, size, "", 0);
 }
 
 static void put_closed(journal *j, uint8_t subject)
@@ -371,9 +381,100 @@ static void test_files_of_nobody(void **state)
 	t_world_destroy(&w);
 }
 
+/* ---- uploads whose commit was asked for ---- */
+
+static char asked[100]; /* for the commits of these uploads */
+
+static int note_commit(const rco_object *object, uint64_t op, rco_result *result, void *ud)
+{
+	size_t n = strlen(asked);
+
+	if (object->kind == RCO_KIND_AUDIO)
+		(void)snprintf(asked + n, sizeof asked - n, "%s ", object->upload_id);
+	return t_fault_upload_ops.commit(object, op, result, ud);
+}
+
+typedef struct said {
+	uint16_t type;
+	uint64_t number;
+	const char *upload_id;
+} said;
+
+/* Entries come out of order, since copies of old ones stand behind newer ones. */
+static void test_the_commit_that_was_asked_for(void **state)
+{
+	static const struct {
+		said entries[5];
+		const char *asked;
+	} of[] = {
+		/* begun twice, and the second one was to be committed */
+		{{{RCO__CALL_UPLOAD_ID, 0, "a"}, {RCO__CALL_UPLOAD_ID, 0, "b"}, {RCO__CALL_COMMITTING, 0, "b"}},
+	         "b "},
+		{{{RCO__CALL_COMMITTING, 0, "b"}, {RCO__CALL_INTENT, 0, ""}, {RCO__CALL_UPLOAD_ID, 0, "a"}}, "b "},
+		/* lost, and begun again */
+		{{{RCO__CALL_COMMITTING, 0, "a"}, {RCO__CALL_INTENT, 1, "a"}, {RCO__CALL_UPLOAD_ID, 1, "b"}}, ""},
+		{{{RCO__CALL_INTENT, 1, "a"}, {RCO__CALL_UPLOAD_ID, 1, "b"}, {RCO__CALL_COMMITTING, 0, "a"}}, ""},
+		{{{RCO__CALL_INTENT, 1, "a"}, {RCO__CALL_COMMITTING, 1, "b"}, {RCO__CALL_COMMITTING, 0, "a"}},
+	         "b "},
+	};
+	static rco_upload_ops upload;
+	size_t i, k;
+	journal j;
+
+	(void)state;
+	upload = t_fault_upload_ops;
+	upload.commit = note_commit;
+	for (i = 0; i < sizeof of / sizeof of[0]; i++) {
+		open_world(0);
+		w.cfg.upload = &upload;
+		asked[0] = '\0';
+		open_journal(&j, "calls");
+		put_begin(&j, 1, "call", 0);
+		for (k = 0; k < 5 && of[i].entries[k].type != 0; k++)
+			put_upload(&j, 1, of[i].entries[k].type, RCO_KIND_AUDIO, RCO_STORE_UPLOAD, "x.wav", 17,
+			           of[i].entries[k].upload_id, of[i].entries[k].number);
+		close_journal(&j);
+		t_world_open(&w);
+		t_await(&w, "call", RCO_EVENT_CALL_RECORD, 1);
+		assert_string_equal(asked, of[i].asked);
+		t_world_destroy(&w);
+	}
+}
+
+/* Of which uploads an older version had asked for the commit it did not say. What it was done with is no matter.
+ */
+static void test_an_older_journal(void **state)
+{
+	journal j;
+
+	(void)state;
+	open_world(0);
+	version = 1;
+	open_journal(&j, "calls");
+	put_begin(&j, 1, "done", 0);
+	put_copy(&j, 1, RCO__CALL_INTENT, RCO_KIND_AUDIO, RCO_STORE_UPLOAD, "done.wav", 17);
+	put_closed(&j, 1);
+	close_journal(&j);
+	t_world_open(&w);
+	t_world_close(&w);
+	open_journal(&j, "calls");
+	put_begin(&j, 2, "open", 0);
+	close_journal(&j);
+	version = RCO__CALLS_PAYLOAD;
+	assert_int_equal(t_world_try_open(&w), RCO_E_VERSION);
+	assert_non_null(strstr(rco_error_detail(), "older version"));
+	open_journal(&j, "calls");
+	put_closed(&j, 2); /* which that one had done meanwhile */
+	close_journal(&j);
+	t_world_open(&w);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_commit_that_was_asked_for),
+		cmocka_unit_test(test_an_older_journal),
 		cmocka_unit_test(test_a_hold_by_its_time),
 		cmocka_unit_test(test_after_the_end),
 		cmocka_unit_test(test_half_a_tombstone),

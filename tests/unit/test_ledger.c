@@ -62,6 +62,11 @@ static void arguments_are_checked(void **state)
 	assert_int_equal(rco__ledger_open(&options, NULL, NULL, NULL, &none), RCO_E_INVALID);
 	assert_null(none);
 	l_world_open(w);
+	/* one that no file has room for */
+	assert_int_equal(rco__ledger_append(w->ledger, 1, 0, id, big, RCO__LEDGER_FILE_MIN, &lsn), RCO_E_LIMIT);
+	l_world_close(w);
+	w->options.file_bytes = 2 * RCO__LEDGER_FILE_MIN;
+	l_world_open(w);
 	assert_int_equal(rco__ledger_append(w->ledger, 0, 0, id, NULL, 0, &lsn), RCO_E_INVALID);
 	assert_int_equal(rco__ledger_append(w->ledger, 0x8000, 0, id, NULL, 0, NULL), RCO_E_INVALID);
 	assert_int_equal(rco__ledger_append(w->ledger, 1, RCO__LEDGER_CARRIED, id, NULL, 0, &lsn), RCO_E_INVALID);

@@ -108,7 +108,7 @@ static void a_file_is_durable_before_the_next(void **state)
 	l_world_open(w);
 	number = w->ledger->number;
 	for (i = 0; i < 200; i++)
-		lsn = l_append(w, i, i, RCO__LEDGER_PAYLOAD_MAX, 0);
+		lsn = l_append(w, i, i, RCO__LEDGER_FILE_MIN / 2, 0);
 	assert_int_equal(rco__ledger_sync(w->ledger, lsn), RCO_OK);
 	assert_true(w->ledger->number > number + 1);
 	assert_int_equal(watch.closed_dirty, 0);

@@ -151,7 +151,7 @@ static void test_longest_waits(void **state)
 
 static void test_artifact_arguments(void **state)
 {
-	char long_version[1025];
+	char long_version[1026]; /* one byte too many */
 	rco_session *s;
 	t_world w;
 

@@ -110,7 +110,7 @@ static void assert_stored(t_world *w)
 	assert_true(t_store_has_noise(w, "call", "agent", 2, 30));
 }
 
-/* The commit was made and its answer lost: the file is looked for, and not sent again. */
+/* The commit was made, and the store knows nothing of it any more: the file is looked for, and not sent again. */
 static void test_a_commit_in_doubt(void **state)
 {
 	rco_session *s;
@@ -119,15 +119,16 @@ static void test_a_commit_in_doubt(void **state)
 	(void)state;
 	open_world(&w);
 	s = uploading(&w);
-	t_fault_set(&w.fault, T_COMMIT, T_FAIL_DONE, 1, RCO_E_IO);
+	t_fault_set(&w.fault, T_COMMIT, T_FAIL_DONE, 1, RCO_E_NOT_FOUND);
 	assert_stored(&w);
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 2);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_PUT), 2);
 	assert_true(t_fault_audio_calls(&w.fault, T_HEAD) > 0);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }
 
-/* The commit failed, and a file of that name but of another size is there: it is not ours. */
+/* The upload is lost, and a file of that name but of another size is there: it is not ours. */
 static void test_another_file_of_that_name(void **state)
 {
 	rco_session *s;
@@ -137,9 +138,10 @@ static void test_another_file_of_that_name(void **state)
 	open_world(&w);
 	s = uploading(&w);
 	lies.head_bytes = 1;
-	t_fault_set(&w.fault, T_COMMIT, T_FAIL, 1, RCO_E_IO);
+	t_fault_set(&w.fault, T_COMMIT, T_FAIL, 1, RCO_E_NOT_FOUND);
 	assert_stored(&w);
 	assert_int_equal(t_fault_audio_calls(&w.fault, T_COMMIT), 3);
+	assert_int_equal(t_fault_audio_calls(&w.fault, T_PUT), 3);
 	rco_session_free(s);
 	t_world_destroy(&w);
 }

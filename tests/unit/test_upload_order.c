@@ -234,6 +234,7 @@ static void test_a_sentence_is_about_its_call(void **state)
 		assert_int_equal(rco_session_end(s), RCO_OK);
 		rco_session_free(s);
 		t_await(&w, "first", RCO_EVENT_UPLOAD_RETRY, 1);
+		t_await(&w, "first", RCO_EVENT_STORED, 1); /* what comes is not for its next try */
 		t_fault_set(&w.fault, T_PUT, of[i].mode, 1, of[i].code);
 		s = t_call(&w, "second");
 		t_push(s, 0, 1, 0, 10);

@@ -164,6 +164,26 @@ static const w_scenario named[] = {
           {W_DO_HANG_UP, 0, 0},
           {W_DO_SETTLE, 0, 0},
           {W_DO_CLOSE, 0, 0}}},
+	{"kept, commits late, store that loses",
+         {.seed = 15, .flags = W_LOSES, .manners = {.slow = 40, .late = 45}, .late_opt_out_ms = 1000},
+         {{W_DO_OPEN, 0, 0},
+          BEGIN(0, 0, 0),
+          {W_DO_PUSH, 0, 14},
+          {W_DO_HANG_UP, 0, 0},
+          {W_DO_SETTLE, 0, 0},
+          {W_DO_CLOSE, 0, 0}}},
+	{"object after a kill, store that loses",
+         {.seed = 16, .flags = W_LOSES, .manners = {.slow = 100}, .late_opt_out_ms = 1000},
+         {{W_DO_OPEN, 0, 0},
+          BEGIN(0, 0, 0),
+          {W_DO_PUSH, 0, 14},
+          {W_DO_HANG_UP, 0, 0},
+          {W_DO_PASS, 0, 5000},
+          {W_DO_KILL, 0, 0},
+          {W_DO_OPEN, 0, 0},
+          {W_DO_OBJECT_ID, 0, 0},
+          {W_DO_SETTLE, 0, 0},
+          {W_DO_CLOSE, 0, 0}}},
 };
 
 const w_scenario *w_scenario_named(size_t index)
@@ -282,6 +302,8 @@ void w_scenario_make(w_scenario *s, uint64_t seed)
 		s->setup.flags |= W_ZST;
 	if (w_likely(&m.random, 15))
 		s->setup.flags |= W_BUFFER;
+	if (w_mix(seed ^ W_LOSES) % 2 == 0) /* a draw of its own: the others stay as they were */
+		s->setup.flags |= W_LOSES;
 	if (w_likely(&m.random, 30))
 		s->setup.late_opt_out_ms = w_likely(&m.random, 50) ? 1000 : RCO_NONE_MS;
 	m.calls = 1 + w_below(&m.random, W_CALLS);

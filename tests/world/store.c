@@ -41,6 +41,12 @@ void w_store_free(w_store *store)
 	free(store);
 }
 
+void w_store_loses(w_store *store)
+{
+	store->now.loses = 1;
+	store->past[0].state.loses = 1;
+}
+
 void w_store_behave(w_store *store)
 {
 	memset(&store->manners, 0, sizeof store->manners);

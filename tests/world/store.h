@@ -9,6 +9,10 @@
  * upload is aborted lands all the same and is listed, as the manual of S3 warns, until the upload is aborted
  * again.
  *
+ * In a store that loses (w_store_loses()) a commit that is under way is not ended by an abort of its upload: both
+ * are answered as if all were well, the file is listed with its size, and its bytes are gone. That is what Ceph 16
+ * does.
+ *
  * The bound: what was sent lands within W_STORE_LATE_US or never.
  *
  * The client confirms only what it knows: an abort is confirmed when no part is listed and none that it sent is on
@@ -40,6 +44,8 @@ w_store *w_store_new(w_disk *disk, uint64_t seed, const w_manners *manners);
 void w_store_free(w_store *store);
 const rco_upload_ops *w_store_upload_ops(void); /* user_data: the w_store */
 const rco_deletion_ops *w_store_deletion_ops(void);
+/* From now on an abort beside a commit loses the bytes of the file. */
+void w_store_loses(w_store *store);
 /* From now on it behaves. What is on its way stays on its way. */
 void w_store_behave(w_store *store);
 
@@ -87,12 +93,13 @@ uint64_t w_store_strays(const w_store *store);
 
 /* Put an object there, as a host's recorder would. */
 void w_store_put(w_store *store, const char *key, const void *data, size_t size);
-/* The current version; NULL if there is none. Valid until the next change. */
+/* The current version; NULL if there is none, or its bytes were lost. Valid until the next change. */
 const uint8_t *w_store_get(const w_store *store, const char *key, size_t *size);
 
 typedef struct w_store_seen {
 	size_t versions;  /* with data */
 	size_t different; /* of those: not the same bytes as the newest */
+	size_t hollow;    /* of those: their bytes were lost */
 	size_t markers;
 	size_t uploads, parts;
 	size_t in_flight; /* bytes on their way that may still land */

@@ -227,6 +227,19 @@ static void drop_uploads(s_state *state, const s_request *r)
 	}
 }
 
+/* It was made, and is listed. */
+static s_item *add_version(s_state *state, const s_request *r, s_blob *whole, int hollow)
+{
+	s_item *version;
+
+	(void)add(state, S_COMPLETED, r);
+	version = add(state, S_VERSION, r);
+	version->data = whole;
+	version->version = ++state->last_id;
+	version->hollow = hollow;
+	return version;
+}
+
 static void land_commit(s_state *state, s_request *r)
 {
 	size_t done = find(state, S_VERSION, r);
@@ -235,20 +248,40 @@ static void land_commit(s_state *state, s_request *r)
 
 	if (done != SIZE_MAX) { /* again: its answer was lost */
 		version = &state->items[done];
+	} else if (r->hollow) {
+		version = add_version(state, r, s_blob_ref(r->data), 1);
 	} else if (r->upload == 0 || find(state, S_UPLOAD, r) == SIZE_MAX) {
 		r->code = RCO_E_NOT_FOUND;
 		return;
 	} else {
 		whole = join(state, r->upload);
 		drop_uploads(state, r);
-		(void)add(state, S_COMPLETED, r);
-		version = add(state, S_VERSION, r);
-		version->data = whole;
-		version->version = ++state->last_id;
+		version = add_version(state, r, whole, 0);
 	}
 	(void)snprintf(r->result.version, sizeof r->result.version, "v%llu", (unsigned long long)version->version);
 	r->result.size_bytes = version->data->size;
 	r->result.confirmed = RCO_CONFIRM_DONE;
+}
+
+/* Commits that are under way, or not yet answered, go on; what they list is empty. */
+static void lose(s_state *state, const s_request *abort)
+{
+	size_t i, done;
+
+	for (i = 0; i < state->n_requests; i++) {
+		s_request *commit = &state->requests[i];
+
+		if (commit->slot != S_COMMIT || !commit->lands || commit->hollow ||
+		    strcmp((const char *)commit->key->data, (const char *)abort->key->data) != 0 ||
+		    (abort->upload != 0 && abort->upload != commit->upload))
+			continue;
+		if (!commit->landed && find(state, S_UPLOAD, commit) != SIZE_MAX) {
+			commit->hollow = 1;
+			commit->data = join(state, commit->upload);
+		} else if (commit->op != 0 && (done = find(state, S_VERSION, commit)) != SIZE_MAX) {
+			state->items[done].hollow = 1;
+		}
+	}
 }
 
 static const s_item *newest(const s_state *state, const s_request *r)
@@ -341,6 +374,8 @@ void s_land(s_state *state, s_request *r)
 		land_commit(state, r);
 		break;
 	case S_ABORT:
+		if (state->loses)
+			lose(state, r);
 		drop_uploads(state, r);
 		r->result.confirmed = RCO_CONFIRM_GONE;
 		break;

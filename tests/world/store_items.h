@@ -32,6 +32,7 @@ typedef struct s_item {
 	uint32_t number;  /* of a part */
 	uint64_t upload;  /* which one: of the part, or that made the version */
 	uint64_t version; /* id */
+	int hollow;       /* a version that is listed, and whose bytes are collected */
 	s_blob *key, *data;
 } s_item;
 
@@ -51,6 +52,7 @@ typedef struct s_request {
 	int lands;       /* else it is lost on the way, which nobody knows */
 	int landed;
 	int only_hides; /* a removal that comes no further than the marker */
+	int hollow;     /* a commit whose upload was aborted meanwhile: `data` is what it will list */
 	int64_t land_us, answer_us;
 	uint64_t op; /* 0: no answer comes */
 	int code;
@@ -63,6 +65,7 @@ typedef struct s_state {
 	s_request *requests; /* on their way, or not yet answered */
 	size_t n_requests;
 	uint64_t last_id;
+	int loses; /* an abort beside a commit: see w_store_loses() */
 } s_state;
 
 void s_state_copy(s_state *to, const s_state *from);

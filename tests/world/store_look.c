@@ -67,13 +67,14 @@ uint64_t w_store_hash(const w_store *store)
 		const s_item *item = &state->items[i];
 
 		hash = w_mix(hash ^ (uint64_t)item->type << 32 ^ item->number);
-		hash = w_mix(hash ^ item->upload);
+		hash = w_mix(hash ^ item->upload ^ (uint64_t)item->hollow << 63);
 		hash = w_hash(hash, item->key->data, item->key->size);
 		if (item->data != NULL)
 			hash = w_hash(hash, item->data->data, item->data->size);
 	}
 	for (i = 0; i < state->n_requests; i++) {
-		hash = w_mix(hash ^ (uint64_t)state->requests[i].slot << 8 ^ state->requests[i].upload);
+		hash = w_mix(hash ^ (uint64_t)state->requests[i].slot << 8 ^ state->requests[i].upload ^
+		             (uint64_t)state->requests[i].hollow << 63);
 		hash = w_mix(hash ^ (uint64_t)state->requests[i].land_us);
 	}
 	return hash;
@@ -93,7 +94,7 @@ const uint8_t *w_store_get(const w_store *store, const char *key, size_t *size)
 		    strcmp((const char *)item->key->data, key) == 0)
 			found = item;
 	}
-	if (found == NULL || found->type == S_MARKER)
+	if (found == NULL || found->type == S_MARKER || found->hollow)
 		return NULL;
 	*size = found->data->size;
 	return found->data->data;
@@ -131,6 +132,7 @@ w_store_seen w_store_look(const w_store *store, const char *prefix, const char *
 		if (item->type != S_VERSION)
 			continue;
 		seen.versions++;
+		seen.hollow += item->hollow != 0;
 		if (newest == NULL)
 			newest = item->data;
 		seen.different += !same(newest, item->data);

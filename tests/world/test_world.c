@@ -212,6 +212,57 @@ static void test_an_upload_nobody_knows_is_aborted(void **state)
 	assert_true(struck > 3);
 }
 
+/*
+ * A commit is on its way for long, to a store in which an abort beside it loses the file: nobody sends one,
+ * neither the process that waits for the answer nor the next.
+ */
+static void test_nothing_is_given_up_beside_its_commit(void **state)
+{
+	const w_scenario scenarios[] = {
+		{"a commit comes late",
+	         {.seed = 1, .flags = W_LOSES},
+	         {{W_DO_OPEN, 0, 0},
+	          {W_DO_CREATE, 0, 0},
+	          {W_DO_LEG, 0, 0},
+	          {W_DO_START, 0, 0},
+	          {W_DO_PUSH, 0, 14},
+	          {W_DO_HANG_UP, 0, 0},
+	          {W_DO_SETTLE, 0, 0}}},
+		{"a commit comes after a kill",
+	         {.seed = 1, .flags = W_LOSES},
+	         {{W_DO_OPEN, 0, 0},
+	          {W_DO_CREATE, 0, 0},
+	          {W_DO_LEG, 0, 0},
+	          {W_DO_START, 0, 0},
+	          {W_DO_PUSH, 0, 14},
+	          {W_DO_HANG_UP, 0, 0},
+	          {W_DO_PASS, 0, 11000},
+	          {W_DO_KILL, 0, 0},
+	          {W_DO_OPEN, 0, 0},
+	          {W_DO_SETTLE, 0, 0}}},
+	};
+	int failed = 0, struck = 0;
+	w_verdict v;
+	uint64_t nth;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
+		for (nth = 1; nth < 8; nth++) {
+			w_world *world = w_world_new(&scenarios[i].setup);
+
+			w_expect_faults(world);
+			w_store_fault(w_world_store(world), 0, nth, W_STORE_LANDS_LATE);
+			w_scenario_play_in(world, &scenarios[i]);
+			struck += w_store_struck(w_world_store(world), 0);
+			if (!w_judge_living(world, &v))
+				failed += tell(world, &scenarios[i], "played", &v);
+			w_world_free(world);
+		}
+	assert_int_equal(failed, 0);
+	assert_true(struck > 10);
+}
+
 /* A copy that was registered is erased with its call, though the power was cut before the opt-out or after it. */
 static void test_a_registered_copy_survives_a_power_cut(void **state)
 {
@@ -284,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_crashes),
 		cmocka_unit_test(test_an_upload_nobody_knows_is_aborted),
+		cmocka_unit_test(test_nothing_is_given_up_beside_its_commit),
 		cmocka_unit_test(test_a_registered_copy_survives_a_power_cut),
 		cmocka_unit_test(test_names_of_a_failed_start_become_durable),
 	};

@@ -241,6 +241,9 @@ void w_check_kept(w_world *world, w_verdict *v, uint32_t call)
 		return;
 	v->kept++;
 	rco__uuid_text(n->recording_id, id);
+	seen = w_store_look(world->store, id, "");
+	if (seen.hollow > 0)
+		w_fault_found(v, "P5: call-%u was kept, and lost: its upload was aborted beside a commit", call);
 	if (n->leg[1].format == n->leg[0].format && check_stereo(world, v, call))
 		files = 1;
 	else

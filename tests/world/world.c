@@ -199,6 +199,8 @@ w_world *w_world_new(const w_setup *setup)
 	w_chance_seed(w_mix(setup->seed));
 	world->disk = w_disk_new();
 	world->store = w_store_new(world->disk, w_mix(setup->seed + 1), &setup->manners);
+	if (setup->flags & W_LOSES)
+		w_store_loses(world->store);
 	world->keys = w_keys_new(world->disk);
 	w_table_make(world);
 	w_disk_before(world->disk, look_beside, world);

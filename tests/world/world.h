@@ -71,7 +71,8 @@ enum {
 	W_DIRECTORY = 1u << 0, /* files go to the built-in directory, on the disk, instead of the store */
 	W_STEREO = 1u << 1,
 	W_ZST = 1u << 2,
-	W_BUFFER = 1u << 3 /* the spool is reached through a table that can be made to fail */
+	W_BUFFER = 1u << 3, /* the spool is reached through a table that can be made to fail */
+	W_LOSES = 1u << 4   /* the store loses a file whose upload is aborted beside its commit */
 };
 
 typedef struct w_setup {

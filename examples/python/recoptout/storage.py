@@ -104,7 +104,11 @@ class UploadBackend:
         raise NotImplementedError
 
     def commit(self, file: FileObject) -> Optional[str]:
-        """Make the file visible, durably. Returns its version, or None."""
+        """Make the file visible, durably. Returns its version, or None.
+
+        Called again for the same upload id until it succeeds, after a restart too, whatever else it raises; raises
+        :class:`NotFound` if there is no such upload any more and its file is not there: then it is sent once more.
+        """
         raise NotImplementedError
 
     def abort(self, file: FileObject) -> bool:

@@ -12,6 +12,7 @@ from conftest import noise
 class Store(recoptout.UploadBackend, recoptout.DeletionBackend):
     def __init__(self):
         self.parts, self.files, self.calls, self.fail = {}, {}, [], {}
+        self.lose = 0  # uploads, when they are to be committed
         self.lock = threading.Lock()
 
     def _enter(self, name, file):
@@ -33,7 +34,14 @@ class Store(recoptout.UploadBackend, recoptout.DeletionBackend):
 
     def commit(self, file):
         self._enter("commit", file)
-        parts = self.parts.pop(file.key)
+        if self.lose > 0 and file.kind == 1:
+            self.lose -= 1
+            self.parts.pop(file.key)
+        parts = self.parts.pop(file.key, None)
+        if parts is None:  # again, of one that was committed; or of one that is lost
+            if file.key in self.files:
+                return "v1"
+            raise recoptout.NotFound()
         self.files[file.key] = b"".join(parts[n] for n in sorted(parts))
         return "v1"
 
@@ -111,6 +119,11 @@ def test_what_raises_is_tried_again(make_engine, caplog):
     engine.wait_idle(30)
     assert len(store.audio()) == 1 and b"".join(frames) in store.audio()[0]
     assert sorted(raised(caplog)) == ["begin does not work", "commit does not work"] + ["put does not work"] * 2
+    # an upload that is lost when it is to be committed is sent once more
+    store.lose = 1
+    record(engine, "lost", frames).close()
+    engine.wait_idle(30)
+    assert len(store.audio()) == 2 and store.lose == 0
     # and an erasure that raises is pending, not done
     store = Store()
     store.fail = {"abort": 1000000, "remove": 1000000}
