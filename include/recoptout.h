@@ -70,7 +70,8 @@
  * #RCO_OK: done, and where it says so durable. #RCO_PENDING: the request stands,
  * and something is outstanding: of an opt-out the receipt says what
  * (rco_receipt_status(), rco_receipt_code()), and rco_error_detail() where it
- * failed so far. So `if (rc < 0)` is the whole error check. Units stand in names: `_us` microseconds, `_ms`
+ * failed so far. So `if (rc < 0)` is the whole error check. A function that gives a handle or a receipt sets
+ * that pointer to NULL when it gives none. Units stand in names: `_us` microseconds, `_ms`
  * milliseconds, `_s` seconds, `_bytes`, `_hz`. Wall-clock times are
  * microseconds since 1970-01-01 UTC. Strings are UTF-8, end in NUL, and are
  * copied; a pointer you pass need not outlive the call. `free` functions
@@ -235,7 +236,8 @@ RCO_API const char *rco_strerror(int code);
  * error, or what is outstanding of one that returned #RCO_PENDING: file names,
  * limits, system messages; "" if there is nothing to add.
  * The text belongs to the thread and is valid until its next call into the
- * library but for rco_error_name() and rco_strerror(), which leave it.
+ * library but for rco_error_name(), rco_strerror(), rco_session_push() and
+ * rco_frames_push(), which leave it: of a frame the code says it all.
  * @since 0.1.0
  */
 RCO_API const char *rco_error_detail(void);
@@ -950,6 +952,7 @@ RCO_API int rco_session_set_consent(rco_session *session, int granted);
  * to a later process when this returns #RCO_OK; waits for the journal's disk.
  * @return #RCO_OK; #RCO_PENDING a hold to be set is in force until the process
  *   ends, but the journal cannot be written: call again; #RCO_E_OPTED_OUT;
+ *   #RCO_E_ENDED it can no longer be opted out, so that there is nothing to hold it from;
  *   #RCO_E_INVALID; #RCO_E_NOT_DURABLE the journal cannot be written, and the
  *   hold that was to be lifted stays: call again
  * @since 0.1.0

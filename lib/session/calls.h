@@ -92,6 +92,8 @@ int rco__early_keep(rco_engine *engine, rco__early *early);           /* reg_loc
 /* The request for a call that is not known; or *appeared is a reference to it, which came up meanwhile. */
 int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_out_options *options,
                          rco_receipt **receipt, rco_session **appeared);
+/* A wish about an id whose call was done with so long ago that it may be another's by now: noted besides. */
+int rco__opt_out_besides(rco_engine *engine, const char *call_id, const rco_opt_out_options *options);
 int rco__early_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data); /* 0: there is none */
 void rco__early_apply(rco_session *session); /* reg_lock held: an opt-out that waits for this call id */
 void rco__early_expire(rco_engine *engine);
@@ -116,7 +118,13 @@ int64_t rco__continued_closes_at(rco_session *session, int64_t now);
 /* ---- past.c: opt-outs that are done with ---- */
 /* The receipt of a call that is over; 0 if none is known. `recent`: as long ago as an ended call is remembered. */
 int rco__past_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data, int *recent);
-int rco__past_name(rco_engine *engine, const uint8_t recording_id[16], char call_id[RCO_CALL_ID_MAX + 1]); /* 0 */
+/* The same of the call that has this recording, with its id in `call_id`, where `data` points to. */
+int rco__past_recording(rco_engine *engine, const uint8_t recording_id[16], char call_id[RCO_CALL_ID_MAX + 1],
+                        rco__receipt_data *data);
+void rco__past_release(const rco__env *env, rco__past *past); /* not in the table */
+int rco__part_add(const rco__env *env, rco__part **parts, const uint8_t recording_id[16]);
+void rco__parts_free(const rco__env *env, rco__part *parts);
+int rco__parts_have(const rco__part *parts, const uint8_t recording_id[16]);
 rco__past *rco__past_of(rco_session *session); /* of a session that is to be forgotten; NULL: no memory, or none */
 void rco__past_add(rco_engine *engine, rco__past *past); /* reg_lock held; takes it; the oldest goes if too many */
 /* reg_lock held: a call has this id now. What is known of an earlier one ends, durably before this one is stored.

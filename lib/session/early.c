@@ -5,6 +5,7 @@
  */
 #include "calls.h"
 #include "core.h"
+#include "facts.h"
 #include "journal.h"
 
 #include <stdio.h>
@@ -187,6 +188,8 @@ static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_option
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	*appeared = rco__map_get(&engine->by_call, call_id, strlen(call_id));
+	if (*appeared != NULL && rco__long_done(*appeared))
+		*appeared = NULL; /* that one has its answer */
 	if (*appeared != NULL) {
 		rco__session_ref(*appeared);
 		(void)pthread_mutex_unlock(&engine->reg_lock);
@@ -250,6 +253,17 @@ int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_
 	data.code = rc;
 	(void)rco__receipt_issue(engine, &data, receipt); /* short of memory it stays NULL; the opt-out stands */
 	return rc == RCO_OK ? RCO_OK : RCO_PENDING;
+}
+
+int rco__opt_out_besides(rco_engine *engine, const char *call_id, const rco_opt_out_options *o)
+{
+	rco_session *appeared = NULL;
+	rco__receipt_data data;
+	int rc = atomic_load(&engine->enabled) != 0 ? ask(engine, call_id, o, &data, &appeared) : RCO_OK;
+
+	if (appeared != NULL) /* the call that it may be about */
+		rco__session_unref(appeared);
+	return rc;
 }
 
 int rco__early_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data)

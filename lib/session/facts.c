@@ -40,6 +40,17 @@ int rco__session_urgent(rco_session *s)
 	return rco__opted_out(s) && !rco__session_durable(s);
 }
 
+int rco__long_done(rco_session *s)
+{
+	int yes;
+
+	(void)pthread_mutex_lock(&s->lock);
+	yes = rco__opted_out(s) && s->control.ended &&
+	      (s->long_done || rco__mono_us(&s->engine->env) >= s->control.forget_mono_us);
+	(void)pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
 /* ---- the recorder, and what was recorded ---- */
 
 int rco__recorder_stopped(const rco_session *s)

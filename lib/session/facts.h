@@ -15,6 +15,7 @@ int rco__session_durable(rco_session *session); /* takes the lock */
 int rco__recorder_stopped(const rco_session *session); /* it is certain that it does not record */
 int rco__recorder_lost(const rco_session *session);    /* an earlier process's recorder may still be recording */
 int rco__was_recorded(rco_session *session);           /* something may have to be erased */
+int rco__long_done(rco_session *session);              /* its id may be another call's by now; takes the lock */
 void rco__registered_look(rco_session *session);       /* is there anything that can be erased? into the facts */
 int rco__continues_it(const rco_session *session, const rco_session *part);
 void rco__receipt_whole(const rco_session *session, rco__receipt_data *data); /* of all parts, with status */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is found of an earlier process: by recording, and by receipt. Journals, rings and buffer each add to it. */
 #include "core.h"
+#include "calls.h"
 #include "found.h"
 
 #include <string.h>
@@ -58,6 +59,7 @@ void rco__recovery_free(rco__recovery *r)
 			rco__release(env, opt->call_id);
 		if (opt->legs != NULL)
 			rco__release(env, opt->legs);
+		rco__parts_free(env, opt->parts);
 		rco__release(env, opt);
 	}
 	rco__map_destroy(&r->calls);

@@ -28,6 +28,7 @@ typedef struct rco__found_call {
 	char call_id[RCO_CALL_ID_MAX + 1]; /* "" if not known */
 	int64_t created_us, started_us, ended_us;
 	int end_told;          /* by the host */
+	int long_done;         /* see rco_session */
 	uint8_t continues[16]; /* the part before of the same call; zeros: none */
 	rco_session *session;  /* what was made of it, a reference */
 	int journaled;         /* the calls journal knows it */
@@ -69,6 +70,7 @@ typedef struct rco__found_opt {
 	char *call_id;        /* NULL if not known; its own, as the legs */
 	rco__found_leg *legs; /* n_legs of them: a ledger may have very many of these */
 	uint32_t n_legs;
+	rco__part *parts; /* of its call, before this one */
 	int64_t created_us, started_us, ended_us;
 	int64_t expires_us; /* of an opt-out for a call not yet known */
 	int tombstone, early, closed, hold_lifted;

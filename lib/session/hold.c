@@ -22,6 +22,10 @@ static int book_hold(rco_session *s, uint32_t hold, int nonblock)
 		(void)pthread_mutex_unlock(&s->lock);
 		return rco__fail(RCO_E_OPTED_OUT, "call %s was opted out", s->call_id);
 	}
+	if (hold && !booked && !s->control.hold) {
+		(void)pthread_mutex_unlock(&s->lock);
+		return rco__fail(RCO_E_ENDED, "call %s is over, and nothing will erase it any more", s->call_id);
+	}
 	s->control.hold = hold;
 	if (booked)
 		rc = rco__journal_begin(s, &lsn);
@@ -119,6 +123,8 @@ int rco__session_hold(rco_session *session, int hold, int nonblock)
 		return lift_all(session);
 	rco__hold_earlier(session, nonblock);
 	rc = book_hold(session, 1, nonblock);
+	if (rc == RCO_E_ENDED)
+		return rc;
 	if (rc != RCO_E_OPTED_OUT && nonblock) {
 		rco__request_save(session, RCO_REQUEST_LEGAL_HOLD);
 		return RCO_PENDING;

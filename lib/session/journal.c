@@ -134,6 +134,20 @@ static int append_twice(rco_engine *engine, uint16_t type, uint16_t flags, const
 	return rc;
 }
 
+enum { PARTS_MAX = 32 }; /* the latest of a call that went on over more restarts */
+
+static void write_parts(rco__cursor *c, const rco_session *earlier)
+{
+	const rco_session *p;
+	uint8_t n = 0;
+
+	for (p = earlier; p != NULL && n < PARTS_MAX; p = p->earlier)
+		n++;
+	rco__w8(c, n);
+	for (p = earlier; n > 0; n--, p = p->earlier)
+		rco__wbytes(c, p->recording_id, sizeof p->recording_id);
+}
+
 int rco__journal_tombstone(rco_session *s, uint64_t *lsn)
 {
 	uint8_t buf[2048];
@@ -154,6 +168,7 @@ int rco__journal_tombstone(rco_session *s, uint64_t *lsn)
 		rco__wstr(&c, s->legs[i].label);
 	}
 	rco__w8(&c, s->control.id_reused != 0);
+	write_parts(&c, s->earlier);
 	if (c.failed)
 		return rco__fail(RCO_E_INTERNAL, "a tombstone does not fit");
 	return append_twice(s->engine, RCO__OPT_TOMBSTONE, 0, s->control.receipt.id, buf,

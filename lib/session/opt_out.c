@@ -205,7 +205,7 @@ int rco_engine_opt_out(rco_engine *engine, const char *call_id, const rco_opt_ou
 {
 	rco_opt_out_options o;
 	rco_session *s, *next;
-	int rc = rco__engine_check(engine);
+	int rc = rco__engine_check(engine), besides;
 
 	if (receipt != NULL)
 		*receipt = NULL;
@@ -221,7 +221,15 @@ int rco_engine_opt_out(rco_engine *engine, const char *call_id, const rco_opt_ou
 		if (s == NULL)
 			return rc;
 	}
+	rc = rco__long_done(s) ? rco__opt_out_besides(engine, call_id, &o) : RCO_OK;
+	if (rc < 0 && rc != RCO_E_NOT_DURABLE) {
+		rco__session_unref(s);
+		return rc;
+	}
+	besides = rc;
 	rc = opt_out(s, &o, receipt);
+	if (rc == RCO_OK && besides != RCO_OK)
+		rc = RCO_PENDING; /* that the wish is noted, too, is not on disk yet */
 	next = rco__registry_find(engine, call_id);
 	if (next != NULL && next != s && rco__continues_it(next, s)) { /* the call went on, just now */
 		if (receipt != NULL)

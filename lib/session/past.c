@@ -18,6 +18,7 @@ struct rco__past {
 	int64_t created_us, started_us, ended_us, done_us;
 	uint32_t n_legs;
 	const char *call_id; /* behind the legs */
+	rco__part *parts;    /* the recordings of its earlier parts */
 	rco__found_leg legs[];
 };
 
@@ -43,12 +44,55 @@ static rco__past *find(rco_engine *engine, const char *call_id)
 	return rco__map_get(&engine->past, call_id, strlen(call_id));
 }
 
+int rco__part_add(const rco__env *env, rco__part **parts, const uint8_t recording_id[16])
+{
+	rco__part *part;
+
+	if (rco__parts_have(*parts, recording_id))
+		return RCO_OK;
+	part = rco__alloc(env, sizeof *part);
+	if (part == NULL)
+		return RCO_E_NO_MEMORY;
+	memcpy(part->recording_id, recording_id, sizeof part->recording_id);
+	part->next = *parts;
+	*parts = part;
+	return RCO_OK;
+}
+
+void rco__parts_free(const rco__env *env, rco__part *parts)
+{
+	rco__part *next;
+
+	for (; parts != NULL; parts = next) {
+		next = parts->next;
+		rco__release(env, parts);
+	}
+}
+
+void rco__past_release(const rco__env *env, rco__past *p)
+{
+	rco__parts_free(env, p->parts);
+	rco__release(env, p);
+}
+
+int rco__parts_have(const rco__part *parts, const uint8_t recording_id[16])
+{
+	while (parts != NULL && memcmp(parts->recording_id, recording_id, 16) != 0)
+		parts = parts->next;
+	return parts != NULL;
+}
+
+static int has_recording(const rco__past *p, const uint8_t recording_id[16])
+{
+	return memcmp(p->receipt.recording_id, recording_id, 16) == 0 || rco__parts_have(p->parts, recording_id);
+}
+
 static void drop(rco_engine *engine, rco__past *p)
 {
 	(void)rco__map_remove(&engine->past, p->call_id, strlen(p->call_id));
 	*(p->newer != NULL ? &p->newer->older : &engine->past_newest) = p->older;
 	*(p->older != NULL ? &p->older->newer : &engine->past_oldest) = p->newer;
-	rco__release(&engine->env, p);
+	rco__past_release(&engine->env, p);
 }
 
 /* The newest, or behind all others. */
@@ -77,7 +121,7 @@ static int put(rco_engine *engine, rco__past *p, int newest)
 void rco__past_add(rco_engine *engine, rco__past *p)
 {
 	if (!put(engine, p, 1)) /* the ledger knows it, and so does the next process */
-		rco__release(&engine->env, p);
+		rco__past_release(&engine->env, p);
 	while (engine->past.count > engine->cfg.remember_opt_outs)
 		drop(engine, engine->past_oldest);
 }
@@ -93,6 +137,7 @@ void rco__past_free_all(rco_engine *engine)
 
 rco__past *rco__past_of(rco_session *s)
 {
+	const rco_session *earlier;
 	rco__past *p;
 	uint32_t i;
 
@@ -108,6 +153,11 @@ rco__past *rco__past_of(rco_session *s)
 	p->ended_us = s->control.ended_us;
 	(void)pthread_mutex_unlock(&s->lock);
 	p->receipt.call_id = p->call_id;
+	p->parts = s->past_parts;
+	s->past_parts = NULL;
+	/* Short of memory it is found by the call id, and by the recording of the last part. */
+	for (earlier = s->earlier; earlier != NULL; earlier = earlier->earlier)
+		(void)rco__part_add(&s->engine->env, &p->parts, earlier->recording_id);
 	/* Its time is over now: recent it is no longer. */
 	p->done_us = rco__wall_us(&s->engine->env) - (int64_t)s->engine->cfg.remember_ended_s * 1000000;
 	for (i = 0; i < p->n_legs; i++) {
@@ -134,6 +184,7 @@ static void as_done(rco__receipt_data *r, const rco__done *d)
 
 int rco__past_found(rco_engine *engine, const rco__found_opt *opt)
 {
+	const rco__part *part;
 	rco__past *p;
 
 	if (engine->past.count >= engine->cfg.remember_opt_outs || opt->call_id == NULL || opt->call_id[0] == '\0')
@@ -153,16 +204,25 @@ int rco__past_found(rco_engine *engine, const rco__found_opt *opt)
 	p->done_us = opt->done.when_us;
 	if (opt->n_legs > 0)
 		memcpy(p->legs, opt->legs, opt->n_legs * sizeof *p->legs);
+	for (part = opt->parts; part != NULL; part = part->next)
+		(void)rco__part_add(&engine->env, &p->parts, part->recording_id);
 	if (!put(engine, p, 0))
-		rco__release(&engine->env, p);
+		rco__past_release(&engine->env, p);
 	return RCO_OK;
 }
 
 /* ---- asked again ---- */
 
+/* Done in the future it was when a clock was wrong: nobody knows how long ago. */
+static int is_recent(const rco_engine *engine, const rco__past *p)
+{
+	const int64_t now = rco__wall_us(&engine->env);
+
+	return now >= p->done_us && now < p->done_us + (int64_t)engine->cfg.remember_ended_s * 1000000;
+}
+
 int rco__past_receipt(rco_engine *engine, const char *call_id, rco__receipt_data *data, int *recent)
 {
-	int64_t now = rco__wall_us(&engine->env);
 	rco__past *p;
 
 	*recent = 0;
@@ -172,8 +232,7 @@ int rco__past_receipt(rco_engine *engine, const char *call_id, rco__receipt_data
 		*data = p->receipt;
 		data->call_id = call_id;
 		data->status = rco__status_of(p->receipt.facts, 0);
-		/* Done in the future it was when a clock was wrong: nobody knows how long ago. */
-		*recent = now >= p->done_us && now < p->done_us + (int64_t)engine->cfg.remember_ended_s * 1000000;
+		*recent = is_recent(engine, p);
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	return p != NULL;
@@ -199,21 +258,27 @@ int rco__past_get(rco_engine *engine, const char *call_id, rco__found_call *call
 	p = find(engine, call_id);
 	if (p != NULL) {
 		notify_found(p, call);
+		call->long_done = !is_recent(engine, p);
 		*receipt = p->receipt;
 	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	return p != NULL;
 }
 
-int rco__past_name(rco_engine *engine, const uint8_t recording_id[16], char call_id[RCO_CALL_ID_MAX + 1])
+int rco__past_recording(rco_engine *engine, const uint8_t recording_id[16], char call_id[RCO_CALL_ID_MAX + 1],
+                        rco__receipt_data *data)
 {
 	const rco__past *p;
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
-	for (p = engine->past_newest; p != NULL && memcmp(p->receipt.recording_id, recording_id, 16) != 0;)
+	for (p = engine->past_newest; p != NULL && !has_recording(p, recording_id);)
 		p = p->older;
-	if (p != NULL)
+	if (p != NULL) {
 		memcpy(call_id, p->call_id, strlen(p->call_id) + 1);
+		*data = p->receipt;
+		data->call_id = call_id;
+		data->status = rco__status_of(p->receipt.facts, 0);
+	}
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	return p != NULL;
 }
@@ -253,8 +318,12 @@ void rco__past_ends(rco_session *s, rco_session *before)
 {
 	rco__past *p = find(s->engine, s->call_id);
 
-	if (p != NULL && memcmp(p->receipt.recording_id, s->recording_id, 16) != 0)
+	if (p != NULL && memcmp(p->receipt.recording_id, s->recording_id, 16) != 0) {
 		note_reuse(s, &p->receipt, 1);
+	} else if (p != NULL) { /* taken up again */
+		s->past_parts = p->parts;
+		p->parts = NULL;
+	}
 	if (p != NULL)
 		drop(s->engine, p);
 	if (before == NULL)

@@ -26,6 +26,7 @@ static int find(rco_engine *engine, const uint8_t recording_id[16], rco_session 
 {
 	char call_id[RCO_CALL_ID_MAX + 1];
 	int rc = rco__engine_check(engine);
+	rco__receipt_data data;
 	rco_session *s;
 
 	if (rc != RCO_OK)
@@ -33,13 +34,13 @@ static int find(rco_engine *engine, const uint8_t recording_id[16], rco_session 
 	if (recording_id == NULL)
 		return rco__fail(RCO_E_INVALID, "recording_id is NULL");
 	s = rco__registry_recording(engine, recording_id);
-	if (s == NULL && rco__past_name(engine, recording_id, call_id)) {
+	if (s == NULL && rco__past_recording(engine, recording_id, call_id, &data)) {
 		rc = rco__past_revive(engine, call_id, &s);
-		if (rc == RCO_OK) { /* or the id is a later call's by now */
-			rco__session_unref(s);
-			s = rco__registry_recording(engine, recording_id);
-		} else if (rc != RCO_E_NOT_FOUND) {
+		if (rc != RCO_OK && rc != RCO_E_NOT_FOUND)
 			return rc;
+		if (rc == RCO_OK && memcmp(s->recording_id, data.recording_id, 16) != 0) {
+			rco__session_unref(s); /* the id is a later call's by now */
+			s = NULL;
 		}
 	}
 	if (s == NULL)
@@ -67,14 +68,10 @@ int rco_recording_opt_out(rco_engine *engine, const uint8_t recording_id[16], co
 static int past_receipt(rco_engine *engine, const uint8_t recording_id[16], rco_receipt **receipt)
 {
 	char call_id[RCO_CALL_ID_MAX + 1];
+	rco__receipt_data data;
 
-	if (rco__past_name(engine, recording_id, call_id) &&
-	    rco_engine_receipt(engine, call_id, receipt) == RCO_OK) {
-		if (memcmp(rco_receipt_recording_id(*receipt), recording_id, 16) == 0)
-			return RCO_OK;
-		rco_receipt_free(*receipt); /* the id is a later call's by now */
-		*receipt = NULL;
-	}
+	if (rco__past_recording(engine, recording_id, call_id, &data))
+		return rco__receipt_issue(engine, &data, receipt);
 	return rco__fail(RCO_E_NOT_FOUND, "no opt-out of a call with this recording is known");
 }
 

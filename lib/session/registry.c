@@ -36,7 +36,9 @@ rco_session *rco__registry_recording(rco_engine *engine, const uint8_t recording
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	for (s = engine->all; s != NULL; s = s->all_next)
-		if (s->kept && memcmp(s->recording_id, recording_id, sizeof s->recording_id) == 0 &&
+		if (s->kept &&
+		    (memcmp(s->recording_id, recording_id, sizeof s->recording_id) == 0 ||
+		     rco__parts_have(s->past_parts, recording_id)) &&
 		    rco__session_try_ref(s))
 			break;
 	(void)pthread_mutex_unlock(&engine->reg_lock);
@@ -132,7 +134,7 @@ void rco__registry_forget(rco_session *s)
 	if (was && past != NULL)
 		rco__past_add(engine, past);
 	else if (past != NULL) /* a later call has the id by now */
-		rco__release(&engine->env, past);
+		rco__past_release(&engine->env, past);
 	(void)pthread_mutex_unlock(&engine->reg_lock);
 	if (kept)
 		rco__session_unref(s);

@@ -3,6 +3,7 @@
  * What an earlier process wrote to the ledger and to the calls journal, read back. What does not parse is logged
  * and skipped: its neighbours still count.
  */
+#include "calls.h"
 #include "found.h"
 #include "journal.h"
 
@@ -207,6 +208,7 @@ static void read_receipt(rco__cursor *c, rco__recovery *recovery, rco__found_opt
 static void read_tombstone(rco__cursor *c, rco__recovery *recovery, rco__found_opt *opt)
 {
 	rco__found_leg legs[RCO_MAX_LEGS] = {0};
+	uint8_t part[16];
 	uint32_t i, n;
 
 	read_receipt(c, recovery, opt);
@@ -222,6 +224,12 @@ static void read_tombstone(rco__cursor *c, rco__recovery *recovery, rco__found_o
 	rco__recovery_opt_legs(recovery, opt, legs, i);
 	if (!c->failed && n <= RCO_MAX_LEGS && c->at != c->end)
 		opt->reused |= rco__r8(c) & 1;
+	n = !c->failed && c->at != c->end ? rco__r8(c) : 0;
+	for (i = 0; i < n && !c->failed; i++) {
+		rco__rbytes(c, part, sizeof part);
+		if (!c->failed && rco__part_add(&recovery->engine->env, &opt->parts, part) != RCO_OK)
+			recovery->rc = RCO_E_NO_MEMORY;
+	}
 	/* A tombstone that is only half understood still is one. */
 	opt->tombstone = 1;
 }

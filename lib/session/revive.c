@@ -199,6 +199,30 @@ static void latch(rco_session *s, const char *source)
 	s->control.receipt.facts &= ~(uint32_t)RCO_FACT_AFTER_END; /* which the crash was, and not the caller */
 }
 
+/* Is there a ring of which nobody can say what was in it? */
+static int rings_lost(const rco_session *s, const rco__found_call *call)
+{
+	uint32_t i;
+
+	for (i = 0; i < RCO_MAX_LEGS; i++)
+		if (call->rings[i] != NULL && s->rings[i] == 0)
+			return 1;
+	return 0;
+}
+
+/* Until the deadline, which does not begin anew with each process; but this one is given the time for a few tries.
+ */
+static int64_t time_left(const rco_session *s)
+{
+	const rco_engine_config *cfg = &s->engine->cfg;
+	const int64_t most = (int64_t)cfg->erase_deadline_ms * 1000, least = (int64_t)cfg->retry_max_ms * 1000;
+	const int64_t left = s->control.receipt.requested_us + most - rco__wall_us(&s->engine->env);
+
+	if (left > most || least > most)
+		return most;
+	return left > least ? left : least;
+}
+
 /* Lock not needed. */
 static void set_opt_out(rco_session *s, const rco__found_call *call)
 {
@@ -208,7 +232,8 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 		/* Stopped, but the crash came before it was durable. Nobody was told so; it is honoured all the
 		 * same. */
 		latch(s, call->note_known ? call->note.source : "recovered");
-		s->control.receipt.facts |= RCO_FACT_RECORDED;
+		if (rco__was_recorded(s) || rings_lost(s, call))
+			s->control.receipt.facts |= RCO_FACT_RECORDED;
 		if (call->note_known)
 			take_note(s, &call->note);
 		return;
@@ -222,7 +247,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	if (opt->hold_lifted)
 		s->control.receipt.facts &= ~(uint32_t)RCO_FACT_HELD;
 	s->control.receipt.erased_us = s->control.receipt.verified_us = 0;
-	if (s->work.buffer.opened || call->in_ring || to_erase(s))
+	if (rco__was_recorded(s) || rings_lost(s, call) || to_erase(s))
 		s->control.receipt.facts |= RCO_FACT_RECORDED;
 	s->control.hold = (s->control.receipt.facts & RCO_FACT_HELD) != 0;
 	rco__registered_look(s);
@@ -230,8 +255,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	    rco__recorder_lost(s))
 		rco__recorder_lost_notify(s);
 	s->control.tomb_lsn = 1; /* it is in the ledger */
-	s->control.erase_by_mono_us =
-		rco__mono_us(&s->engine->env) + (int64_t)s->engine->cfg.erase_deadline_ms * 1000;
+	s->control.erase_by_mono_us = rco__mono_us(&s->engine->env) + time_left(s);
 }
 
 /* ---- one session ---- */
@@ -352,6 +376,7 @@ static int revive_done(rco_engine *engine, const rco__found_call *call, const rc
 	if (rc != RCO_OK)
 		return rc;
 	s->recovered = 1;
+	s->long_done = call->long_done;
 	s->consent_policy = engine->cfg.consent;
 	set_times(s, call);
 	rc = add_legs(s, call);

@@ -334,8 +334,8 @@ static int end_call(rco_session *session)
 		(void)rco__ledger_try_write(session->engine->calls);
 		(void)rco__recorder_settle(session); /* if it fails the worker repeats it */
 	}
-	rco__session_wake(session);
-	rco__clear_registers(); /* often the thread that pushed (P4) */
+	rco__session_look_at_once(session); /* the upload of a held call may have waited for the end */
+	rco__clear_registers();             /* often the thread that pushed (P4) */
 	return RCO_OK;
 }
 

@@ -43,6 +43,7 @@ static void free_copies(rco_session *s)
 
 static void reclaim(const rco__env *env, rco_session *s)
 {
+	rco__parts_free(env, s->past_parts);
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_cond_destroy(&s->changed);
 	if (s->legs != NULL)

@@ -295,6 +295,8 @@ struct rco_session {
 	char *call_id;
 	void *user_data; /* the host's, for events */
 	int nonblock;    /* RCO_SESSION_NONBLOCK */
+	int long_done;   /* taken up again, long after it was done with: its id may be another call's by now */
+	struct rco__part *past_parts; /* and those it had; reg_lock */
 	uint8_t recording_id[16];
 	_Atomic uint32_t shard; /* whose it is; changed by that one's thread alone */
 	uint32_t consent_policy;
@@ -397,6 +399,12 @@ typedef struct rco__early {
 	rco__event *news;        /* that it is durable; NULL when that was told, or answered */
 	char call_id[];
 } rco__early;
+
+/* A call that went on over a restart has a recording for each part: those of the earlier ones. */
+typedef struct rco__part {
+	struct rco__part *next;
+	uint8_t recording_id[16];
+} rco__part;
 
 /* An opt-out that is done with, of a call that is over and forgotten otherwise. */
 typedef struct rco__past rco__past;

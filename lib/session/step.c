@@ -142,7 +142,9 @@ static void escalate(rco_session *s, int64_t now)
 	rco__event_queue(s, RCO_EVENT_ESCALATED, RCO_E_TIMEOUT, 0, "%s", why_not(s));
 	(void)pthread_mutex_unlock(&s->lock);
 	(void)rco__events_told(s); /* before it is noted: the next process does not tell it again */
-	(void)rco__journal_mark(s->engine, &receipt, RCO__OPT_ESCALATED, 0, rco__wall_us(&s->engine->env), &lsn);
+	if (rco__journal_mark(s->engine, &receipt, RCO__OPT_ESCALATED, 0, rco__wall_us(&s->engine->env), &lsn) ==
+	    RCO_OK)
+		(void)rco__ledger_write(s->engine->ledger);
 }
 
 /* When that is to happen. */
