@@ -251,8 +251,10 @@ static void test_flags_and_reserved(void **state)
 	(void)state;
 	for (i = 0; i < TABLES; i++) {
 		full(&tables[i], &src);
-		src.bytes[4] = 1;
+		src.bytes[4] = 2;
 		assert_int_equal(tables[i].copy(&dst, &src), RCO_E_NEWER);
+		src.bytes[4] = 1; /* RCO_BUFFER_GAPS, of a buffer alone */
+		assert_int_equal(tables[i].copy(&dst, &src), i == 0 ? RCO_OK : RCO_E_NEWER);
 		if (tables[i].reserved == 0)
 			continue;
 		full(&tables[i], &src);

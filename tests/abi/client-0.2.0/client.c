@@ -389,7 +389,12 @@ static void talk(rco_session *call, uint32_t leg)
 {
 	static const uint8_t audio[FRAME] = {1, 2, 3};
 	rco_frame frames[2] = {
-		{.session = call, .data = audio, .size_bytes = FRAME, .leg = leg, .format = RCO_FORMAT_PCMU_8K}};
+		{.session = call,
+	         .data = audio,
+	         .position = RCO_POSITION_NEXT,
+	         .size_bytes = FRAME,
+	         .leg = leg,
+	         .format = RCO_FORMAT_PCMU_8K}};
 
 	frames[1] = frames[0];
 	for (int i = 0; i < FRAMES / 2; i++) {

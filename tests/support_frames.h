@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames with a position, for tests of media time. */
+#ifndef TESTS_SUPPORT_FRAMES_H
+#define TESTS_SUPPORT_FRAMES_H
+
+#include <recoptout.h>
+
+#include <stddef.h>
+
+/* One frame at a position, in samples. */
+static inline int t_push_at(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size,
+                            uint64_t position)
+{
+	rco_frame f = {.session = session,
+	               .data = data,
+	               .position = position,
+	               .size_bytes = (uint32_t)size,
+	               .leg = leg,
+	               .format = format};
+
+	return rco_frames_push(&f, 1) == (f.result == RCO_OK) ? (int)f.result : (int)RCO_E_INTERNAL;
+}
+
+/* So many frames are missing before the n-th frame of a leg: often none, now and then one, or a few, or many. */
+static inline uint32_t t_gap_frames(uint64_t seed, uint64_t n)
+{
+	uint64_t x = (seed + 1) * 0x9e3779b97f4a7c15u + n * 0xbf58476d1ce4e5b9u;
+
+	x = (x ^ (x >> 29)) * 0x94d049bb133111ebu;
+	x ^= x >> 32;
+	return x % 4 != 0 ? 0 : x % 64 == 0 ? 100 : (uint32_t)(x / 64 % 5);
+}
+
+/* Where that frame begins, in frames. */
+static inline uint64_t t_frame_at(uint64_t seed, uint64_t n)
+{
+	uint64_t at = 0, i;
+
+	for (i = 0; i <= n; i++)
+		at += t_gap_frames(seed, i) + (i > 0 ? 1 : 0);
+	return at;
+}
+
+#endif
