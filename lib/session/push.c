@@ -76,71 +76,55 @@ static inline int full(const rco__ring *ring, size_t capacity, uint64_t gate, si
 /* What a frame is to be put into. */
 typedef struct place {
 	rco__ring *ring;
-	rco__gaps *gaps;
 	uint8_t *audio;
 	size_t capacity;
 } place;
 
-/* How many bytes of silence are between the leg's end, at `gate`, and a frame at this position. */
-static inline int gap_before(const place *p, uint64_t gate, uint64_t position, uint64_t *gap)
+/* Behind `gap` bytes of silence, which go to `gaps`. Both are constants where the caller has none. */
+static inline __attribute__((always_inline)) int push(rco_session *session, place p, const uint8_t *data,
+                                                      size_t size, rco__gaps *gaps, uint64_t gap)
 {
-	uint64_t end = gate + atomic_load_explicit(&p->ring->gaps, memory_order_relaxed);
-	uint64_t at = position * p->ring->sample_bytes;
-
-	if (position <= RCO__GATE_INDEX / 2 && at == end)
-		return RCO_OK;
-	if (position > RCO__GATE_INDEX / 2 || at < end || at - end > rco__gap_max(p->ring->format)) {
-		atomic_fetch_add_explicit(&p->gaps->late, 1, memory_order_relaxed);
-		return RCO_E_POSITION;
-	}
-	*gap = at - end;
-	return RCO_OK;
-}
-
-/* The frame is in its place: is it accepted, with the gap before it? */
-static inline int commit(const place *p, uint64_t *gate, size_t size, uint64_t gap)
-{
-	uint64_t before = gap > 0 ? atomic_load_explicit(&p->ring->gaps, memory_order_relaxed) : 0;
-
-	if (!rco__gate_commit(&p->ring->gate, gate, size)) {
-		if (gap > 0)
-			rco__gaps_undo(p->gaps);
-		return 0;
-	}
-	if (gap > 0)
-		atomic_store_explicit(&p->ring->gaps, before + gap, memory_order_relaxed);
-	return 1;
-}
-
-static inline int push(rco_session *session, const place *p, const uint8_t *data, size_t size, uint64_t position)
-{
-	rco__ring *ring = p->ring;
-	uint64_t gate = rco__gate_load(&ring->gate), gap = 0;
+	uint64_t gate = rco__gate_load(&p.ring->gate);
+	uint64_t before = gap > 0 ? atomic_load_explicit(&p.ring->gaps, memory_order_relaxed) : 0;
 
 	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
 		return refusal(session, gate);
-	if (position != RCO_POSITION_NEXT) {
-		int rc = gap_before(p, gate, position, &gap);
-
-		if (rc != RCO_OK)
-			return rc;
+	if (full(p.ring, p.capacity, gate, size)) {
+		p.ring->seen = atomic_load_explicit(&p.ring->read, memory_order_acquire);
+		if (full(p.ring, p.capacity, gate, size))
+			return overflow(session, p.ring);
 	}
-	if (full(ring, p->capacity, gate, size)) {
-		ring->seen = atomic_load_explicit(&ring->read, memory_order_acquire);
-		if (full(ring, p->capacity, gate, size))
-			return overflow(session, ring);
-	}
-	if (gap > 0 && !rco__gaps_add(p->gaps, gate, atomic_load_explicit(&ring->gaps, memory_order_relaxed), gap))
-		return overflow(session, ring);
-	copy_in(p->capacity, p->audio, gate, data, size);
-	if (!commit(p, &gate, size, gap)) {
+	if (gap > 0 && !rco__gaps_add(gaps, gate, before, gap))
+		return overflow(session, p.ring);
+	copy_in(p.capacity, p.audio, gate, data, size);
+	if (!rco__gate_commit(&p.ring->gate, &gate, size)) {
 		/* Only a bit can have been set: there is one producer. The index is as it was. */
-		wipe(p->capacity, p->audio, gate & RCO__GATE_INDEX, size);
+		if (gap > 0)
+			rco__gaps_undo(gaps);
+		wipe(p.capacity, p.audio, gate & RCO__GATE_INDEX, size);
 		return refusal(session, gate);
 	}
-	atomic_store_explicit(&ring->frames, atomic_load_explicit(&ring->frames, memory_order_relaxed) + 1,
+	if (gap > 0)
+		atomic_store_explicit(&p.ring->gaps, before + gap, memory_order_relaxed);
+	atomic_store_explicit(&p.ring->frames, atomic_load_explicit(&p.ring->frames, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
 	return RCO_OK;
+}
+
+/* The same at a position. Not inline: who pushes without one is not to carry it along. */
+static __attribute__((noinline)) int push_at(rco_session *session, place p, const uint8_t *data, size_t size,
+                                             rco__gaps *gaps, uint64_t position)
+{
+	uint64_t gate = rco__gate_load(&p.ring->gate), at = position * p.ring->sample_bytes;
+	uint64_t end = gate + atomic_load_explicit(&p.ring->gaps, memory_order_relaxed);
+
+	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
+		return refusal(session, gate);
+	if (position > RCO__GATE_INDEX / 2 || at < end || (at > end && at - end > rco__gap_max(p.ring->format))) {
+		atomic_fetch_add_explicit(&gaps->late, 1, memory_order_relaxed);
+		return RCO_E_POSITION;
+	}
+	return push(session, p, data, size, gaps, at - end);
 }
 
 static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
@@ -172,14 +156,16 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
 		return no_ring(session);
 	if (!rco__ring_enter(ring, ref))
 		return atomic_load(&session->rings[leg]) == ref ? RCO_E_BUSY : no_ring(session);
-	p = (place){ring, session->engine->map.gaps + rco__ring_number(ref), audio_of(session, ref),
-	            rco__ring_capacity(ref)};
+	p = (place){ring, audio_of(session, ref), rco__ring_capacity(ref)};
 	if (format != ring->format)
 		rc = RCO_E_FORMAT;
 	else if (size_bytes == 0 || size_bytes > p.capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
 		rc = RCO_E_FRAME;
+	else if (position == RCO_POSITION_NEXT)
+		rc = push(session, p, data, size_bytes, NULL, 0);
 	else
-		rc = push(session, &p, data, size_bytes, position);
+		rc = push_at(session, p, data, size_bytes, session->engine->map.gaps + rco__ring_number(ref),
+		             position);
 	rco__ring_leave(ring, ref);
 	return rc;
 }
