@@ -216,8 +216,8 @@ static inline void b_begin(bench *b, uint8_t n)
 	assert_int_equal(b_try_begin(b, n, "meta"), RCO_OK);
 }
 
-static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t format, uint64_t position,
-                               const void *data, size_t size)
+static inline int b_try_append_as(bench *b, uint8_t n, uint32_t leg, uint32_t format, uint64_t position,
+                                  const void *data, size_t size, uint32_t flags)
 {
 	rco_chunk c = {.struct_size = (uint32_t)sizeof c,
 	               .leg = leg,
@@ -226,7 +226,7 @@ static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t forma
 	               .time_us = 1,
 	               .data = data,
 	               .size_bytes = size,
-	               .flags = data == NULL ? RCO_CHUNK_GAP : 0};
+	               .flags = flags};
 	rco_result result = b_result();
 	int rc;
 
@@ -234,6 +234,12 @@ static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t forma
 	rc = rco_spool_buffer_ops()->append(&c, 1, &result, b->spool);
 	assert_int_equal(result.confirmed, rc == RCO_OK ? RCO_CONFIRM_DONE : 0);
 	return rc;
+}
+
+static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t format, uint64_t position,
+                               const void *data, size_t size)
+{
+	return b_try_append_as(b, n, leg, format, position, data, size, 0);
 }
 
 /* Of recordings that are appended in pieces of that size each third one is a gap; 0: none has gaps. */
@@ -270,7 +276,10 @@ static inline int b_try_noise(bench *b, uint8_t n, uint32_t leg, uint64_t positi
 
 	assert_non_null(data);
 	b_sound(n, leg, position, data, size);
-	rc = b_try_append(b, n, leg, RCO_FORMAT_PCMU_8K, position, b_in_gap(n, position) ? NULL : data, size);
+	if (b_in_gap(n, position))
+		rc = b_try_append_as(b, n, leg, RCO_FORMAT_PCMU_8K, position, NULL, size, RCO_CHUNK_GAP);
+	else
+		rc = b_try_append(b, n, leg, RCO_FORMAT_PCMU_8K, position, data, size);
 	free(data);
 	return rc;
 }
