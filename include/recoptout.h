@@ -215,7 +215,8 @@ RCO_API int rco_has_feature(const char *name);
 	X(E_SIGNATURE, -35, "the signature does not match: altered, or signed by another key")                    \
 	X(E_UNCONFIRMED, -36, "the backend answered without a positive confirmation")                             \
 	X(E_SHARED_MEMORY, -37, "shared memory for the rings cannot be reserved; see ring_dir")                   \
-	X(E_INTERNAL, -38, "a defect of the library; please report it with the log")
+	X(E_INTERNAL, -38, "a defect of the library; please report it with the log")                              \
+	X(E_POSITION, -39, "the frame is late, overlaps the one before, or is too far ahead of it")
 
 /** Result codes. @since 0.1.0 */
 typedef enum rco_error {
@@ -865,10 +866,10 @@ RCO_API int rco_session_start(rco_session *session);
  *
  * For media threads: no system call, no lock, no allocation, no waiting. One
  * thread at a time for each leg. Each frame is accepted whole or not at all.
- * Pauses and refused frames are left out of the recording, not filled. A leg has no
- * clock: its audio is what is pushed, end to end. Time without frames (silence
- * suppression, lost packets), and the time before a leg that begins late, is missing
- * from it unless you push silence.
+ * The frame comes right behind the last one that was accepted (#RCO_POSITION_NEXT):
+ * time without frames (silence suppression, lost packets, pauses, refused frames, the
+ * time before a leg that begins late) is missing from the recording. A host that knows
+ * when a frame was sounds, pushes it with its position, by rco_frames_push().
  *
  * @param format the frame's format, which must be the leg's: catches a payload
  *   type that changed under way
@@ -883,28 +884,56 @@ RCO_API int rco_session_start(rco_session *session);
 RCO_API int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data,
                              size_t size_bytes);
 
+/** A frame's position: right behind the last one of its leg. */
+#define RCO_POSITION_NEXT UINT64_MAX
+
+/** So far ahead of its leg's end, in seconds, a frame may be: a day. */
+#define RCO_GAP_MAX_S 86400
+
 /** A frame for rco_frames_push(). Its layout does not change: arrays of it are passed. @since 0.1.0 */
 typedef struct rco_frame {
 	rco_session *session;
 	const void *data;
+	/**
+	 * Where the frame begins on its leg's clock, in samples at the leg's rate; or #RCO_POSITION_NEXT.
+	 * 0 is the beginning of the recording, not "next": of frames that all say 0 the first one is taken.
+	 * @since 0.2.0
+	 */
+	uint64_t position;
 	uint32_t size_bytes;
 	uint32_t leg;
 	uint32_t format;
-	int32_t result; /**< written: what rco_session_push() would have returned */
+	uint32_t flags;    /**< 0; anything else, or in `reserved`, is #RCO_E_NEWER for this frame */
+	int32_t result;    /**< written: what rco_session_push() would have returned, or one of the codes below */
+	uint32_t reserved; /**< 0 */
 } rco_frame;
 
 /**
- * Push the frames of many calls, as a timer of 20 ms or one recvmmsg() brings
- * them. Each is pushed as by rco_session_push(), in order, and has its own
+ * Push frames that know their position, of one call or of many, as a timer of 20 ms
+ * or one recvmmsg() brings them. Each is pushed as by rco_session_push(), in order, and has its own
  * result; one that is refused does not keep the others. It is faster than as
  * many single pushes when there are so many calls that none is in the cache:
  * the memory of the next ones is fetched while one is copied.
+ *
+ * **Media time.** The clock is yours: 0 is a moment that you choose, the same one for all
+ * legs of a session, as a rule that of rco_session_start(); of RTP it is the timestamp less
+ * that of 0, counted on when it wraps. A frame ahead of its leg's end leaves a **gap**,
+ * which takes no room in the ring and none on the buffer's disk, and is silence in the
+ * finished file: so silence suppression, lost packets, legs that begin late, pauses
+ * and files of two channels are aligned to the sample. One that begins before its leg's end is late, or
+ * overlaps, and is refused with #RCO_E_POSITION: packets have to be put in order before. So is
+ * one that is more than #RCO_GAP_MAX_S ahead, for its clock has jumped: start again with #RCO_POSITION_NEXT, or
+ * with a zero that fits. Frames with a position and without may follow each other.
+ *
+ * A leg's ring holds 31 gaps besides its audio: a frame behind one more, before the
+ * buffer has taken the first of them, is refused with #RCO_E_OVERFLOW.
  *
  * No two frames of one leg may be pushed at the same time by two threads. Free no
  * session of the batch before this has returned.
  *
  * @return how many were accepted; #RCO_E_INVALID if `frames` is NULL and
- *   `count` is not 0
+ *   `count` is not 0. Results of a frame: those of rco_session_push(); #RCO_E_POSITION (counted);
+ *   #RCO_E_NEWER. Negative: nothing of that frame was taken, and its gap neither.
  * @since 0.1.0
  */
 RCO_API int32_t rco_frames_push(rco_frame *frames, uint32_t count);
@@ -1054,11 +1083,15 @@ typedef struct rco_session_stats {
 	int64_t started_us;         /**< 0 if never */
 	int64_t ended_us;           /**< 0 if not yet */
 	int64_t stopped_us;         /**< when an opt-out stopped it, else 0 */
-	uint64_t accepted_bytes;    /**< audio accepted, all legs */
+	uint64_t accepted_bytes;    /**< audio accepted, all legs; without gaps */
 	uint64_t accepted_frames;   /**< frames accepted, all legs */
 	uint64_t overflowed_frames; /**< frames refused because the ring was full */
-	uint64_t buffered_bytes;    /**< of those accepted, passed on to the buffer backend */
-	uint8_t recording_id[16];   /**< binary UUID (RFC 4122) of the recording */
+	uint64_t buffered_bytes;    /**< of those accepted, passed on to the buffer backend; without gaps */
+	uint64_t late_frames;       /**< frames refused with #RCO_E_POSITION @since 0.2.0 */
+	/** silence that the gaps between frames stand for, all legs: with accepted_bytes the length of the legs.
+	 * Of a call of an earlier process as far as known; what is not counts as accepted. @since 0.2.0 */
+	uint64_t gap_bytes;
+	uint8_t recording_id[16]; /**< binary UUID (RFC 4122) of the recording */
 } rco_session_stats;
 
 /** Fill `stats`; set its struct_size first. @since 0.1.0 */

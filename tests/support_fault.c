@@ -396,6 +396,7 @@ static int d_verify(const rco_object *object, uint64_t op, rco_result *result, v
 }
 
 const rco_buffer_ops t_fault_buffer_ops = {.struct_size = (uint32_t)sizeof(rco_buffer_ops),
+                                           .flags = RCO_BUFFER_GAPS,
                                            .attach = attach,
                                            .open = b_open,
                                            .append = b_append,

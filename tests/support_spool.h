@@ -217,8 +217,8 @@ static inline void b_begin(bench *b, uint8_t n)
 	assert_int_equal(b_try_begin(b, n, "meta"), RCO_OK);
 }
 
-static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t format, uint64_t position,
-                               const void *data, size_t size)
+static inline int b_try_append_as(bench *b, uint8_t n, uint32_t leg, uint32_t format, uint64_t position,
+                                  const void *data, size_t size, uint32_t flags)
 {
 	rco_chunk c = {.struct_size = (uint32_t)sizeof c,
 	               .leg = leg,
@@ -226,7 +226,8 @@ static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t forma
 	               .position_bytes = position,
 	               .time_us = 1,
 	               .data = data,
-	               .size_bytes = size};
+	               .size_bytes = size,
+	               .flags = flags};
 	rco_result result = b_result();
 	int rc;
 
@@ -236,6 +237,38 @@ static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t forma
 	return rc;
 }
 
+static inline int b_try_append(bench *b, uint8_t n, uint32_t leg, uint32_t format, uint64_t position,
+                               const void *data, size_t size)
+{
+	return b_try_append_as(b, n, leg, format, position, data, size, 0);
+}
+
+/* Of recordings that are appended in pieces of that size each third one is a gap; 0: none has gaps. */
+static size_t b_gap_piece;
+
+static inline int b_in_gap(uint8_t n, uint64_t position)
+{
+	return b_gap_piece != 0 && n % 2 != 0 && position / b_gap_piece % 3 == 1;
+}
+
+static inline int b_gaps_off(void **state)
+{
+	(void)state;
+	b_gap_piece = 0;
+	return 0;
+}
+
+/* What a leg has there. */
+static inline void b_sound(uint8_t n, uint32_t leg, uint64_t position, uint8_t *out, size_t size)
+{
+	size_t i;
+
+	t_noise(n * 8u + leg, position, out, size);
+	for (i = 0; i < size; i++)
+		if (b_in_gap(n, position + i))
+			out[i] = 0xff;
+}
+
 /* Noise of seed n * 8 + leg, which is what b_holds() looks for. */
 static inline int b_try_noise(bench *b, uint8_t n, uint32_t leg, uint64_t position, size_t size)
 {
@@ -243,8 +276,11 @@ static inline int b_try_noise(bench *b, uint8_t n, uint32_t leg, uint64_t positi
 	int rc;
 
 	assert_non_null(data);
-	t_noise(n * 8u + leg, position, data, size);
-	rc = b_try_append(b, n, leg, RCO_FORMAT_PCMU_8K, position, data, size);
+	b_sound(n, leg, position, data, size);
+	if (b_in_gap(n, position))
+		rc = b_try_append_as(b, n, leg, RCO_FORMAT_PCMU_8K, position, NULL, size, RCO_CHUNK_GAP);
+	else
+		rc = b_try_append(b, n, leg, RCO_FORMAT_PCMU_8K, position, data, size);
 	free(data);
 	return rc;
 }
@@ -282,7 +318,7 @@ static inline uint64_t b_readable(bench *b, uint8_t n, uint32_t leg, int *rc)
 		*rc = b_try_read(b, n, leg, position, data, sizeof data, &got);
 		if (*rc != RCO_OK || got == 0)
 			return position;
-		t_noise(n * 8u + leg, position, want, got);
+		b_sound(n, leg, position, want, got);
 		assert_memory_equal(data, want, got);
 		position += got;
 	}

@@ -57,8 +57,8 @@ static void forget(void *arg)
 }
 
 /*
- * What was said just before the end, after a long silence, may still wait for its place. And the last keys may be
- * on their way: BYE takes another one than they do.
+ * What the network held back just before the end may still wait for its place. And the last keys may be on their
+ * way: BYE takes another one than they do.
  */
 static void gone(void *arg)
 {

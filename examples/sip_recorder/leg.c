@@ -5,8 +5,7 @@
 
 enum {
 	PER_S = 8000,
-	HOLD = 10 * PER_S, /* so far behind the clock a silent leg may be: the end of a call has no such silence */
-	NEAR = PER_S / 10, /* the first audio of a leg may be so late without silence before it */
+	NEAR = PER_S / 10,       /* the first audio of a leg may be so late without silence before it */
 	RESUME = 3 * PER_S / 10, /* the same for a stream that starts again */
 	LEAP = PER_S / 2,        /* timestamps may leap so much further than time has passed */
 	DRIFT = PER_S / 5,       /* a leg that is always so far behind ... */
@@ -65,21 +64,25 @@ static struct mbuf *wipe(struct mbuf *audio)
 static void forget(leg *l)
 {
 	l->waiting = wipe(l->waiting);
-	l->silence = 0;
 }
 
 /* 0 if the rings are full. What is refused for another reason is not wanted. */
-static int push(leg *l, const uint8_t *data, size_t size)
+static int push(leg *l, uint64_t position, const uint8_t *data, size_t size)
 {
-	uint32_t format = l->law == LAW_MU ? RCO_FORMAT_PCMU_8K : RCO_FORMAT_PCMA_8K;
-	int rc = rco_session_push(l->call->session, l->number, format, data, size);
+	rco_frame frame = {.session = l->call->session,
+	                   .data = data,
+	                   .position = position,
+	                   .size_bytes = (uint32_t)size,
+	                   .leg = l->number,
+	                   .format = l->law == LAW_MU ? RCO_FORMAT_PCMU_8K : RCO_FORMAT_PCMA_8K};
 
+	(void)rco_frames_push(&frame, 1);
 	l->credit -= l->credit < size ? l->credit : (uint32_t)size;
-	if (rc == RCO_E_OPTED_OUT) {
+	if (frame.result == RCO_E_OPTED_OUT) {
 		l->number = NO_LEG;
 		forget(l);
 	}
-	return rc != RCO_E_OVERFLOW;
+	return frame.result != RCO_E_OVERFLOW;
 }
 
 static size_t left(const leg *l)
@@ -92,39 +95,18 @@ static size_t smaller(size_t a, uint64_t b)
 	return a < b ? a : (size_t)b;
 }
 
-static void pay_silence(leg *l)
+static void pay(leg *l)
 {
-	uint8_t none[PIECE];
-
-	memset(none, sound_silence(l->law), sizeof none);
-	while (l->silence > 0 && l->credit > 0) {
-		size_t n = smaller(smaller(sizeof none, l->silence), l->credit);
-
-		if (!push(l, none, n))
-			return;
-		l->silence -= l->silence < n ? l->silence : n; /* an opt-out leaves none */
-	}
-}
-
-static void pay_waiting(leg *l)
-{
-	while (l->silence == 0 && left(l) > 0 && l->credit > 0) {
+	while (left(l) > 0 && l->credit > 0) {
 		size_t n = smaller(smaller(PIECE, left(l)), l->credit);
 
-		if (!push(l, mbuf_buf(l->waiting), n))
+		if (!push(l, l->placed - left(l), mbuf_buf(l->waiting), n))
 			return;
 		if (l->waiting != NULL)
 			mbuf_advance(l->waiting, (ssize_t)n);
 	}
 	if (l->waiting != NULL && left(l) == 0)
 		forget(l);
-}
-
-static void pay(leg *l)
-{
-	if (l->silence > 0)
-		pay_silence(l);
-	pay_waiting(l);
 }
 
 static void queue(leg *l, const uint8_t *data, size_t size)
@@ -150,19 +132,20 @@ static void queue(leg *l, const uint8_t *data, size_t size)
 	} else {
 		err = ENOMEM;
 	}
-	if (err != 0)
+	if (err != 0) { /* what waits goes on to end where the leg does */
+		l->placed -= size;
 		l->call->server->unplaced++;
+	}
 }
 
+/* What waits is one piece: silence behind it has to be a part of it. */
 static void place_silence(leg *l, uint64_t samples)
 {
 	uint8_t none[PIECE];
 
 	l->placed += samples;
-	if (left(l) == 0) {
-		l->silence += samples;
+	if (left(l) == 0)
 		return;
-	}
 	memset(none, sound_silence(l->law), sizeof none);
 	while (samples > 0) {
 		size_t n = smaller(sizeof none, samples);
@@ -175,8 +158,8 @@ static void place_silence(leg *l, uint64_t samples)
 static void place_audio(leg *l, const uint8_t *data, size_t size)
 {
 	l->placed += size;
-	if (l->silence == 0 && left(l) == 0)
-		(void)push(l, data, size);
+	if (left(l) == 0)
+		(void)push(l, l->placed - size, data, size);
 	else
 		queue(l, data, size);
 }
@@ -211,22 +194,13 @@ static uint64_t by_clock(leg *l, int64_t late)
 {
 	int64_t enough = l->any ? RESUME : NEAR;
 
-	l->ahead = 0;
 	l->since_us = 0;
 	return late > enough ? (uint64_t)late : 0;
 }
 
-static uint64_t by_timestamp(leg *l, uint64_t gap)
+static int is_leap(int64_t gap, int64_t late)
 {
-	uint64_t fill = gap > l->ahead ? gap - l->ahead : 0;
-
-	l->ahead -= gap - fill;
-	return fill;
-}
-
-static int is_leap(const leg *l, int64_t gap, int64_t late)
-{
-	return gap > (int64_t)l->ahead + (late > 0 ? late : 0) + LEAP;
+	return gap > (late > 0 ? late : 0) + LEAP;
 }
 
 static int is_recording(const leg *l)
@@ -236,7 +210,7 @@ static int is_recording(const leg *l)
 
 /* ---- late after a break ---- */
 
-/* It waits like what is behind silence: there may be more of it than the rings take at once. */
+/* It waits: there may be more of it than the rings take at once. */
 void leg_settle(leg *l)
 {
 	struct mbuf *held = l->held;
@@ -244,10 +218,8 @@ void leg_settle(leg *l)
 	if (held == NULL)
 		return;
 	l->held = NULL;
-	if (l->held_late > RESUME) {
-		l->ahead = 0;
+	if (l->held_late > RESUME)
 		place_silence(l, (uint64_t)l->held_late);
-	}
 	l->since_us = 0;
 	l->placed += held->end;
 	queue(l, held->buf, held->end);
@@ -306,16 +278,16 @@ void leg_put(leg *l, int64_t gap, const uint8_t *data, size_t size, int law)
 	memcpy(copy, data, size);
 	sound_convert(copy, size, law, l->law);
 	late = behind(l);
-	if (l->held != NULL && gap >= 0 && !is_leap(l, gap, late - (int64_t)l->held->end)) {
+	if (l->held != NULL && gap >= 0 && !is_leap(gap, late - (int64_t)l->held->end)) {
 		hold_on(l, (uint64_t)gap, copy, size);
 		return;
 	}
 	leg_settle(l);
 	late = behind(l);
-	if (!l->any || l->resumed || gap == GAP_UNKNOWN || is_leap(l, gap, late))
+	if (!l->any || l->resumed || gap == GAP_UNKNOWN || is_leap(gap, late))
 		fill = by_clock(l, late);
 	else
-		fill = by_timestamp(l, (uint64_t)gap);
+		fill = (uint64_t)gap;
 	place_silence(l, fill);
 	late -= (int64_t)fill;
 	if (l->any && !l->resumed && late > RESUME && now_us() - l->came_us > STALL_US) {
@@ -333,21 +305,11 @@ void leg_put(leg *l, int64_t gap, const uint8_t *data, size_t size, int law)
 
 void leg_tick(leg *l)
 {
-	int64_t late;
-
 	if (!is_recording(l) || l->call->began_us == 0)
 		return;
 	l->credit = l->credit + PACE < BURST ? l->credit + PACE : BURST;
 	if (l->held != NULL && now_us() >= l->settle_us)
 		leg_settle(l);
-	late = behind(l) - HOLD;
-	/* In the middle of what is said there is no silence to add to; and when all is said, none is added. */
-	if (late > 0 && !l->call->over && now_us() - l->came_us > BREAK_US) {
-		uint64_t n = smaller(PACE, (uint64_t)late);
-
-		l->ahead += l->any ? n : 0;
-		place_silence(l, n);
-	}
 	pay(l);
 }
 
@@ -361,17 +323,13 @@ int leg_waits(const leg *l)
 	return is_recording(l) && (l->held != NULL || left(l) > 0);
 }
 
-/* What was said counts then, more than its place: silence that the rings have no room for is left out. */
 void leg_close(leg *l)
 {
 	if (l->call != NULL && l->number != NO_LEG)
 		leg_settle(l);
 	if (l->call != NULL && l->number != NO_LEG && left(l) > 0) {
-		l->credit = BURST / 2;
-		pay_silence(l);
-		l->silence = 0;
 		l->credit = UINT32_MAX;
-		pay_waiting(l);
+		pay(l);
 	}
 	l->number = NO_LEG;
 	l->held = wipe(l->held);

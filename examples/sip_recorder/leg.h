@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A leg of the recording, on the call's clock: what is said at one moment stands at one place in every leg,
- * however the audio comes. Silence that nobody sends (RFC 3389) is put in as time passes, a few frames at a time,
- * and never more at once than the library's rings take.
+ * however the audio comes. Each frame is pushed with its position; the library makes silence of what nobody sends
+ * (RFC 3389).
  *
  * A sender's timestamps say where its audio belongs. The clock says it where they cannot: at the first packet of
  * a stream, where they leap further than time has passed, and where they stand still although it passes. What
@@ -24,18 +24,16 @@ enum { NO_LEG = 0xffff };
 
 typedef struct leg {
 	struct call *call;
-	uint32_t number; /* of the session; NO_LEG: not recorded */
-	int law;         /* as recorded; it stays what it was at first */
-	int any;         /* audio has come */
-	int resumed;     /* after a pause, no timestamp says where what follows belongs */
-	uint64_t placed; /* samples that have their place: recorded, or waiting */
-	uint64_t silence;
-	struct mbuf *waiting; /* behind that much silence, audio waits until the rings have room */
+	uint32_t number;      /* of the session; NO_LEG: not recorded */
+	int law;              /* as recorded; it stays what it was at first */
+	int any;              /* audio has come */
+	int resumed;          /* after a pause, no timestamp says where what follows belongs */
+	uint64_t placed;      /* up to here samples have their place: recorded, or waiting */
+	struct mbuf *waiting; /* the last of them, until the rings have room */
 	struct mbuf *held;    /* what came late after a break, until it is known why */
 	int64_t held_late;    /* how late it is, at least */
 	int64_t held_mark;    /* and how late when it last caught up */
 	uint64_t held_us, settle_us;
-	uint64_t ahead;    /* silence put in by the clock that no timestamp has accounted for yet */
 	int64_t least;     /* how far the leg has been behind the clock, at least, since ... */
 	uint64_t since_us; /* ... then */
 	uint64_t came_us;  /* when audio came last */

@@ -175,7 +175,7 @@ void audio_tick(call *c); /* 20 ms have passed */
 void audio_end(party *p); /* no audio of its counts any more */
 void audio_pause(call *c);
 void audio_resume(call *c);
-bool audio_waits(const call *c); /* to be recorded, behind silence that is */
+bool audio_waits(const call *c); /* to be recorded, until the rings have room */
 void audio_close(party *p);
 
 /* ---- ear.c: a program that listens ---- */

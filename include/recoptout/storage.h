@@ -98,7 +98,7 @@
  * - a part: all but a file's last have `upload_part_bytes`, the last at least 1. Parts are 1 to n, n at least
  *   1. Nobody checks `upload_part_bytes` against the limits of a store; a call record is one part of any
  *   size.
- * - a piece for `append`: 1 byte to 1 MiB. `cap_bytes` of `read`: at least 1.
+ * - a piece for `append`: 1 byte to 1 MiB; a gap: 1 byte to 1 GiB. `cap_bytes` of `read`: at least 1.
  * - meta of a recording #RCO_META_MAX, a wrapped epoch key #RCO_WRAPPED_KEY_MAX.
  *
  * ## Tables
@@ -134,17 +134,20 @@ typedef struct rco_recording {
 	size_t meta_bytes; /**< at most #RCO_META_MAX */
 } rco_recording;
 
+/** The piece is a gap: `data` is NULL, and `size_bytes` bytes of silence stand for it. @since 0.2.0 */
+#define RCO_CHUNK_GAP 1u
+
 /** A piece of one leg. @since 0.1.0 */
 typedef struct rco_chunk {
 	uint32_t struct_size;
-	uint32_t flags; /**< 0 */
+	uint32_t flags; /**< 0 or #RCO_CHUNK_GAP, which comes only to a buffer that says #RCO_BUFFER_GAPS */
 	uint8_t recording_id[16];
 	uint32_t leg;            /**< 0 to RCO_MAX_LEGS - 1 */
 	uint32_t format;         /**< #rco_format; S16 samples are in host byte order */
 	uint64_t position_bytes; /**< where in the leg's audio the piece begins, counted from 0 */
 	int64_t time_us;         /**< wall clock when it was handed over */
-	const void *data;
-	size_t size_bytes; /**< whole samples, 1 to 1 MiB */
+	const void *data;        /**< NULL for a gap */
+	size_t size_bytes;       /**< whole samples, 1 to 1 MiB; of a gap 1 to 1 GiB */
 } rco_chunk;
 
 /** A recording found by scan. @since 0.1.0 */
@@ -163,13 +166,19 @@ typedef struct rco_scanned {
 typedef void (*rco_scan_fn)(const rco_scanned *found, void *user_data);
 
 /**
+ * `append` takes gaps (#RCO_CHUNK_GAP). A buffer that does not say so is given the silence instead, in pieces like
+ * any other: then hours in which nobody speaks take as much of its room as audio does. @since 0.2.0
+ */
+#define RCO_BUFFER_GAPS 1u
+
+/**
  * Where audio waits. Obligations on every path: what was appended and not confirmed is appended again and
  * must then appear once; what `erase` confirmed must not be readable from anywhere.
  * @since 0.1.0
  */
 typedef struct rco_buffer_ops {
 	uint32_t struct_size;
-	uint32_t flags; /**< 0 */
+	uint32_t flags; /**< 0 or #RCO_BUFFER_GAPS */
 
 	/** Optional. Learn the engine, for rco_op_complete(): before any other slot; `scan` comes after the
 	 * attach of all three tables. An error fails rco_engine_create(). */
@@ -198,7 +207,9 @@ typedef struct rco_buffer_ops {
 	 * held and ends behind it keep the rest or refuse it, and never confirm what is not held. One that
 	 * begins behind the end is an error (#RCO_E_INVALID). After DONE the piece survives a crash of the
 	 * process, in a backend that survives crashes at all. Confirm DONE. An error must leave the recording
-	 * as it was. #RCO_E_NOT_FOUND: not open, revoked, or erased.
+	 * as it was. #RCO_E_NOT_FOUND: not open, revoked, or erased. A gap is a piece like any other, under the
+	 * same rules of position, repetition and confirmation: its bytes count in the leg's size, and `read`
+	 * gives the format's silence for them: 0xFF for PCMU, 0xD5 for PCMA, 0 for S16.
 	 */
 	int (*append)(const rco_chunk *chunk, uint64_t op, rco_result *result, void *user_data);
 

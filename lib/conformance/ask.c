@@ -170,7 +170,7 @@ static void point(rco__kit_asked *a)
 	a->recording.meta = a->recording.meta_bytes > 0 ? a->meta : NULL;
 	a->chunk.struct_size = (uint32_t)sizeof a->chunk;
 	memcpy(a->chunk.recording_id, a->id, sizeof a->id);
-	a->chunk.data = a->data;
+	a->chunk.data = a->chunk.flags & RCO_CHUNK_GAP ? NULL : a->data;
 	a->object.struct_size = (uint32_t)sizeof a->object;
 	memcpy(a->object.recording_id, a->id, sizeof a->id);
 	a->object.key = a->key;

@@ -363,6 +363,164 @@ static void scan(rco__kit_ctx *c)
 	rco__kit_expect_scanned(c, id, 0);
 }
 
+/* ---- gaps ---- */
+
+/* From there to there it is all silence. */
+static void expect_silence(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t from, uint64_t to,
+                           uint8_t silence)
+{
+	uint8_t data[PIECE];
+
+	while (from < to && !rco__kit_over(c)) {
+		size_t cap = to - from < sizeof data ? (size_t)(to - from) : sizeof data, i;
+		int rc;
+		size_t got = rco__kit_read(c, id, leg, from, data, cap, &rc);
+
+		if (got == 0)
+			rco__kit_broken(c, "read gave nothing (%s) in a gap", rco_error_name(rc));
+		for (i = 0; i < got && !rco__kit_over(c); i++)
+			if (data[i] != silence)
+				rco__kit_broken(c, "read gave 0x%02x for a gap, where 0x%02x is silence", data[i],
+				                silence);
+		from += got;
+	}
+}
+
+static void expect_piece(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t seed, uint64_t position)
+{
+	uint8_t data[PIECE], want[PIECE];
+	size_t at = 0, got = 1;
+	int rc = RCO_OK;
+
+	rco__kit_make_sound(seed, position, want, sizeof want);
+	for (; got > 0 && at < sizeof data && !rco__kit_over(c); at += got)
+		got = rco__kit_read(c, id, leg, position + at, data + at, sizeof data - at, &rc);
+	if (at != sizeof data || memcmp(data, want, sizeof data) != 0)
+		rco__kit_broken(c, "audio before or behind a gap did not come back (%s)", rco_error_name(rc));
+}
+
+static void expect_end(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t end)
+{
+	uint8_t data[4];
+	int rc;
+
+	rco__kit_expect(c, rco__kit_read(c, id, leg, end - 1, data, sizeof data, &rc) == 1,
+	                "a leg with gaps does not end where its last piece does");
+	rco__kit_expect(c, rco__kit_read(c, id, leg, end, data, sizeof data, &rc) == 0,
+	                "a leg with gaps goes on behind its last piece");
+}
+
+static void gaps(rco__kit_ctx *c)
+{
+	static const struct {
+		uint32_t format;
+		uint8_t silence;
+	} all[] = {{RCO_FORMAT_PCMU_8K, 0xff}, {RCO_FORMAT_PCMA_8K, 0xd5}, {RCO_FORMAT_S16_48K, 0}};
+	uint8_t id[16];
+	uint32_t leg;
+
+	rco__kit_id(c, id);
+	rco__kit_open(c, id, "m", 1);
+	for (leg = 0; leg < 3; leg++) {
+		uint64_t sizes[] = {0, PIECE, 2 * PIECE, 3 * PIECE + LARGE, 4 * PIECE + LARGE};
+		int i;
+
+		for (i = 0; i < 4; i++) {
+			rco__kit_asked *a = i % 2 == 0 ? rco__kit_new_gap(c, id, leg, sizes[i],
+			                                                  (size_t)(sizes[i + 1] - sizes[i]))
+			                               : rco__kit_new_piece(c, id, leg, leg, sizes[i], PIECE);
+
+			if (a != NULL)
+				a->chunk.format = all[leg].format;
+			rco__kit_ask_ok(c, a);
+		}
+	}
+	for (leg = 0; leg < 3; leg++) {
+		expect_silence(c, id, leg, 0, PIECE, all[leg].silence);
+		expect_piece(c, id, leg, leg, PIECE);
+		expect_silence(c, id, leg, 2 * PIECE, 3 * PIECE + LARGE, all[leg].silence);
+		expect_piece(c, id, leg, leg, 3 * PIECE + LARGE);
+		expect_end(c, id, leg, 4 * PIECE + LARGE);
+	}
+	rco__kit_erase(c, id);
+	rco__kit_expect_none(c, id, 0);
+}
+
+/* The rules of a piece are those of a gap. */
+static void gap_again(rco__kit_ctx *c)
+{
+	uint64_t end = 3 * PIECE;
+	uint8_t id[16];
+
+	rco__kit_id(c, id);
+	rco__kit_open(c, id, "m", 1);
+	rco__kit_append(c, id, 0, 23, 0, PIECE);
+	rco__kit_ask_ok(c, rco__kit_new_gap(c, id, 0, PIECE, PIECE));
+	rco__kit_ask_ok(c, rco__kit_new_gap(c, id, 0, PIECE, PIECE)); /* the last again */
+	rco__kit_append(c, id, 0, 23, 2 * PIECE, PIECE);
+	rco__kit_ask_ok(c, rco__kit_new_gap(c, id, 0, PIECE, PIECE)); /* an earlier one again */
+	rco__kit_append(c, id, 0, 23, 2 * PIECE, PIECE);
+	rco__kit_expect(c, rco__kit_try(c, rco__kit_new_gap(c, id, 0, 9 * PIECE, PIECE)) != RCO_OK,
+	                "append took a gap that begins after the end");
+	if (rco__kit_try(c, rco__kit_new_gap(c, id, 0, 2 * PIECE, 2 * PIECE)) == RCO_OK)
+		end += PIECE;
+	expect_piece(c, id, 0, 23, 0);
+	expect_silence(c, id, 0, PIECE, 2 * PIECE, 0xff);
+	expect_piece(c, id, 0, 23, 2 * PIECE);
+	expect_silence(c, id, 0, 3 * PIECE, end, 0xff);
+	expect_end(c, id, 0, end);
+	rco__kit_append(c, id, 0, 23, end, PIECE);
+	expect_piece(c, id, 0, 23, end);
+	rco__kit_erase(c, id);
+}
+
+/* The longest, and what is behind it. */
+static void long_gap(rco__kit_ctx *c)
+{
+	uint64_t gap = UINT64_C(1) << 30;
+	rco__kit_found found;
+	uint8_t id[16];
+
+	rco__kit_id(c, id);
+	rco__kit_open(c, id, "m", 1);
+	rco__kit_append(c, id, 0, 24, 0, PIECE);
+	rco__kit_ask_ok(c, rco__kit_new_gap(c, id, 0, PIECE, (size_t)gap));
+	rco__kit_append(c, id, 0, 24, PIECE + gap, PIECE);
+	expect_piece(c, id, 0, 24, 0);
+	expect_silence(c, id, 0, PIECE, 3 * PIECE, 0xff);
+	expect_silence(c, id, 0, gap, PIECE + gap, 0xff);
+	expect_piece(c, id, 0, 24, PIECE + gap);
+	expect_end(c, id, 0, 2 * PIECE + gap);
+	if (c->run->buffer.scan != NULL) {
+		rco__kit_scan(c, id, &found);
+		rco__kit_expect(c, found.found.leg_bytes[0] == 2 * PIECE + gap,
+		                "scan told a wrong size of a leg with a gap");
+	}
+	rco__kit_erase(c, id);
+}
+
+static void gap_restart(rco__kit_ctx *c)
+{
+	rco__kit_found found;
+	uint8_t id[16];
+
+	rco__kit_id(c, id);
+	rco__kit_open(c, id, "m", 1);
+	rco__kit_ask_ok(c, rco__kit_new_gap(c, id, 0, 0, PIECE));
+	rco__kit_append(c, id, 0, 25, PIECE, PIECE);
+	rco__kit_ask_ok(c, rco__kit_new_gap(c, id, 0, 2 * PIECE, PIECE));
+	rco__kit_restart(c);
+	rco__kit_scan(c, id, &found);
+	rco__kit_expect(c, found.times == 1 && found.found.leg_bytes[0] == 3 * PIECE,
+	                "after a restart scan did not report a leg with gaps as it was");
+	rco__kit_append(c, id, 0, 25, 3 * PIECE, PIECE);
+	expect_silence(c, id, 0, 0, PIECE, 0xff);
+	expect_piece(c, id, 0, 25, PIECE);
+	expect_silence(c, id, 0, 2 * PIECE, 3 * PIECE, 0xff);
+	expect_piece(c, id, 0, 25, 3 * PIECE);
+	rco__kit_erase(c, id);
+}
+
 /* ---- several calls at once ---- */
 
 static void *work(void *arg)
@@ -412,6 +570,12 @@ const rco__kit_check rco__kit_buffer_checks[] = {
          RCO__KIT_BUFFER | RCO__KIT_REVOKE},
 	{"buffer.scan", "scan reports each recording that is held once, as it is", scan,
          RCO__KIT_BUFFER | RCO__KIT_SCAN},
+	{"buffer.gaps", "a gap is silence of its format, in its place", gaps, RCO__KIT_BUFFER | RCO__KIT_GAPS},
+	{"buffer.gap-repetition", "a gap that is appended again appears once, and none overlaps", gap_again,
+         RCO__KIT_BUFFER | RCO__KIT_GAPS},
+	{"buffer.gap-sizes", "a gap of 1 GiB is taken", long_gap, RCO__KIT_BUFFER | RCO__KIT_GAPS},
+	{"buffer.gap-restart", "gaps survive the death of the process", gap_restart,
+         RCO__KIT_BUFFER | RCO__KIT_GAPS | RCO__KIT_SCAN | RCO__KIT_REOPEN},
 	{"buffer.threads", "calls may be served at the same time", threads, RCO__KIT_BUFFER},
 };
 

@@ -26,6 +26,7 @@ enum {
 	RCO__KIT_DETACH = 1 << 7, /* of its table */
 	RCO__KIT_KEYS = 1 << 8,
 	RCO__KIT_DESTROY = 1 << 9,
+	RCO__KIT_GAPS = 1 << 10,
 	RCO__KIT_FILES = RCO__KIT_UPLOAD | RCO__KIT_DELETION
 };
 
@@ -174,6 +175,9 @@ int rco__kit_try_append(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uin
                         size_t size);
 void rco__kit_append(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t seed, uint64_t position,
                      size_t size);
+/* A gap instead of audio. */
+rco__kit_asked *rco__kit_new_gap(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t position,
+                                 size_t size);
 /* How much it gives, at most 64 KiB of `cap`; `data` may be NULL. */
 size_t rco__kit_read(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t position, uint8_t *data,
                      size_t cap, int *code);

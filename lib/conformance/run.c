@@ -51,7 +51,7 @@ static int copy_buffer(rco__kit_run *run)
 	rc = copy_struct(t, sizeof *t, sizeof *t, run->own.buffer);
 	if (rc != RCO_OK)
 		return rc;
-	if (t->flags != 0 || t->reserved != NULL)
+	if ((t->flags & ~RCO_BUFFER_GAPS) != 0 || t->reserved != NULL)
 		return RCO_E_NEWER;
 	if (t->open != NULL && t->append != NULL && t->read != NULL && t->erase != NULL)
 		return RCO_OK;
@@ -223,6 +223,8 @@ static const char *lacking(const rco__kit_run *run, uint32_t needs)
 		return "the buffer has no scan";
 	if ((needs & RCO__KIT_REVOKE) && run->buffer.revoke == NULL)
 		return "the buffer has no revoke";
+	if ((needs & RCO__KIT_GAPS) && !(run->buffer.flags & RCO_BUFFER_GAPS))
+		return "the buffer does not say that it takes gaps (RCO_BUFFER_GAPS)";
 	if ((needs & RCO__KIT_DETACH) && !has_detach(run, needs))
 		return "the table has no detach";
 	if ((needs & RCO__KIT_DESTROY) && run->keys.destroy == NULL)

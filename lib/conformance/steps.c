@@ -97,6 +97,18 @@ rco__kit_asked *rco__kit_new_piece(rco__kit_ctx *c, const uint8_t id[16], uint32
 	return a;
 }
 
+rco__kit_asked *rco__kit_new_gap(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t position,
+                                 size_t size)
+{
+	rco__kit_asked *a = rco__kit_new_piece(c, id, leg, 0, position, 0);
+
+	if (a == NULL)
+		return NULL;
+	a->chunk.flags = RCO_CHUNK_GAP;
+	a->chunk.size_bytes = size;
+	return a;
+}
+
 int rco__kit_try_append(rco__kit_ctx *c, const uint8_t id[16], uint32_t leg, uint64_t seed, uint64_t position,
                         size_t size)
 {

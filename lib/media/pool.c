@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define POOL_MAGIC   UINT64_C(0x314c4f4f504f4352) /* "RCOPOOL1" */
-#define POOL_VERSION 1u
+#define POOL_VERSION 2u
 #define PAGE         4096u
 #define PATH_CAP     1024u
 #define NAME_CAP     128u
@@ -41,9 +41,9 @@ struct pool_header {
 };
 
 /*
- * A page of header, the rings, their owners, their audio. Units are given out by the buddy system (Knuth, The Art
- * of Computer Programming 1, 2.5): taking and giving back cost the same for a hundred rings and for fifty
- * thousand.
+ * A page of header, the rings, their owners, their gaps, their audio. Units are given out by the buddy system
+ * (Knuth, The Art of Computer Programming 1, 2.5): taking and giving back cost the same for a hundred rings and
+ * for fifty thousand.
  */
 struct rco__pool {
 	rco__env env;
@@ -71,9 +71,14 @@ static size_t owners_at(uint32_t units)
 	return PAGE + pages((size_t)units * sizeof(rco__ring));
 }
 
-static size_t audio_at(uint32_t units)
+static size_t gaps_at(uint32_t units)
 {
 	return owners_at(units) + pages((size_t)units * sizeof(rco__ring_owner));
+}
+
+static size_t audio_at(uint32_t units)
+{
+	return gaps_at(units) + pages((size_t)units * sizeof(rco__gaps));
 }
 
 static size_t pool_size(uint32_t units)
@@ -112,9 +117,19 @@ uint8_t *rco__pool_data(const rco__pool *pool, const rco__ring *ring)
 	return unit_at(pool, number_of(pool, ring));
 }
 
+static rco__gaps *gaps_of(const rco__pool *pool, uint32_t i)
+{
+	return (rco__gaps *)(void *)(pool->base + gaps_at(pool->units)) + i;
+}
+
+rco__gaps *rco__pool_gaps(const rco__pool *pool, const rco__ring *ring)
+{
+	return gaps_of(pool, number_of(pool, ring));
+}
+
 rco__pool_map rco__pool_map_of(const rco__pool *pool)
 {
-	rco__pool_map map = {ring_at(pool, 0), unit_at(pool, 0)};
+	rco__pool_map map = {ring_at(pool, 0), gaps_of(pool, 0), unit_at(pool, 0)};
 
 	return map;
 }
@@ -283,7 +298,8 @@ static int ring_sane(const rco__pool *pool, uint32_t i, const rco__ring_owner *o
 {
 	uint64_t index = rco__gate_index(&ring_at(pool, i)->gate), read = atomic_load(&ring_at(pool, i)->read);
 
-	return owner_sane(pool, i, o) && read <= index && index - read <= (uint64_t)o->units * RCO__POOL_UNIT;
+	return owner_sane(pool, i, o) && read <= index && index - read <= (uint64_t)o->units * RCO__POOL_UNIT &&
+	       rco__gaps_sane(gaps_of(pool, i), read, index, o->format);
 }
 
 /* What a push looks at, from what the checksum covers. */
@@ -291,7 +307,6 @@ static void ring_set_up(rco__ring *ring, const rco__ring_owner *owner)
 {
 	ring->format = owner->format;
 	ring->sample_bytes = rco_format_sample_bytes(owner->format);
-	ring->reserved = 0;
 	ring->seen = 0;
 	atomic_store(&ring->entry, atomic_load(&ring->entry) & ~UINT32_C(1)); /* who was inside died with it */
 }
@@ -311,12 +326,15 @@ static uint64_t adopt_rings(rco__pool *pool)
 		if (!ring_sane(pool, i, &owner) || memchr(pool->state + i, TAKEN, owner.units) != NULL) {
 			rco_memzero(ring_at(pool, i), sizeof(rco__ring));
 			rco_memzero(owner_at(pool, i), sizeof(rco__ring_owner));
+			rco_memzero(gaps_of(pool, i), sizeof(rco__gaps));
 			damaged++;
 			continue;
 		}
 		memset(pool->state + i, TAKEN, owner.units);
 		pool->order[i] = order_of(owner.units);
 		ring_set_up(ring_at(pool, i), &owner);
+		atomic_store(&ring_at(pool, i)->gaps,
+		             rco__gaps_settle(gaps_of(pool, i), rco__gate_index(&ring_at(pool, i)->gate)));
 	}
 	/* Audio that no ring speaks for, of a damaged ring or of one being given back at the crash, goes now. */
 	for (i = 0; i < pool->units; i++)
@@ -341,9 +359,16 @@ static int probe_existing(const rco__pool *pool, int fd, uint32_t *units, int *u
 	*unfinished = memcmp(&h, &nothing, sizeof h) == 0;
 	if (got < 0 || fstat(fd, &st) != 0)
 		return rco__fail(RCO_E_SHARED_MEMORY, "cannot read %s: %s", pool->path, strerror(errno));
-	if (got == (ssize_t)sizeof h && h.magic == POOL_MAGIC && h.version == POOL_VERSION &&
-	    h.ring_size == sizeof(rco__ring) && h.owner_size == sizeof(rco__ring_owner) &&
-	    h.crc == header_crc(&h) && units_fit(h.units) && st.st_size == (off_t)pool_size(h.units))
+	if (got != (ssize_t)sizeof h || h.magic != POOL_MAGIC || h.crc != header_crc(&h))
+		return RCO_OK;
+	if (h.version != POOL_VERSION)
+		return rco__fail(
+			RCO_E_VERSION,
+			"%s was written by %s version of the library, and may hold the last audio of its calls: "
+			"open the state folder with that one",
+			pool->path, h.version < POOL_VERSION ? "an older" : "a newer");
+	if (h.ring_size == sizeof(rco__ring) && h.owner_size == sizeof(rco__ring_owner) && units_fit(h.units) &&
+	    st.st_size == (off_t)pool_size(h.units))
 		*units = h.units;
 	return RCO_OK;
 }
@@ -496,7 +521,9 @@ static int take_file(rco__pool *pool, uint64_t *damaged)
 	if (rc == RCO_OK)
 		rc = probe_existing(pool, pool->file, &units, &unfinished);
 	if (rc != RCO_OK)
-		return rc == RCO_E_SHARED_MEMORY ? rc : rco__fail(RCO_E_SHARED_MEMORY, "%s", rco_error_detail());
+		return rc == RCO_E_SHARED_MEMORY || rc == RCO_E_VERSION
+		               ? rc
+		               : rco__fail(RCO_E_SHARED_MEMORY, "%s", rco_error_detail());
 	if (units == 0) {
 		if (!unfinished)
 			(*damaged)++;
@@ -648,6 +675,8 @@ static int copy_ring(const rco__pool *from, rco__ring *ring, rco__pool *to)
 	atomic_store(&copy->frames, atomic_load(&ring->frames));
 	atomic_store(&copy->overflowed, atomic_load(&ring->overflowed));
 	atomic_store(&copy->read, atomic_load(&ring->read));
+	rco__gaps_copy(rco__pool_gaps(to, copy), rco__pool_gaps(from, ring));
+	atomic_store(&copy->gaps, atomic_load(&ring->gaps));
 	atomic_store(&copy->gate, rco__gate_load(&ring->gate));
 	return RCO_OK;
 }
@@ -744,6 +773,8 @@ int rco__pool_put(rco__pool *pool, rco__ring *ring)
 	atomic_store(&ring->frames, 0);
 	atomic_store(&ring->overflowed, 0);
 	atomic_store(&ring->read, 0);
+	atomic_store(&ring->gaps, 0);
+	rco_memzero(gaps_of(pool, unit), sizeof(rco__gaps));
 	rco_memzero(owner_at(pool, unit), sizeof(rco__ring_owner));
 	(void)pthread_mutex_lock(&pool->lock);
 	pool->order[unit] = NO_RING;

@@ -8,6 +8,7 @@
 #define RCO_MEDIA_POOL_H
 
 #include "../base/env.h"
+#include "gaps.h"
 #include "gate.h"
 
 #include <recoptout/storage.h>
@@ -30,12 +31,20 @@ typedef struct rco__ring {
 	/* written by the consumer, a few times a second */
 	_Atomic uint64_t read; /* bytes handed to the buffer backend */
 	/* of who is inside */
-	uint64_t seen; /* `read` when last looked at: at least that much the consumer has */
+	uint64_t seen;         /* `read` when last looked at: at least that much the consumer has */
+	_Atomic uint64_t gaps; /* bytes of silence in all gaps: with the gate's index, where the leg ends */
 	/* as its owner says */
 	uint32_t format;
 	uint32_t sample_bytes;
-	uint32_t reserved;
 } rco__ring;
+
+/* Where the leg ends, in bytes of audio and silence. Of a ring that is being pushed to, perhaps without its last
+ * gap.
+ */
+static inline uint64_t rco__ring_end(rco__ring *ring)
+{
+	return rco__gate_index(&ring->gate) + atomic_load_explicit(&ring->gaps, memory_order_relaxed);
+}
 
 /* Whose it is: written while `used` is 0. */
 typedef struct rco__ring_owner {
@@ -104,11 +113,14 @@ int rco__pool_owner(const rco__pool *pool, const rco__ring *ring, rco__ring_owne
 uint8_t *rco__pool_data(const rco__pool *pool, const rco__ring *ring);
 /* Bytes of audio it has room for, a power of two. */
 size_t rco__pool_capacity(const rco__pool *pool, const rco__ring *ring);
+rco__gaps *rco__pool_gaps(const rco__pool *pool, const rco__ring *ring);
+
 /* ---- references: what a session keeps of a ring, and how a media thread gets in ---- */
 
-/* Where rings and audio are; does not change while the pool is open. */
+/* Where rings, their gaps and audio are; does not change while the pool is open. */
 typedef struct rco__pool_map {
 	rco__ring *rings;
+	rco__gaps *gaps;
 	uint8_t *audio;
 } rco__pool_map;
 

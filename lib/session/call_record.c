@@ -41,7 +41,10 @@ static void put_leg(rco__text *t, rco_session *s, uint32_t i)
 	const rco__leg *l = &s->legs[i];
 	const rco__format *f = rco__format_of(s->legs[i].format);
 	rco__ring *ring = rco__leg_ring(s, i);
-	uint64_t bytes = ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total);
+	uint64_t bytes = ring != NULL ? rco__ring_end(ring) : atomic_load(&s->legs[i].total);
+	uint64_t gaps = ring != NULL ? atomic_load(&ring->gaps) : atomic_load(&s->legs[i].gaps);
+	uint64_t late = ring != NULL ? atomic_load(&rco__pool_gaps(s->engine->pool, ring)->late)
+	                             : atomic_load(&s->legs[i].late);
 	uint64_t lost = ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&s->legs[i].overflowed);
 	uint64_t rate = (uint64_t)f->rate_hz * f->sample_bytes;
 
@@ -49,8 +52,10 @@ static void put_leg(rco__text *t, rco_session *s, uint32_t i)
 	rco__text_string(t, l->label);
 	rco__text_member(t, "format", f->name);
 	rco__text_member_number(t, "bytes", (int64_t)bytes);
-	rco__text_member_number(t, "recorded_ms", (int64_t)(bytes * 1000 / rate));
+	rco__text_member_number(t, "recorded_ms", (int64_t)(bytes / rate * 1000 + bytes % rate * 1000 / rate));
+	rco__text_member_number(t, "gaps_ms", (int64_t)(gaps / rate * 1000 + gaps % rate * 1000 / rate));
 	rco__text_member_number(t, "overflowed_frames", (int64_t)lost);
+	rco__text_member_number(t, "late_frames", (int64_t)late);
 	rco__text_put(t, "}");
 }
 

@@ -42,6 +42,7 @@ static int call_append(rco_session *s, uint64_t op, rco_result *result)
 	c->time_us = rco__wall_us(&s->engine->env);
 	c->data = s->work.drain.buf;
 	c->size_bytes = s->work.drain.size;
+	c->flags = s->work.drain.gap ? RCO_CHUNK_GAP : 0;
 	return s->engine->buffer.append(c, op, result, s->engine->buffer_ud);
 }
 
@@ -93,35 +94,59 @@ void rco__drain_abandon(rco_session *s)
 	s->work.step = STEP_NONE;
 }
 
-/* Bytes accepted that the buffer does not have. Counters that say more than the ring can hold were damaged, and of
- * them nothing can be taken. */
-static uint64_t left_in(const rco_session *s, const rco__leg *l, rco__ring *ring)
+/* What was accepted and the buffer does not have, up to where audio and gap change. Counters that say more than
+ * the ring can hold were damaged, and of them nothing can be taken. */
+static rco__stretch next_in(const rco_session *s, const rco__leg *l, rco__ring *ring)
 {
-	uint64_t left = rco__gate_index(&ring->gate) - l->held;
+	rco__stretch next;
 
-	if (l->held < l->gap_end)
-		return l->gap_end - l->held;
-	return left <= rco__pool_capacity(s->engine->pool, ring) ? left : 0;
+	/* Damage cost the buffer what had been handed to it: keep the leg's time line. */
+	if (l->held < l->lost_end)
+		return (rco__stretch){0, l->lost_end - l->held, 1};
+	next = rco__gaps_look(rco__pool_gaps(s->engine->pool, ring), rco__gate_index(&ring->gate), l->held);
+	if (!next.gap && next.size > rco__pool_capacity(s->engine->pool, ring))
+		next.size = 0;
+	return next;
 }
 
-/* What is to be appended next for a leg. */
-static size_t take_piece(rco_session *s, uint32_t leg, rco__ring *ring)
+enum { GAP_PIECE = 1 << 30 };
+
+/* What is to be appended next for a leg, which is not nothing. */
+static int take_piece(rco_session *s, uint32_t leg, rco__ring *ring)
 {
 	rco__leg *l = &s->legs[leg];
-	uint64_t left = left_in(s, l, ring);
-	size_t size = left < RCO__SCRATCH ? (size_t)left : RCO__SCRATCH;
+	rco__stretch next = next_in(s, l, ring);
+	int as_gap = next.gap && (s->engine->buffer.flags & RCO_BUFFER_GAPS) != 0;
+	uint64_t most = as_gap ? GAP_PIECE : RCO__SCRATCH;
+	int rc = as_gap ? RCO_OK : borrow_scratch(s);
 
-	if (l->held < l->gap_end) {
-		/* Damage cost the buffer what had been handed to it: keep the leg's time line. */
-		memset(s->work.drain.buf, rco__format_of(l->format)->silence, size);
-		return size;
-	}
+	if (rc != RCO_OK)
+		return rc;
+	s->work.drain.leg = leg;
+	s->work.drain.gap = (uint32_t)as_gap;
+	s->work.drain.size = (size_t)(next.size < most ? next.size : most);
 	/* A repetition is the same piece again: a backend may have taken it and only the answer was lost. */
 	if (l->tried > l->held)
-		size = (size_t)(l->tried - l->held);
-	l->tried = l->held + size;
-	copy_out(s->engine->pool, ring, l->held, s->work.drain.buf, size);
-	return size;
+		s->work.drain.size = (size_t)(l->tried - l->held);
+	l->tried = l->held + s->work.drain.size;
+	if (!next.gap)
+		copy_out(s->engine->pool, ring, next.index, s->work.drain.buf, s->work.drain.size);
+	else if (!as_gap)
+		memset(s->work.drain.buf, rco__format_of(l->format)->silence, s->work.drain.size);
+	return RCO_OK;
+}
+
+/* The buffer has what is before `held`. */
+static void told(const rco_session *s, rco__leg *l, rco__ring *ring)
+{
+	uint64_t read;
+
+	/* What it has again is known already. */
+	if (ring == NULL || l->held <= l->lost_end)
+		return;
+	read = rco__gaps_told(rco__pool_gaps(s->engine->pool, ring), l->held);
+	if (atomic_load(&ring->read) < read)
+		atomic_store_explicit(&ring->read, read, memory_order_release);
 }
 
 static int after_open(rco_session *s, int rc)
@@ -142,8 +167,7 @@ static int after_append(rco_session *s, int rc)
 	if (rc == RCO_OK) {
 		s->work.buffer.forgot = 0;
 		l->held += s->work.drain.size;
-		if (ring != NULL && atomic_load(&ring->read) < l->held)
-			atomic_store_explicit(&ring->read, l->held, memory_order_release);
+		told(s, l, ring);
 		atomic_store_explicit(&shard_of(s)->appended, 1, memory_order_relaxed);
 	} else if (rc == RCO_E_NOT_FOUND) {
 		s->work.buffer.opened = 0; /* the buffer forgot the recording; open it again */
@@ -167,9 +191,9 @@ static int after_discard(rco_session *s, int rc)
 	for (i = 0; i < n; i++) {
 		rco__leg *l = &s->legs[i];
 
-		if (l->gap_end < l->held)
-			l->gap_end = l->held;
-		lost += l->gap_end;
+		if (l->lost_end < l->held)
+			l->lost_end = l->held;
+		lost += l->lost_end;
 		l->held = l->tried = 0;
 	}
 	s->work.buffer.opened = 0;
@@ -224,7 +248,7 @@ static int drain_leg(rco_session *s, uint32_t leg)
 
 	while (rc == RCO_OK) {
 		ring = rco__leg_ring(s, leg);
-		if (ring == NULL || left_in(s, l, ring) == 0)
+		if (ring == NULL || next_in(s, l, ring).size == 0)
 			return RCO_OK;
 		/* Once opted out nothing more is handed on (P2). */
 		if (rco__opted_out(s) && !atomic_load(&s->control.hold))
@@ -233,12 +257,9 @@ static int drain_leg(rco_session *s, uint32_t leg)
 			rc = run_step(s, STEP_OPEN);
 			continue;
 		}
-		rc = borrow_scratch(s);
-		if (rc != RCO_OK)
-			return rc;
-		s->work.drain.leg = leg;
-		s->work.drain.size = take_piece(s, leg, ring);
-		rc = run_step(s, STEP_APPEND);
+		rc = take_piece(s, leg, ring);
+		if (rc == RCO_OK)
+			rc = run_step(s, STEP_APPEND);
 	}
 	return rc;
 }
@@ -275,15 +296,17 @@ static void gather_leg(rco_session *s, uint32_t leg, rco__pieces *p)
 	rco__leg *l = &s->legs[leg];
 	rco_chunk *c = &p->append[p->n].chunk;
 	size_t size, at, capacity;
+	rco__stretch next;
 
-	/* What was tried before has to be tried again as it was. */
-	if (ring == NULL || l->held < l->gap_end || l->tried > l->held)
+	/* What was tried before has to be tried again as it was. What has gaps is more than one piece. */
+	if (ring == NULL || l->held < l->lost_end || l->tried > l->held)
 		return;
-	size = (size_t)left_in(s, l, ring);
-	if (size == 0 || size > RCO__SCRATCH - p->copied)
+	next = next_in(s, l, ring);
+	if (next.size == 0 || next.size > RCO__SCRATCH - p->copied || rco__gaps_any(rco__pool_gaps(pool, ring)))
 		return;
+	size = (size_t)next.size;
 	capacity = rco__pool_capacity(pool, ring);
-	at = (size_t)(l->held & (capacity - 1));
+	at = (size_t)(next.index & (capacity - 1));
 	memset(c, 0, sizeof *c);
 	c->struct_size = (uint32_t)sizeof *c;
 	memcpy(c->recording_id, s->recording_id, 16);
@@ -294,7 +317,7 @@ static void gather_leg(rco_session *s, uint32_t leg, rco__pieces *p)
 	c->data = rco__pool_data(pool, ring) + at;
 	c->size_bytes = size;
 	if (size > capacity - at) {
-		copy_out(pool, ring, l->held, shard_of(s)->scratch + p->copied, size);
+		copy_out(pool, ring, next.index, shard_of(s)->scratch + p->copied, size);
 		c->data = shard_of(s)->scratch + p->copied;
 		p->copied += size;
 	}
@@ -326,8 +349,7 @@ static void settle(rco__shard *shard, const rco__pieces *p)
 			continue;
 		l->held += c->size_bytes;
 		l->ahead = 1;
-		if (ring != NULL && atomic_load(&ring->read) < l->held)
-			atomic_store_explicit(&ring->read, l->held, memory_order_release);
+		told(p->of[i], l, ring);
 		atomic_store_explicit(&shard->appended, 1, memory_order_relaxed);
 	}
 }
@@ -399,7 +421,7 @@ int rco__rings_done(rco_session *s)
 	for (i = 0; i < n; i++) {
 		rco__ring *ring = rco__leg_ring(s, i);
 
-		if (ring != NULL && left_in(s, &s->legs[i], ring) != 0)
+		if (ring != NULL && next_in(s, &s->legs[i], ring).size != 0)
 			return 0;
 	}
 	return 1;
@@ -430,9 +452,11 @@ void rco__rings_wipe(rco_session *s)
 }
 
 /* What stays of a ring in the counts of its leg. */
-static void keep_counts(rco__leg *l, rco__ring *ring)
+static void keep_counts(const rco_session *s, rco__leg *l, rco__ring *ring)
 {
-	atomic_store(&l->total, rco__gate_index(&ring->gate));
+	atomic_store(&l->total, rco__ring_end(ring));
+	atomic_store(&l->gaps, atomic_load(&ring->gaps));
+	atomic_store(&l->late, atomic_load(&rco__pool_gaps(s->engine->pool, ring)->late));
 	atomic_store(&l->frames, atomic_load(&ring->frames));
 	atomic_store(&l->overflowed, atomic_load(&ring->overflowed));
 }
@@ -442,7 +466,7 @@ static int give_back(rco_session *s, rco__leg *l)
 {
 	if (rco__ring_busy(l->leaving))
 		return RCO_PENDING;
-	keep_counts(l, l->leaving);
+	keep_counts(s, l, l->leaving);
 	return rco__pool_put(s->engine->pool, l->leaving);
 }
 
@@ -457,7 +481,7 @@ int rco__rings_release(rco_session *s)
 
 		if (ring != NULL) {
 			(void)pthread_mutex_lock(&s->lock);
-			keep_counts(l, ring);
+			keep_counts(s, l, ring);
 			l->leaving = ring;
 			atomic_store(&s->rings[i], 0);
 			(void)pthread_mutex_unlock(&s->lock);

@@ -15,7 +15,8 @@ uint64_t rco__session_bytes(rco_session *s)
 	for (i = 0; i < n; i++) {
 		rco__ring *ring = rco__leg_ring(s, i);
 
-		sum += ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total);
+		sum += ring != NULL ? rco__gate_index(&ring->gate)
+		                    : atomic_load(&s->legs[i].total) - atomic_load(&s->legs[i].gaps);
 	}
 	return sum;
 }

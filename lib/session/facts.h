@@ -5,7 +5,7 @@
 
 #include "state.h"
 
-uint64_t rco__session_bytes(rco_session *session); /* accepted, all legs; no lock */
+uint64_t rco__session_bytes(rco_session *session); /* accepted, all legs, without gaps; no lock */
 int rco__session_live(
 	rco_session *session); /* no lock: only its rings are to be emptied: nothing waits for a disk */
 /* Takes the lock: opted out and not known to be durable, so silence and tombstone now, all else in its turn. */

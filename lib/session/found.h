@@ -9,7 +9,7 @@
 typedef struct rco__found_leg {
 	char label[RCO_LABEL_MAX + 1];
 	uint32_t format; /* 0: not known */
-	uint64_t bytes;  /* accepted, as far as known */
+	uint64_t bytes;  /* accepted, with the gaps before them, as far as known */
 } rco__found_leg;
 
 typedef struct rco__found_copy {

@@ -164,7 +164,7 @@ int rco__journal_tombstone(rco_session *s, uint64_t *lsn)
 		rco__ring *ring = rco__leg_ring(s, i);
 
 		rco__w32(&c, s->legs[i].format);
-		rco__w64(&c, ring != NULL ? rco__gate_index(&ring->gate) : atomic_load(&s->legs[i].total));
+		rco__w64(&c, ring != NULL ? rco__ring_end(ring) : atomic_load(&s->legs[i].total));
 		rco__wstr(&c, s->legs[i].label);
 	}
 	rco__w8(&c, s->control.id_reused != 0);

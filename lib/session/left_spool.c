@@ -209,6 +209,8 @@ int rco__left_spool_new(const rco__env *env, rco_spool *spool, const rco_buffer_
 	rc = look(l, spool, host, host_ud);
 	if (rc == RCO_OK && l->list != NULL)
 		rc = rco__buffer_ops_copy(both, &table);
+	if (rc == RCO_OK && l->list != NULL)
+		both->flags = host->flags; /* of its gaps it is told as it wants to be, and the spool as well */
 	if (rc != RCO_OK || l->list == NULL) {
 		rco__left_spool_free(l);
 		return rc;

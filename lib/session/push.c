@@ -3,8 +3,8 @@
  * The media thread's path: no system call, no lock, no allocation, no waiting.
  *
  * Two cache lines besides the frame's own: the beginning of the session, and
- * the ring. The ring's entry word keeps a second thread out, and a thread that comes with
- * the reference of a call that is over. The thread that wants to wipe the ring sets the
+ * the ring; those with its gaps only when there is one. The ring's entry word keeps a second thread out, and a
+ * thread that comes with the reference of a call that is over. The thread that wants to wipe the ring sets the
  * gate's bit first and then looks at the entry word: one of the two sees the other.
  * So a thread that was preempted in here keeps its ring from being given to
  * another call, and delays nobody but the wiping.
@@ -73,27 +73,58 @@ static inline int full(const rco__ring *ring, size_t capacity, uint64_t gate, si
 	return held > capacity || size > capacity - held;
 }
 
-static inline int push(rco_session *session, rco__ring *ring, size_t capacity, uint8_t *audio, const uint8_t *data,
-                       size_t size)
+/* What a frame is to be put into. */
+typedef struct place {
+	rco__ring *ring;
+	uint8_t *audio;
+	size_t capacity;
+} place;
+
+/* Behind `gap` bytes of silence, which go to `gaps`. Both are constants where the caller has none. */
+static inline __attribute__((always_inline)) int push(rco_session *session, place p, const uint8_t *data,
+                                                      size_t size, rco__gaps *gaps, uint64_t gap)
 {
-	uint64_t gate = rco__gate_load(&ring->gate);
+	uint64_t gate = rco__gate_load(&p.ring->gate);
+	uint64_t before = gap > 0 ? atomic_load_explicit(&p.ring->gaps, memory_order_relaxed) : 0;
 
 	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
 		return refusal(session, gate);
-	if (full(ring, capacity, gate, size)) {
-		ring->seen = atomic_load_explicit(&ring->read, memory_order_acquire);
-		if (full(ring, capacity, gate, size))
-			return overflow(session, ring);
+	if (full(p.ring, p.capacity, gate, size)) {
+		p.ring->seen = atomic_load_explicit(&p.ring->read, memory_order_acquire);
+		if (full(p.ring, p.capacity, gate, size))
+			return overflow(session, p.ring);
 	}
-	copy_in(capacity, audio, gate, data, size);
-	if (!rco__gate_commit(&ring->gate, &gate, size)) {
+	if (gap > 0 && !rco__gaps_add(gaps, gate, before, gap))
+		return overflow(session, p.ring);
+	copy_in(p.capacity, p.audio, gate, data, size);
+	if (!rco__gate_commit(&p.ring->gate, &gate, size)) {
 		/* Only a bit can have been set: there is one producer. The index is as it was. */
-		wipe(capacity, audio, gate & RCO__GATE_INDEX, size);
+		if (gap > 0)
+			rco__gaps_undo(gaps);
+		wipe(p.capacity, p.audio, gate & RCO__GATE_INDEX, size);
 		return refusal(session, gate);
 	}
-	atomic_store_explicit(&ring->frames, atomic_load_explicit(&ring->frames, memory_order_relaxed) + 1,
+	if (gap > 0)
+		atomic_store_explicit(&p.ring->gaps, before + gap, memory_order_relaxed);
+	atomic_store_explicit(&p.ring->frames, atomic_load_explicit(&p.ring->frames, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
 	return RCO_OK;
+}
+
+/* The same at a position. Not inline: who pushes without one is not to carry it along. */
+static __attribute__((noinline)) int push_at(rco_session *session, place p, const uint8_t *data, size_t size,
+                                             rco__gaps *gaps, uint64_t position)
+{
+	uint64_t gate = rco__gate_load(&p.ring->gate), at = position * p.ring->sample_bytes;
+	uint64_t end = gate + atomic_load_explicit(&p.ring->gaps, memory_order_relaxed);
+
+	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
+		return refusal(session, gate);
+	if (position > RCO__GATE_INDEX / 2 || at < end || (at > end && at - end > rco__gap_max(p.ring->format))) {
+		atomic_fetch_add_explicit(&gaps->late, 1, memory_order_relaxed);
+		return RCO_E_POSITION;
+	}
+	return push(session, p, data, size, gaps, at - end);
 }
 
 static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
@@ -102,11 +133,11 @@ static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
 }
 
 static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format, const void *data,
-                             size_t size_bytes)
+                             size_t size_bytes, uint64_t position)
 {
 	rco__ring_ref ref;
 	rco__ring *ring;
-	size_t capacity;
+	place p;
 	int rc;
 
 	/* No detail text here: the codes say it all, and a media thread has no time for sentences. */
@@ -125,13 +156,16 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
 		return no_ring(session);
 	if (!rco__ring_enter(ring, ref))
 		return atomic_load(&session->rings[leg]) == ref ? RCO_E_BUSY : no_ring(session);
-	capacity = rco__ring_capacity(ref);
+	p = (place){ring, audio_of(session, ref), rco__ring_capacity(ref)};
 	if (format != ring->format)
 		rc = RCO_E_FORMAT;
-	else if (size_bytes == 0 || size_bytes > capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
+	else if (size_bytes == 0 || size_bytes > p.capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
 		rc = RCO_E_FRAME;
+	else if (position == RCO_POSITION_NEXT)
+		rc = push(session, p, data, size_bytes, NULL, 0);
 	else
-		rc = push(session, ring, capacity, audio_of(session, ref), data, size_bytes);
+		rc = push_at(session, p, data, size_bytes, session->engine->map.gaps + rco__ring_number(ref),
+		             position);
 	rco__ring_leave(ring, ref);
 	return rc;
 }
@@ -206,7 +240,10 @@ int32_t rco_frames_push(rco_frame *frames, uint32_t count)
 			fetch_ring(&f[RING_AHEAD]);
 		if (count - i > AUDIO_AHEAD)
 			fetch_audio(&f[AUDIO_AHEAD]);
-		f->result = push_frame(f->session, f->leg, f->format, f->data, f->size_bytes);
+		/* What a later library means by them nobody here knows. */
+		f->result = (f->flags | f->reserved) != 0 ? (int32_t)RCO_E_NEWER
+		                                          : push_frame(f->session, f->leg, f->format, f->data,
+		                                                       f->size_bytes, f->position);
 		accepted += f->result == RCO_OK;
 	}
 	return accepted;
@@ -214,5 +251,5 @@ int32_t rco_frames_push(rco_frame *frames, uint32_t count)
 
 int rco_session_push(rco_session *session, uint32_t leg, uint32_t format, const void *data, size_t size_bytes)
 {
-	return push_frame(session, leg, format, data, size_bytes);
+	return push_frame(session, leg, format, data, size_bytes, RCO_POSITION_NEXT);
 }

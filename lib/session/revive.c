@@ -47,9 +47,9 @@ static int add_copies(rco_session *s, const rco__found_call *call)
 enum { GAP_S = 3600, GAP_MOST_S = 30 * 86400 };
 
 /*
- * Whether the counters of a ring can be. What the buffer lost of what it had confirmed becomes silence, so that
- * the leg keeps its time line: but not more than the call can have lasted, or an hour, for a damaged counter would
- * fill a disk with it.
+ * Whether the counters of a ring can be. What the buffer lost of what it had confirmed becomes a gap, so that
+ * the leg keeps its time line: but not more than the call can have lasted, or an hour, and the gaps that it had,
+ * for a damaged counter would fill a disk with it.
  */
 static int ring_plausible(const rco_session *s, const rco__found_call *call, uint32_t leg)
 {
@@ -57,12 +57,15 @@ static int ring_plausible(const rco_session *s, const rco__found_call *call, uin
 	const rco__format *f = rco__format_of(call->legs[leg].format);
 	int64_t lasted = call->created_us != 0 ? (rco__wall_us(&s->engine->env) - call->created_us) / 1000000 : 0;
 	uint64_t rate = f != NULL ? (uint64_t)f->rate_hz * f->sample_bytes : 0;
+	uint64_t gaps = rco__gaps_taken(rco__pool_gaps(s->engine->pool, call->rings[leg]));
 
 	if (lasted < GAP_S)
 		lasted = GAP_S;
 	if (lasted > GAP_MOST_S)
 		lasted = GAP_MOST_S;
-	return held <= end && read <= end && (read <= held || read - held <= (uint64_t)lasted * rate);
+	if (gaps > GAP_MOST_S * rate)
+		gaps = GAP_MOST_S * rate;
+	return held <= end && read <= end && (read <= held || read - held <= (uint64_t)lasted * rate + gaps);
 }
 
 static void add_ring(rco_session *s, const rco__found_call *call, uint32_t i)
@@ -80,11 +83,11 @@ static void add_ring(rco_session *s, const rco__found_call *call, uint32_t i)
 		(void)rco__pool_put(s->engine->pool, ring);
 		return;
 	}
-	l->gap_end = call->ring_read[i];
+	l->lost_end = call->ring_read[i];
 	l->overflow_told = atomic_load(&ring->overflowed); /* by the process that refused them */
 	/* The buffer confirmed it, but the crash came before the ring was told. */
-	if (l->gap_end < l->held)
-		atomic_store(&ring->read, l->held);
+	if (l->lost_end < l->held)
+		atomic_store(&ring->read, rco__gaps_told(rco__pool_gaps(s->engine->pool, ring), l->held));
 	atomic_store(&s->rings[i], rco__pool_ref(s->engine->pool, ring));
 }
 

@@ -89,11 +89,11 @@ static void found_ring(rco__pool *pool, rco__ring *ring, void *user_data)
 	leg = &call->legs[owner->leg];
 	call->in_ring = 1;
 	call->rings[owner->leg] = ring;
-	call->ring_read[owner->leg] = atomic_load(&ring->read);
+	call->ring_read[owner->leg] = atomic_load(&ring->read) + rco__gaps_taken(rco__pool_gaps(pool, ring));
 	leg->format = owner->format;
 	memcpy(leg->label, owner->label, sizeof leg->label);
 	leg->label[sizeof leg->label - 1] = '\0';
-	leg->bytes = rco__gate_index(&ring->gate);
+	leg->bytes = rco__ring_end(ring);
 	if (rco__gate_load(&ring->gate) & RCO__GATE_STOP)
 		call->stop_bit = 1;
 	call->note_known |= read_note(owner, &call->note, &call->end_told);

@@ -86,14 +86,17 @@ typedef struct rco__leg {
 	uint32_t format;
 	uint32_t sample_bytes;
 	char label[RCO_LABEL_MAX + 1];
-	rco__ring *leaving;     /* worker: taken from the session, to be given back when nobody pushes */
-	uint64_t held;          /* worker: bytes the buffer confirmed */
-	uint64_t gap_end;       /* recovery: up to here the buffer had it, and what it lost is silence */
-	uint64_t tried;         /* worker: where the piece ended that was last handed to it */
-	uint32_t ahead;         /* worker: its ring was emptied with others, in this turn */
-	_Atomic uint64_t total; /* bytes accepted, kept when the ring is given back */
+	rco__ring *leaving; /* worker: taken from the session, to be given back when nobody pushes */
+	uint64_t held;      /* worker: bytes the buffer confirmed, gaps among them */
+	uint64_t lost_end;  /* recovery: up to here the buffer had it, and what it lost is a gap */
+	uint64_t tried;     /* worker: where the piece ended that was last handed to it */
+	uint32_t ahead;     /* worker: its ring was emptied with others, in this turn */
+	/* kept when the ring is given back */
+	_Atomic uint64_t total; /* bytes accepted, and of the gaps before them */
+	_Atomic uint64_t gaps;  /* of these, gaps; as far as known */
 	_Atomic uint64_t frames;
 	_Atomic uint64_t overflowed;
+	_Atomic uint64_t late;
 	uint64_t overflow_told; /* worker */
 } rco__leg;
 
@@ -243,6 +246,7 @@ typedef struct rco__work {
 		uint8_t *buf; /* audio handed to a backend that said PENDING */
 		size_t size;
 		uint32_t leg;
+		uint32_t gap; /* it is one, and has no audio */
 	} drain;
 	struct {
 		uint32_t opened; /* it knows the recording */

@@ -85,7 +85,11 @@ int rco_session_get_stats(rco_session *session, rco_session_stats *stats)
 		st.overflowed_frames +=
 			ring != NULL ? atomic_load(&ring->overflowed) : atomic_load(&session->legs[i].overflowed);
 		st.buffered_bytes +=
-			ring != NULL ? atomic_load(&ring->read) : atomic_load(&session->legs[i].total);
+			ring != NULL ? atomic_load(&ring->read)
+				     : atomic_load(&session->legs[i].total) - atomic_load(&session->legs[i].gaps);
+		st.late_frames += ring != NULL ? atomic_load(&rco__pool_gaps(session->engine->pool, ring)->late)
+		                               : atomic_load(&session->legs[i].late);
+		st.gap_bytes += ring != NULL ? atomic_load(&ring->gaps) : atomic_load(&session->legs[i].gaps);
 	}
 	(void)pthread_mutex_unlock(&session->lock);
 	return rco__struct_fill(stats, &st, sizeof st, session_v1_size, "rco_session_stats");

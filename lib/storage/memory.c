@@ -4,10 +4,12 @@
 
 #include "../base/bytes.h"
 #include "../base/error.h"
+#include "../media/chunk.h"
+#include "../media/format.h"
 
 #include <string.h>
 
-enum { MAGIC = 0x4d454d31, CHUNK_MAX = 1 << 20, CAP_MIN = 4096 };
+enum { MAGIC = 0x4d454d31, CAP_MIN = 4096 };
 
 /* ---- bytes ---- */
 
@@ -117,8 +119,10 @@ static void drop_recording(struct rco_memory *memory, rco__mem_recording **at)
 	size_t i;
 
 	*at = rec->next;
-	for (i = 0; i < RCO__MEM_LEGS; i++)
+	for (i = 0; i < RCO__MEM_LEGS; i++) {
 		rco__mem_drop(memory, &rec->leg[i], 1);
+		rco__release(&memory->env, rec->gaps[i].at);
+	}
 	rco_memzero(rec, sizeof *rec);
 	rco__release(&memory->env, rec);
 }
@@ -172,36 +176,112 @@ static int check_chunk(const rco_chunk *chunk)
 		return rco__fail(RCO_E_FORMAT, "append: %u is not a format", chunk->format);
 	if (chunk->leg >= RCO__MEM_LEGS)
 		return rco__fail(RCO_E_INVALID, "append: leg %u, there are %d at most", chunk->leg, RCO__MEM_LEGS);
-	if (chunk->data == NULL || chunk->size_bytes == 0 || chunk->size_bytes > CHUNK_MAX ||
+	if ((chunk->flags & ~RCO_CHUNK_GAP) != 0 || (chunk->data == NULL) != (chunk->flags == RCO_CHUNK_GAP))
+		return rco__fail(RCO_E_INVALID, "append: a gap has no audio, and any other piece has");
+	if (chunk->size_bytes == 0 || chunk->size_bytes > (chunk->data == NULL ? RCO__GAP_MAX : RCO__CHUNK_MAX) ||
 	    chunk->size_bytes % sample != 0 || chunk->position_bytes % sample != 0)
-		return rco__fail(RCO_E_INVALID, "append: a piece is 1 byte to 1 MiB, in whole samples");
+		return rco__fail(RCO_E_INVALID,
+		                 "append: a piece is 1 byte to 1 MiB, or a gap of 1 GiB, in whole samples");
 	return RCO_OK;
+}
+
+/* ---- legs: audio, and the gaps in it ---- */
+
+static uint64_t leg_bytes(const rco__mem_recording *rec, uint32_t leg)
+{
+	const rco__mem_gaps *g = &rec->gaps[leg];
+
+	return rec->leg[leg].size + (g->count > 0 ? g->at[g->count - 1].sum : 0);
+}
+
+static int add_gap(struct rco_memory *memory, rco__mem_gaps *gaps, uint64_t index, uint64_t size)
+{
+	uint64_t before = gaps->count > 0 ? gaps->at[gaps->count - 1].sum : 0;
+
+	if (gaps->count > 0 && gaps->at[gaps->count - 1].index == index) { /* the same one goes on */
+		gaps->at[gaps->count - 1].sum += size;
+		return RCO_OK;
+	}
+	if (gaps->count == gaps->cap) {
+		size_t cap = gaps->cap == 0 ? 8 : gaps->cap * 2;
+		rco__mem_gap *at = rco__resize(&memory->env, gaps->at, cap * sizeof *at);
+
+		if (at == NULL)
+			return rco__fail(RCO_E_NO_MEMORY, "no memory for a gap");
+		gaps->at = at;
+		gaps->cap = cap;
+	}
+	gaps->at[gaps->count++] = (rco__mem_gap){index, before + size};
+	return RCO_OK;
+}
+
+/* What stands at a position before the leg's end. */
+static rco__stretch look(const rco__mem_recording *rec, uint32_t leg, uint64_t position)
+{
+	const rco__mem_gaps *g = &rec->gaps[leg];
+	uint64_t before = 0;
+	rco__stretch s;
+	size_t i;
+
+	for (i = 0; i < g->count; i++) {
+		if (rco__gap_step(position, before, g->at[i].index, g->at[i].sum, &s))
+			return s;
+		before = g->at[i].sum;
+	}
+	s = (rco__stretch){position - before, rec->leg[leg].size + before - position, 0};
+	return s;
+}
+
+/* How much of it, at most `cap` bytes. */
+static size_t copy_out(const rco__mem_recording *rec, uint32_t leg, uint64_t position, uint8_t *data, size_t cap)
+{
+	uint64_t end = leg_bytes(rec, leg);
+	size_t used = 0;
+
+	while (used < cap && position < end) {
+		rco__stretch s = look(rec, leg, position);
+		size_t n = s.size < cap - used ? (size_t)s.size : cap - used;
+
+		if (s.gap)
+			memset(data + used, rco__format_of(rec->format[leg])->silence, n);
+		else
+			memcpy(data + used, rec->leg[leg].data + s.index, n);
+		used += n;
+		position += n;
+	}
+	return used;
 }
 
 static int take_chunk(struct rco_memory *memory, const rco_chunk *chunk)
 {
 	rco__mem_recording *rec = find_live(memory, chunk->recording_id);
 	rco__mem_bytes *leg;
+	uint64_t held;
 	int rc;
 
 	if (rec == NULL)
 		return not_open(chunk->recording_id);
 	leg = &rec->leg[chunk->leg];
-	if (leg->size > 0 && rec->format[chunk->leg] != chunk->format)
+	held = leg_bytes(rec, chunk->leg);
+	if (held > 0 && rec->format[chunk->leg] != chunk->format)
 		return rco__fail(RCO_E_FORMAT, "append: leg %u began in format %u", chunk->leg,
 		                 rec->format[chunk->leg]);
-	if (chunk->position_bytes < leg->size && chunk->size_bytes <= leg->size - chunk->position_bytes)
+	if (chunk->position_bytes < held && chunk->size_bytes <= held - chunk->position_bytes)
 		return RCO_OK; /* held already: the answer got lost, not the piece */
-	if (chunk->position_bytes != leg->size)
-		return rco__fail(RCO_E_INVALID, "append: leg %u has %zu bytes, the piece begins at %llu",
-		                 chunk->leg, leg->size, (unsigned long long)chunk->position_bytes);
+	if (chunk->position_bytes != held)
+		return rco__fail(RCO_E_INVALID, "append: leg %u has %llu bytes, the piece begins at %llu",
+		                 chunk->leg, (unsigned long long)held, (unsigned long long)chunk->position_bytes);
 	if (rec->sealed)
 		return rco__fail(RCO_E_STATE, "append: the recording was sealed");
-	rc = rco__mem_reserve(memory, leg, chunk->size_bytes);
+	if (chunk->data == NULL)
+		rc = add_gap(memory, &rec->gaps[chunk->leg], leg->size, chunk->size_bytes);
+	else
+		rc = rco__mem_reserve(memory, leg, chunk->size_bytes);
 	if (rc != RCO_OK)
 		return rc;
 	rec->format[chunk->leg] = chunk->format;
-	rco__mem_append(memory, leg, chunk->data, chunk->size_bytes, 1);
+	if (chunk->data != NULL)
+		rco__mem_append(memory, leg, chunk->data, chunk->size_bytes, 1);
 	return RCO_OK;
 }
 
@@ -259,12 +339,8 @@ static int memory_read(const uint8_t recording_id[16], uint32_t leg, uint64_t po
 		                 leg);
 	(void)pthread_mutex_lock(&memory->lock);
 	rec = find_live(memory, recording_id);
-	if (rec != NULL && position_bytes < rec->leg[leg].size) {
-		size = rec->leg[leg].size - (size_t)position_bytes;
-		size = size < cap_bytes ? size : cap_bytes;
-		if (size > 0)
-			memcpy(data, rec->leg[leg].data + position_bytes, size);
-	}
+	if (rec != NULL)
+		size = copy_out(rec, leg, position_bytes, data, cap_bytes);
 	(void)pthread_mutex_unlock(&memory->lock);
 	if (rec == NULL)
 		return not_open(recording_id);
@@ -326,8 +402,8 @@ static int describe(struct rco_memory *memory, size_t bucket, size_t index, rco_
 		found->meta = meta;
 		found->meta_bytes = rec->meta_bytes;
 		for (i = 0; i < RCO__MEM_LEGS; i++) {
-			found->leg_format[i] = rec->leg[i].size > 0 ? rec->format[i] : 0;
-			found->leg_bytes[i] = rec->leg[i].size;
+			found->leg_bytes[i] = leg_bytes(rec, (uint32_t)i);
+			found->leg_format[i] = found->leg_bytes[i] > 0 ? rec->format[i] : 0;
 		}
 	}
 	(void)pthread_mutex_unlock(&memory->lock);
@@ -357,6 +433,7 @@ const rco_buffer_ops *rco_memory_buffer_ops(void)
 	/* No flush: what survives a power cut in memory is nothing, at once. */
 	static const rco_buffer_ops table = {
 		.struct_size = sizeof table,
+		.flags = RCO_BUFFER_GAPS,
 		.open = memory_open,
 		.append = memory_append,
 		.seal = memory_seal,

@@ -4,6 +4,7 @@
 #define RCO_STORAGE_MEMORY_H
 
 #include "../base/env.h"
+#include "../media/gaps.h"
 #include "parts.h"
 
 #include <pthread.h>
@@ -17,6 +18,16 @@ typedef struct rco__mem_bytes {
 	size_t size, cap;
 } rco__mem_bytes;
 
+/* A gap of a leg, by rco__gap_step(). */
+typedef struct rco__mem_gap {
+	uint64_t index, sum;
+} rco__mem_gap;
+
+typedef struct rco__mem_gaps {
+	rco__mem_gap *at;
+	size_t count, cap;
+} rco__mem_gaps;
+
 typedef struct rco__mem_recording {
 	struct rco__mem_recording *next;
 	uint8_t id[16];
@@ -26,6 +37,7 @@ typedef struct rco__mem_recording {
 	int revoked; /* unreadable; waits for erase */
 	uint32_t format[RCO__MEM_LEGS];
 	rco__mem_bytes leg[RCO__MEM_LEGS];
+	rco__mem_gaps gaps[RCO__MEM_LEGS];
 } rco__mem_recording;
 
 /* A finished version of a file, newest first. */

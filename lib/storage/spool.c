@@ -153,10 +153,13 @@ static int check_chunk(const rco_chunk *chunk)
 		return rco__fail(RCO_E_FORMAT, "append: %u is not a format", chunk->format);
 	if (chunk->leg >= RCO_MAX_LEGS)
 		return rco__fail(RCO_E_INVALID, "append: leg %u, there are %d at most", chunk->leg, RCO_MAX_LEGS);
-	if (chunk->data == NULL || chunk->size_bytes == 0 || chunk->size_bytes > RCO__CHUNK_MAX ||
+	if ((chunk->flags & ~RCO_CHUNK_GAP) != 0 || (chunk->data == NULL) != (chunk->flags == RCO_CHUNK_GAP))
+		return rco__fail(RCO_E_INVALID, "append: a gap has no audio, and any other piece has");
+	if (chunk->size_bytes == 0 || chunk->size_bytes > (chunk->data == NULL ? RCO__GAP_MAX : RCO__CHUNK_MAX) ||
 	    chunk->size_bytes % format->sample_bytes != 0 || chunk->position_bytes % format->sample_bytes != 0 ||
 	    chunk->position_bytes > UINT64_MAX - chunk->size_bytes)
-		return rco__fail(RCO_E_INVALID, "append: a piece is 1 byte to 1 MiB, in whole samples");
+		return rco__fail(RCO_E_INVALID,
+		                 "append: a piece is 1 byte to 1 MiB, or a gap of 1 GiB, in whole samples");
 	return RCO_OK;
 }
 
@@ -418,6 +421,7 @@ const rco_buffer_ops *rco_spool_buffer_ops(void)
 {
 	static const rco_buffer_ops table = {
 		.struct_size = sizeof table,
+		.flags = RCO_BUFFER_GAPS,
 		.open = spool_open,
 		.append = spool_append,
 		.flush = spool_flush,

@@ -158,7 +158,8 @@ static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *d
 	size_t coded;
 	int rc;
 
-	coded = rco__chunk_encode(chunk->format, data, size, body, &record->coding);
+	record->coding = RCO__CODING_GAP;
+	coded = data != NULL ? rco__chunk_encode(chunk->format, data, size, body, &record->coding) : 0;
 	record->leg = (uint8_t)chunk->leg;
 	memcpy(record->id, r->id, 16);
 	record->serial = r->serial;
@@ -177,9 +178,9 @@ static int make_record(rco__spooled *r, const rco_chunk *chunk, const uint8_t *d
 static int append_piece(rco_spool *spool, rco__spooled *r, const rco_chunk *chunk, const uint8_t *data,
                         size_t size)
 {
-	size_t need = rco__record_size(size + RCO__SPOOL_SEAL);
+	size_t need = rco__record_size((data != NULL ? size : 0) + RCO__SPOOL_SEAL);
 	rco__spool_leg *leg = &r->legs[chunk->leg];
-	rco__piece piece = {.position = leg->held, .size = (uint32_t)size};
+	rco__piece piece = {.position = leg->held, .size = (uint32_t)size, .gap = data == NULL};
 	rco__scratch *scratch = NULL;
 	rco__record record = {.coding = 0};
 	int rc = rco__leg_reserve(spool, leg);
@@ -224,7 +225,7 @@ int rco__spooled_append(rco_spool *spool, rco__spooled *r, const rco_chunk *chun
 		                 chunk->leg, (unsigned long long)leg->held,
 		                 (unsigned long long)chunk->position_bytes);
 	skip = leg->held - chunk->position_bytes;
-	return append_piece(spool, r, chunk, (const uint8_t *)chunk->data + skip,
+	return append_piece(spool, r, chunk, chunk->data != NULL ? (const uint8_t *)chunk->data + skip : NULL,
 	                    chunk->size_bytes - (size_t)skip);
 }
 
@@ -339,7 +340,9 @@ void rco__spooled_append_many(rco_spool *spool, rco__append *list, size_t count)
 	int rc = borrow(spool, GATHER, &scratch);
 
 	for (i = 0; i < count; i++)
-		if (list[i].rc == RCO_OK)
+		if (list[i].rc == RCO_OK && list[i].chunk.data == NULL)
+			list[i].rc = RCO_E_INVALID; /* a gap is no bytes to share a write: append() takes it */
+		else if (list[i].rc == RCO_OK)
 			list[i].rc = room_for(&list[i]) > most(spool) ? RCO_E_LIMIT : rc;
 	for (; rc == RCO_OK && count > 0; list += n, count -= n) {
 		size_t used = 0;
@@ -381,11 +384,29 @@ static int read_record(rco_spool *spool, rco__spooled *r, uint32_t leg, const rc
 		return rc;
 	if (rco__record_parse(buf, got, record) != RCO_OK || memcmp(record->id, r->id, 16) != 0 ||
 	    record->serial != r->serial || record->leg != leg || record->format != r->legs[leg].format ||
-	    record->position != piece->position - piece->skip || record->raw_size != piece->skip + piece->size)
+	    record->position != piece->position - piece->skip || record->raw_size != piece->skip + piece->size ||
+	    (record->coding == RCO__CODING_GAP) != piece->gap)
 		return damaged(spool, piece, "the record is damaged");
 	rc = open_seal(r, buf, record->cipher_size, record->nonce);
 	return rc == RCO_E_CORRUPT ? damaged(spool, piece, "the seal does not match: altered, or of another key")
 	                           : rc;
+}
+
+/* `size` bytes of a gap. Its record is read, too: the seal says that it is one. */
+static int fill_gap(rco_spool *spool, rco__spooled *r, uint32_t leg, const rco__piece *piece, uint8_t *out,
+                    size_t size)
+{
+	rco__scratch *scratch;
+	rco__record record;
+	int rc = borrow(spool, piece->record_size, &scratch);
+
+	if (rc != RCO_OK)
+		return rc;
+	rc = read_record(spool, r, leg, piece, scratch->buf, &record);
+	if (rc == RCO_OK)
+		memset(out, rco__format_of(record.format)->silence, size);
+	give_back(spool, scratch, 0);
+	return rc;
 }
 
 /* A whole record, decoded into `out`, which has room for its raw size. */
@@ -457,7 +478,9 @@ int rco__spooled_read(rco_spool *spool, rco__spooled *r, uint32_t leg, uint64_t 
 		n = p.size - from;
 		if (n > cap - *used)
 			n = cap - *used;
-		if (p.skip == 0 && n == p.size)
+		if (p.gap)
+			rc = fill_gap(spool, r, leg, &p, data + *used, n);
+		else if (p.skip == 0 && n == p.size)
 			rc = decode_piece(spool, r, leg, &p, data + *used);
 		else
 			rc = decode_part(spool, r, leg, &p, from, data + *used, n);

@@ -17,8 +17,11 @@ enum {
 	BLOCK_BYTES = BLOCK_FIXED + RCO__SPOOL_BLOCK * 16 + 8,
 	BLOCK_CRC_AT = BLOCK_BYTES - 8,
 	SKIP_SHIFT = 21,
-	RECORD_SHIFT = 41
+	RECORD_SHIFT = 41,
+	GAP_SKIP_SHIFT = 31
 };
+
+static const uint64_t is_gap = UINT64_C(1) << 63;
 
 static const uint32_t in_memory = UINT32_C(1) << 31; /* the block could not be written: its place among `kept` */
 static const char index_name[] = "index.tmp";
@@ -29,8 +32,17 @@ void rco__packed_fill(rco__packed *packed, const rco__piece *piece)
 {
 	packed->segment = piece->segment->id;
 	packed->offset = (uint32_t)(piece->offset / RCO__SPOOL_ALIGN);
-	packed->sizes = (uint64_t)piece->size | (uint64_t)piece->skip << SKIP_SHIFT |
-	                (uint64_t)(piece->record_size / RCO__SPOOL_ALIGN) << RECORD_SHIFT;
+	if (piece->gap)
+		packed->sizes = (uint64_t)piece->size | (uint64_t)piece->skip << GAP_SKIP_SHIFT | is_gap;
+	else
+		packed->sizes = (uint64_t)piece->size | (uint64_t)piece->skip << SKIP_SHIFT |
+		                (uint64_t)(piece->record_size / RCO__SPOOL_ALIGN) << RECORD_SHIFT;
+}
+
+uint32_t rco__packed_record(const rco__packed *p)
+{
+	return rco__packed_gap(p) ? (uint32_t)rco__record_size(RCO__SPOOL_SEAL)
+	                          : (uint32_t)(p->sizes >> RECORD_SHIFT) * RCO__SPOOL_ALIGN;
 }
 
 static void unpack(rco_spool *spool, const rco__packed *packed, uint64_t position, rco__piece *piece)
@@ -41,7 +53,9 @@ static void unpack(rco_spool *spool, const rco__packed *packed, uint64_t positio
 	piece->offset = (uint64_t)packed->offset * RCO__SPOOL_ALIGN;
 	piece->position = position;
 	piece->size = rco__packed_size(packed);
-	piece->skip = (uint32_t)(packed->sizes >> SKIP_SHIFT) & 0xfffff;
+	piece->gap = rco__packed_gap(packed);
+	piece->skip = piece->gap ? (uint32_t)(packed->sizes >> GAP_SKIP_SHIFT) & 0x7fffffff
+	                         : (uint32_t)(packed->sizes >> SKIP_SHIFT) & 0xfffff;
 	piece->record_size = rco__packed_record(packed);
 }
 

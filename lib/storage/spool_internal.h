@@ -60,7 +60,7 @@ typedef struct rco__segment {
 	int nameless;   /* its file has no name any more, or not yet */
 } rco__segment;
 
-/* A chunk of a leg. What stands in the record from `skip` on counts. */
+/* A chunk of a leg, or a gap. What stands in the record from `skip` on counts. */
 typedef struct rco__piece {
 	rco__segment *segment;
 	uint64_t offset;
@@ -68,13 +68,14 @@ typedef struct rco__piece {
 	uint32_t size;     /* bytes that count */
 	uint32_t skip;     /* bytes before them, which an earlier record has */
 	uint32_t record_size;
+	int gap;
 } rco__piece;
 
 /* A piece as the index keeps it; its position is the end of the one before it. */
 typedef struct rco__packed {
 	uint32_t segment; /* its id */
 	uint32_t offset;  /* in units of RCO__SPOOL_ALIGN */
-	uint64_t sizes;   /* size, skip, record_size */
+	uint64_t sizes;   /* size, skip, record_size; of a gap size and skip, and the highest bit */
 } rco__packed;
 
 /* Part of a leg's index, as it is read from the index file. */
@@ -91,7 +92,7 @@ typedef struct rco__block {
 typedef struct rco__spool_leg {
 	uint32_t format;
 	uint32_t count, cap;    /* of the tail */
-	uint64_t held;          /* bytes from 0 without a gap */
+	uint64_t held;          /* bytes from 0 without a hole */
 	uint64_t tail_position; /* where the tail begins */
 	rco__packed *tail;
 	uint32_t *blocks;
@@ -320,14 +321,16 @@ int rco__leg_point(rco_spool *spool, rco__spool_leg *leg, const rco__record *rec
 int rco__leg_forget(rco_spool *spool, rco__spool_leg *leg);
 void rco__leg_free(rco_spool *spool, rco__spool_leg *leg);
 void rco__packed_fill(rco__packed *packed, const rco__piece *piece);
+static inline int rco__packed_gap(const rco__packed *p)
+{
+	return p->sizes >> 63 != 0;
+}
 static inline uint32_t rco__packed_size(const rco__packed *p)
 {
-	return (uint32_t)(p->sizes & 0x1fffff);
+	return (uint32_t)(p->sizes & (rco__packed_gap(p) ? 0x7fffffff : 0x1fffff));
 }
-static inline uint32_t rco__packed_record(const rco__packed *p)
-{
-	return (uint32_t)(p->sizes >> 41) * RCO__SPOOL_ALIGN;
-}
+/* Bytes that its record takes. */
+uint32_t rco__packed_record(const rco__packed *p);
 /* What an earlier process left of it is of no use. */
 void rco__index_open(rco_spool *spool);
 void rco__index_close(rco_spool *spool);
@@ -358,7 +361,7 @@ void rco__slots_close(rco_spool *spool);
 #define RCO__SPOOL_REC_MAGIC UINT32_C(0x4b484352) /* "RCHK" */
 
 enum {
-	RCO__SPOOL_SEG_VERSION = 2,
+	RCO__SPOOL_SEG_VERSION = 3,
 	RCO__SPOOL_SEG_CRC_AT = RCO__SPOOL_SEG_HEADER - 4,
 	RCO__SPOOL_REC_VERSION = 1,
 	RCO__SPOOL_REC_CRC_AT = RCO__SPOOL_REC_HEADER - 4

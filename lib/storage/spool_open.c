@@ -62,14 +62,15 @@ static int found_stray(rco_spool *spool, rco__spooled *r, rco__segment *segment,
 	r->strays[r->n_strays - 1].size += size;
 	segment->live += size;
 	segment->stuck = 1;
-	r->damaged_bytes += record->raw_size;
+	if (record->coding != RCO__CODING_GAP)
+		r->damaged_bytes += record->raw_size;
 	return RCO_OK;
 }
 
 static int found_record(rco_spool *spool, rco__segment *segment, uint64_t offset, const rco__record *record)
 {
 	rco__spooled *r = rco__spooled_find(spool, record->id); /* no other thread knows the spool yet */
-	rco__piece piece = {.segment = segment, .offset = offset};
+	rco__piece piece = {.segment = segment, .offset = offset, .gap = record->coding == RCO__CODING_GAP};
 	rco__spool_leg *leg;
 	uint64_t end = record->position + record->raw_size;
 	int rc;

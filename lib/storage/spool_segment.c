@@ -59,10 +59,12 @@ void rco__record_finish(uint8_t *out, uint32_t cipher_size)
 static int possible(const rco__record *r)
 {
 	const rco__format *format = rco__format_of(r->format);
+	uint32_t longest = r->coding == RCO__CODING_GAP ? RCO__GAP_MAX : RCO__CHUNK_MAX;
+	uint32_t coded = r->coding == RCO__CODING_GAP ? 0 : RCO__CHUNK_MAX;
 
 	/* No record is longer than the longest that is written: so the index has room for its size. */
-	return r->leg < RCO_MAX_LEGS && format != NULL && r->cipher_size <= RCO__CHUNK_MAX + RCO__SPOOL_SEAL &&
-	       r->raw_size > 0 && r->raw_size <= RCO__CHUNK_MAX && r->raw_size % format->sample_bytes == 0 &&
+	return r->leg < RCO_MAX_LEGS && format != NULL && r->cipher_size <= coded + RCO__SPOOL_SEAL &&
+	       r->raw_size > 0 && r->raw_size <= longest && r->raw_size % format->sample_bytes == 0 &&
 	       r->position % format->sample_bytes == 0 && r->position <= UINT64_MAX - r->raw_size &&
 	       r->cipher_size >= RCO__SPOOL_SEAL;
 }

@@ -151,7 +151,10 @@ static int search_one(rco_spool *spool, const rco__spooled *r, uint32_t leg, rco
 		end = record.position + record.raw_size;
 		if (is_of(r, leg, &record) && record.position <= block->end && end > block->end &&
 		    end <= r->legs[leg].held) {
-			rco__piece piece = {.segment = seg, .offset = at, .position = block->end};
+			rco__piece piece = {.segment = seg,
+			                    .offset = at,
+			                    .position = block->end,
+			                    .gap = record.coding == RCO__CODING_GAP};
 
 			piece.size = (uint32_t)(end - block->end);
 			piece.skip = (uint32_t)(block->end - record.position);

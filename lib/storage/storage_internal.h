@@ -42,8 +42,8 @@ enum { RCO__APPEND_MANY = 128 };
 /*
  * Append chunks of many recordings, with one write for as many as fit into it. Calls no code of the host's key
  * provider. A chunk that is not taken leaves its recording as it was and says so in its `rc`, without a detail
- * that could be told: append() takes it, or tells why not. These are also repetitions, a second chunk of the same
- * leg, chunks that would fill a write, and recordings whose key is not in memory.
+ * that could be told: append() takes it, or tells why not. These are also repetitions, gaps, a second chunk of the
+ * same leg, chunks that would fill a write, and recordings whose key is not in memory.
  */
 void rco__spool_append_many(rco_spool *spool, rco__append *list, size_t count);
 

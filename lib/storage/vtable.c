@@ -52,7 +52,7 @@ int rco__buffer_ops_copy(rco_buffer_ops *dst, const rco_buffer_ops *src)
 	const slot slots[] = {SLOT(dst, open), SLOT(dst, append), SLOT(dst, read), SLOT(dst, erase)};
 
 	if (rc == RCO_OK)
-		rc = check_zero("buffer", dst->flags, dst->reserved);
+		rc = check_zero("buffer", dst->flags & ~RCO_BUFFER_GAPS, dst->reserved);
 	if (rc == RCO_OK)
 		rc = check_slots("buffer", slots, COUNT(slots));
 	return rc == RCO_OK ? rc : refuse(dst, sizeof *dst, rc);

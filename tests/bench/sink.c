@@ -160,7 +160,9 @@ void b_crowd_push_frames(b_crowd *c, const uint8_t *frame, size_t size)
 		if (c->frames == NULL)
 			b_die("no memory");
 		for (i = 0; i < c->count; i++)
-			c->frames[i] = (rco_frame){.session = c->calls[c->order[i]], .format = c->format};
+			c->frames[i] = (rco_frame){.session = c->calls[c->order[i]],
+			                           .position = RCO_POSITION_NEXT,
+			                           .format = c->format};
 	}
 	for (i = 0; i < c->count; i++) {
 		c->frames[i].data = frame;

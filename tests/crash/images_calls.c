@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "../support.h"
+#include "../support_frames.h"
 #include "images_calls.h"
 
 #include "../world/chance.h"
@@ -25,6 +26,11 @@ enum { RINGS_BYTES = 8 * 16384, PATIENCE = 400, FROM_NOTHING = 16, STEP_MS = 200
 uint64_t images_noise(uint64_t seed, int call, int leg)
 {
 	return seed * 64 + (uint64_t)call * 8 + (uint64_t)leg + 1;
+}
+
+uint64_t images_gaps(uint64_t seed, int call, int leg)
+{
+	return seed / 2 % 4 != 1 ? images_noise(seed, call, leg) : 0;
 }
 
 const char *images_call_id(int call)
@@ -388,8 +394,8 @@ static void push(script *s, int call, int leg, uint32_t frames)
 	for (; frames > 0; frames--) {
 		t_noise(images_noise(s->run->seed, call, leg), (uint64_t)d->leg[leg].accepted * IMAGES_FRAME,
 		        frame, sizeof frame);
-		if (rco_session_push(s->session[call], (uint32_t)leg, RCO_FORMAT_PCMU_8K, frame, sizeof frame) !=
-		    RCO_OK)
+		if (t_push_nth(s->session[call], (uint32_t)leg, RCO_FORMAT_PCMU_8K, frame, sizeof frame,
+		               images_gaps(s->run->seed, call, leg), d->leg[leg].accepted) != RCO_OK)
 			return;
 		d->leg[leg].accepted++;
 		d->leg[leg].kept++;

@@ -80,6 +80,8 @@ void images_begin(void);
 
 /* Noise that belongs to one leg of one call. */
 uint64_t images_noise(uint64_t seed, int call, int leg);
+/* What its frames' gaps follow from, see t_gap_frames(); 0: it has none. */
+uint64_t images_gaps(uint64_t seed, int call, int leg);
 const char *images_call_id(int call);
 /* The state of a run, from outside its log. */
 const images_mark *images_mark_at(const images_run *run, size_t position);

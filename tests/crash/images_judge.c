@@ -2,7 +2,10 @@
 /* Are the promises kept, after a crash and a recovery? What is judged is what others can see: store, disk, rings.
  */
 #include "../support.h"
+#include "../support_frames.h"
 #include "images_calls.h"
+
+#include "../../lib/base/bytes.h"
 
 #include <stdlib.h>
 
@@ -32,22 +35,50 @@ static void take_record(found *f, const uint8_t *data, size_t size)
 	}
 }
 
+/* How many frames of the leg it is, each in its place; -1: it is something else. A power cut may have taken what
+ * was behind a last gap. */
+static int frames_of(uint64_t seed, int call, int leg, const uint8_t *samples, size_t size)
+{
+	uint64_t noise = images_noise(seed, call, leg), gaps = images_gaps(seed, call, leg);
+	uint8_t want[IMAGES_FRAME];
+	size_t at = 0;
+	int n = 0;
+
+	for (; at < size; n++) {
+		at += t_gap_at(gaps, (uint64_t)n, IMAGES_FRAME, RCO_FORMAT_PCMU_8K, samples, size, at);
+		if (at == size)
+			break;
+		t_noise(noise, (uint64_t)n * IMAGES_FRAME, want, sizeof want);
+		if (size - at < sizeof want || memcmp(samples + at, want, sizeof want) != 0)
+			return -1;
+		at += sizeof want;
+	}
+	return n;
+}
+
+static int is_of(const images_run *run, int call, const char *path)
+{
+	char id[RCO_ID_TEXT + 1];
+
+	rco__uuid_text(run->duty[call].recording_id, id);
+	return strstr(path, id) != NULL;
+}
+
 static void take_audio(found *f, const char *path, const uint8_t *samples, size_t size)
 {
-	int call, leg;
+	int call, leg, n;
 
 	for (call = 0; call < IMAGES_CALLS; call++) {
 		for (leg = 0; leg < IMAGES_LEGS; leg++) {
-			if (!t_is_noise(images_noise(f->run->seed, call, leg), samples, size))
+			n = frames_of(f->run->seed, call, leg, samples, size);
+			if (n < 0 || (n == 0 && !is_of(f->run, call, path))) /* all silence may be anybody's */
 				continue;
 			f->files[call][leg]++;
-			f->frames[call][leg] = (uint32_t)(size / IMAGES_FRAME);
-			if (size % IMAGES_FRAME != 0)
-				images_broken(f->run, "P5: %s ends inside a frame", path);
+			f->frames[call][leg] = (uint32_t)n;
 			return;
 		}
 	}
-	images_broken(f->run, "P5: %s is not what was said in any call", path);
+	images_broken(f->run, "P5: %s is not what was said in any call, where it was said", path);
 }
 
 static void take_file(const char *path, const uint8_t *data, size_t size, void *user_data)

@@ -97,6 +97,8 @@ void k_world_copy(const k_world *w, const char *to);
 k_note *k_note_of(k_world *w, k_call call);
 uint32_t k_format(k_call call);
 size_t k_frame(k_call call, uint32_t leg, uint64_t n, uint8_t out[K_FRAME_MAX]);
+/* What the gaps between them follow from, see t_gap_frames(); 0: the leg has none. */
+uint64_t k_gaps(k_call call, uint32_t leg);
 /* Whose frame begins there? 0 if none. */
 int k_owner(const uint8_t *at, size_t size, k_call *call, uint32_t *leg);
 void k_call_id(k_call call, char *out, size_t size);

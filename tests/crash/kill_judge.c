@@ -5,6 +5,7 @@
 #include "../../lib/base/bytes.h"
 #include "../../lib/session/journal.h"
 #include "../support.h"
+#include "../support_frames.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -256,14 +257,15 @@ static void look_for_gone(judging *j, const char *path, const uint8_t *data, siz
 static void compare_frames(found_leg *l, k_call c, uint32_t leg, const uint8_t *samples, size_t size)
 {
 	uint8_t want[K_FRAME_MAX];
-	size_t at = 0, n;
+	size_t at = 0, n, gap;
 
 	l->frames = 0;
 	for (;;) {
 		n = k_frame(c, leg, l->frames, want);
-		if (size - at < n || memcmp(samples + at, want, n) != 0)
+		gap = t_gap_at(k_gaps(c, leg), l->frames, n, k_format(c), samples, size, at);
+		if (size - at - gap < n || memcmp(samples + at + gap, want, n) != 0)
 			break;
-		at += n;
+		at += gap + n;
 		l->frames++;
 	}
 	l->wrong += size - at;

@@ -3,6 +3,7 @@
 #include "kill.h"
 
 #include "../support.h"
+#include "../support_frames.h"
 
 #include <sched.h>
 #include <semaphore.h>
@@ -48,7 +49,8 @@ static int push_pair(k_world *w, rco_session *s, k_call c)
 	for (leg = 0; leg < K_LEGS; leg++) {
 		size_t size = k_frame(c, leg, atomic_load(&note->accepted[leg]), frame);
 
-		while ((rc = rco_session_push(s, leg, k_format(c), frame, size)) == RCO_E_OVERFLOW)
+		while ((rc = t_push_nth(s, leg, k_format(c), frame, size, k_gaps(c, leg),
+		                        atomic_load(&note->accepted[leg]))) == RCO_E_OVERFLOW)
 			(void)sched_yield(); /* it was told, and is not counted */
 		if (rc == RCO_E_OPTED_OUT)
 			return 0;

@@ -296,6 +296,11 @@ size_t k_frame(k_call call, uint32_t leg, uint64_t n, uint8_t out[K_FRAME_MAX])
 	return size;
 }
 
+uint64_t k_gaps(k_call call, uint32_t leg)
+{
+	return call.number % 3 != 2 ? k_mix(call.place * 256 + call.number * 2 + leg) | 1 : 0;
+}
+
 int k_owner(const uint8_t *at, size_t size, k_call *call, uint32_t *leg)
 {
 	if (size < 12 || memcmp(at, k_magic, K_MAGIC) != 0)

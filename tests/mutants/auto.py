@@ -17,6 +17,7 @@ SPOOL = ["unit/test_spool_order", "unit/test_spool", "unit/test_spool_damage", "
 # Where to look, and which tests are likely to notice first.
 FILES = {
     "lib/media/gate.h": ["unit/test_gate", "promises/test_p02_no_commit", "promises/test_p01_stop"],
+    "lib/media/gaps.c": ["unit/test_gaps", "promises/test_media_time"],
     "lib/session/push.c": ["unit/test_push_frames", "promises/test_p02_no_commit", "unit/test_bad_input",
                            "unit/test_frames", "promises/test_p01_stop"],
     "lib/session/opt_out.c": SESSION,

@@ -91,27 +91,50 @@ static struct media {
 	rco_session *session;
 	uint8_t frame[T_FRAME];
 	uint64_t accepted, refused, touched;
+	uint64_t position; /* ahead of all that was pushed */
 	int bad_rc;
 	_Atomic int finished;
 } media;
+
+static rco_frame frame_at(uint64_t position)
+{
+	return (rco_frame){.session = media.session,
+	                   .data = media.frame,
+	                   .position = position,
+	                   .size_bytes = sizeof media.frame,
+	                   .format = RCO_FORMAT_PCMU_8K,
+	                   .result = 1};
+}
+
+/* One behind a gap, one right behind it, one too late, and one that has no position. */
+static int push_frames(void)
+{
+	rco_frame f[] = {frame_at(media.position), frame_at(media.position + sizeof media.frame), frame_at(0),
+	                 frame_at(RCO_POSITION_NEXT)};
+	int32_t accepted = rco_frames_push(f, 4), n = 0;
+	int i;
+
+	/* Ahead of what is pushed until the next time, and no day ahead of what was accepted. */
+	media.position += f[0].result == RCO_OK ? 100000 : 6 * sizeof media.frame;
+	for (i = 0; i < 4; i++)
+		n += f[i].result == RCO_OK;
+	if (n != accepted || f[2].result == RCO_OK ||
+	    (f[0].result == RCO_OK && f[1].result == RCO_OK && f[2].result != RCO_E_POSITION &&
+	     f[2].result != RCO_E_OPTED_OUT))
+		return RCO_E_INTERNAL;
+	return f[0].result;
+}
 
 static void push_many(void)
 {
 	uint64_t before = counted;
 	int i;
 
+	media.position = 6 * sizeof media.frame; /* next to nothing was pushed */
 	for (i = 0; i < FRAMES; i++) {
-		rco_frame f = {media.session, media.frame, sizeof media.frame, 0, RCO_FORMAT_PCMU_8K, 1};
-		int rc;
-
-		if (i % 2 == 0) {
-			rc = rco_session_push(media.session, 0, RCO_FORMAT_PCMU_8K, media.frame,
-			                      sizeof media.frame);
-		} else {
-			int32_t accepted = rco_frames_push(&f, 1);
-
-			rc = accepted == (f.result == RCO_OK) ? f.result : RCO_E_INTERNAL;
-		}
+		int rc = i % 2 == 0 ? rco_session_push(media.session, 0, RCO_FORMAT_PCMU_8K, media.frame,
+		                                       sizeof media.frame)
+		                    : push_frames();
 
 		if (rc == RCO_OK)
 			media.accepted++;

@@ -53,7 +53,7 @@ row "litmus tests for arm64, under qemu"
 
 begin=$SECONDS
 stress=(promises/test_p01_stop promises/test_p06_once promises/test_p10_media_path unit/test_many_calls
-    unit/test_mass_opt_out unit/test_push_frames unit/test_control unit/test_listen unit/test_fairness)
+    unit/test_mass_opt_out unit/test_push_frames unit/test_gaps unit/test_control unit/test_listen unit/test_fairness)
 wrap=''
 gcc -fsanitize=thread -x c - -o "$work/t" <<<'int main(void) { return 0; }'
 "$work/t" 2>/dev/null || wrap='setarch -R' # see tests/tools/check.sh

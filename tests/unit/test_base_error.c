@@ -14,7 +14,8 @@ static void names_are_those_of_the_header(void **state)
 	assert_string_equal(rco_error_name(RCO_OK), "RCO_OK");
 	assert_string_equal(rco_error_name(RCO_E_BUSY), "RCO_E_BUSY");
 	assert_string_equal(rco_error_name(RCO_E_INTERNAL), "RCO_E_INTERNAL");
-	assert_string_equal(rco_error_name(-39), "RCO_E_UNKNOWN");
+	assert_string_equal(rco_error_name(RCO_E_POSITION), "RCO_E_POSITION");
+	assert_string_equal(rco_error_name(RCO_E_POSITION - 1), "RCO_E_UNKNOWN");
 	assert_string_equal(rco_error_name(2), "RCO_E_UNKNOWN");
 	assert_string_equal(rco_error_name(INT_MIN), "RCO_E_UNKNOWN");
 }
@@ -28,6 +29,7 @@ static void numbers_are_frozen(void **state)
 	assert_int_equal(RCO_E_OVERFLOW, -12);
 	assert_int_equal(RCO_E_NOT_DURABLE, -19);
 	assert_int_equal(RCO_E_INTERNAL, -38);
+	assert_int_equal(RCO_E_POSITION, -39);
 }
 
 static void every_code_has_a_sentence_of_its_own(void **state)
@@ -35,10 +37,10 @@ static void every_code_has_a_sentence_of_its_own(void **state)
 	int a, b;
 
 	(void)state;
-	for (a = 0; a >= RCO_E_INTERNAL; a--) {
+	for (a = 0; a >= RCO_E_POSITION; a--) {
 		assert_string_not_equal(rco_error_name(a), "RCO_E_UNKNOWN");
 		assert_true(strlen(rco_strerror(a)) > 0);
-		for (b = a - 1; b >= RCO_E_INTERNAL; b--) {
+		for (b = a - 1; b >= RCO_E_POSITION; b--) {
 			assert_string_not_equal(rco_strerror(a), rco_strerror(b));
 			assert_string_not_equal(rco_error_name(a), rco_error_name(b));
 		}

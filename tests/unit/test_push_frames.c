@@ -10,6 +10,7 @@ static rco_frame frame_for(rco_session *session, uint32_t leg, const uint8_t *da
 {
 	return (rco_frame){.session = session,
 	                   .data = data,
+	                   .position = RCO_POSITION_NEXT,
 	                   .size_bytes = FRAME,
 	                   .leg = leg,
 	                   .format = RCO_FORMAT_PCMU_8K,
@@ -150,8 +151,11 @@ static void push_in_a_child(void *arg)
 	size_t i;
 
 	for (i = 0; i < 64; i++)
-		frames[i] = (rco_frame){
-			.session = arg, .data = audio, .size_bytes = T_FRAME, .format = RCO_FORMAT_PCMU_8K};
+		frames[i] = (rco_frame){.session = arg,
+		                        .data = audio,
+		                        .position = RCO_POSITION_NEXT,
+		                        .size_bytes = T_FRAME,
+		                        .format = RCO_FORMAT_PCMU_8K};
 	assert_int_equal(rco_frames_push(frames, 64), 0);
 	for (i = 0; i < 64; i++)
 		assert_int_equal(frames[i].result, RCO_E_FORKED);

@@ -219,8 +219,8 @@ static void test_a_ring_that_reaches_beyond_the_pool(void **state)
 	ring = leave_ring(pool, id, 0, "", 0, 23);
 	for (leg = 1; rco__ring_number(rco__pool_ref(pool, ring)) != 2; leg++) /* the last of three */
 		ring = leave_ring(pool, id, leg, "", 0, 23);
-	/* The owners lie before the audio, in whole pages. */
-	owner = (rco__ring_owner *)(void *)(rco__pool_map_of(pool).audio -
+	/* The owners lie before the gaps, in whole pages. */
+	owner = (rco__ring_owner *)(void *)((uint8_t *)rco__pool_map_of(pool).gaps -
 	                                    (3 * sizeof *owner + 4095) / 4096 * 4096) +
 	        2;
 	assert_int_equal(owner->leg, leg - 1);

@@ -420,6 +420,13 @@ static void test_erased_with_a_long_index(void **state)
 	b_destroy(&b);
 }
 
+static int gaps_on(void **state)
+{
+	(void)state;
+	b_gap_piece = LONG_PIECE;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +439,8 @@ int main(void)
 		cmocka_unit_test(test_turning_back_in_steps),
 		cmocka_unit_test(test_closed_before_it_is_settled),
 		cmocka_unit_test(test_erased_with_a_long_index),
+		cmocka_unit_test_setup_teardown(test_crash_at_each_change, gaps_on, b_gaps_off),
+		cmocka_unit_test_setup_teardown(test_closed_before_it_is_settled, gaps_on, b_gaps_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

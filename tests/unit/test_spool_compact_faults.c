@@ -281,6 +281,13 @@ static void test_races(void **state)
 	b_destroy(&b);
 }
 
+static int gaps_on(void **state)
+{
+	(void)state;
+	b_gap_piece = LONG_PIECE;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +296,8 @@ int main(void)
 		cmocka_unit_test(test_damaged_segment_stays),
 		cmocka_unit_test(test_erased_at_each_change),
 		cmocka_unit_test(test_races),
+		cmocka_unit_test_setup_teardown(test_each_change_fails, gaps_on, b_gaps_off),
+		cmocka_unit_test_setup_teardown(test_races, gaps_on, b_gaps_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

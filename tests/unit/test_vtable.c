@@ -253,6 +253,11 @@ static void test_flags_and_reserved(void **state)
 		full(&tables[i], &src);
 		src.bytes[4] = 0x80; /* which none has */
 		assert_int_equal(tables[i].copy(&dst, &src), RCO_E_NEWER);
+		src.bytes[4] = 1; /* RCO_BUFFER_GAPS, RCO_RECORDER_PUSHES */
+		assert_int_equal(tables[i].copy(&dst, &src),
+		                 strcmp(tables[i].name, "buffer") == 0 || strcmp(tables[i].name, "recorder") == 0
+		                         ? RCO_OK
+		                         : RCO_E_NEWER);
 		if (tables[i].reserved == 0)
 			continue;
 		full(&tables[i], &src);

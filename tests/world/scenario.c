@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Acts: what is done, what is expected of the answer, and what is promised from then on. */
+#include "../support_frames.h"
 #include "scenario.h"
 #include "world_internal.h"
 
@@ -81,7 +82,8 @@ static void push_one(w_world *w, uint32_t call, uint32_t leg)
 	if (l->format == 0 || l->accepted == W_FRAMES)
 		return;
 	w_frame(call, leg, l->accepted, l->format, frame);
-	rc = rco_session_push(w->session[call], leg, l->format, frame, w_frame_size(l->format));
+	rc = t_push_nth(w->session[call], leg, l->format, frame, w_frame_size(l->format), w_gaps(call, leg),
+	                l->accepted);
 	if (rc == RCO_OK) {
 		if (asked(n))
 			w_complain(w, "P1: a frame of call-%u was taken after its opt-out", call);

@@ -95,6 +95,11 @@ void w_frame(uint32_t call, uint32_t leg, uint32_t number, uint32_t format, uint
 	}
 }
 
+uint64_t w_gaps(uint32_t call, uint32_t leg)
+{
+	return call % 3 != 2 ? w_mix(call * 2 + leg) | 1 : 0;
+}
+
 void w_frames_each(const uint8_t *data, size_t size, void (*fn)(uint32_t call, uint32_t leg, void *user_data),
                    void *user_data)
 {

@@ -149,6 +149,8 @@ extern int w_own_calls;
 size_t w_frame_size(uint32_t format);
 /* A frame that says whose it is. `leg` of a host's copy: W_LEGS and on. */
 void w_frame(uint32_t call, uint32_t leg, uint32_t number, uint32_t format, uint8_t *out);
+/* What the gaps between a leg's frames follow from, see t_gap_frames(); 0: it has none. */
+uint64_t w_gaps(uint32_t call, uint32_t leg);
 /* Call fn for each frame that begins somewhere in there. */
 void w_frames_each(const uint8_t *data, size_t size, void (*fn)(uint32_t call, uint32_t leg, void *user_data),
                    void *user_data);

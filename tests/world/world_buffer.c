@@ -155,6 +155,7 @@ static int op_scan(rco_scan_fn found, void *found_user_data, void *user_data)
 int w_buffer_open(w_world *world, rco_engine_config *config)
 {
 	static const rco_buffer_ops table = {.struct_size = sizeof table,
+	                                     .flags = RCO_BUFFER_GAPS,
 	                                     .open = op_open,
 	                                     .append = op_append,
 	                                     .flush = op_flush,

@@ -224,7 +224,23 @@ class SessionStats(Head):
         ("accepted_frames", c_uint64),
         ("overflowed_frames", c_uint64),
         ("buffered_bytes", c_uint64),
+        ("late_frames", c_uint64),
+        ("gap_bytes", c_uint64),
         ("recording_id", c_uint8 * 16),
+    ]
+
+
+class Frame(Structure):
+    _fields_ = [
+        ("session", c_void_p),
+        ("data", c_void_p),
+        ("position", c_uint64),
+        ("size_bytes", c_uint32),
+        ("leg", c_uint32),
+        ("format", c_uint32),
+        ("flags", c_uint32),
+        ("result", c_int32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -450,6 +466,7 @@ _STRUCTS = {
     15: BufferOps,
     16: UploadOps,
     17: DeletionOps,
+    23: Frame,
     24: PendingStruct,
 }
 _AGENT_STRUCTS = {25: ToolOptions, 26: ToolRequest, 27: ControlOptions}
@@ -506,6 +523,7 @@ _PROTOTYPES: Dict[str, Tuple[Any, List[Any]]] = {
     "rco_session_add_leg": (c_int, [c_void_p, c_char_p, c_uint32, POINTER(c_uint32)]),
     "rco_session_start": (c_int, [c_void_p]),
     "rco_session_push": (c_int, [c_void_p, c_uint32, c_uint32, c_void_p, c_size_t]),
+    "rco_frames_push": (c_int32, [POINTER(Frame), c_uint32]),
     "rco_session_pause": (c_int, [c_void_p]),
     "rco_session_resume": (c_int, [c_void_p]),
     "rco_session_end": (c_int, [c_void_p]),

@@ -32,6 +32,32 @@ def test_a_kept_call_is_stored_bit_exact(engine, out, tmp_path):
     assert call.call_id == "kept"
 
 
+def test_frames_are_where_their_position_says(engine, out, tmp_path):
+    first, second, third = noise(3, 3)
+    call, leg = begin(engine, "placed")
+    with call:
+        assert call.push(leg, first, position=160)
+        assert call.push(leg, second)
+        assert call.push(leg, bytearray(third), position=1600)
+        for late in (0, 1759):
+            with pytest.raises(recoptout.RecoptoutError) as why:
+                call.push(leg, first, position=late)
+            assert why.value.name == "RCO_E_POSITION"
+        for wrong in (-1, 1 << 64, (1 << 64) - 1):
+            with pytest.raises(ValueError):
+                call.push(leg, first, position=wrong)
+        with pytest.raises(TypeError):
+            call.push(leg, first, position=1.5)
+        assert call.stats["late_frames"] == 2 and call.stats["gap_bytes"] == 160 + 1600 - 480
+        call.pause()
+        assert not call.push(leg, first, position=9999)
+    engine.wait_idle(20)
+    (wave,) = [name for name in out() if name.endswith(".wav")]
+    silence = b"\xff"
+    want = silence * 160 + first + second + silence * (1600 - 480) + third
+    assert (tmp_path / "out" / wave).read_bytes().endswith(want)
+
+
 def test_an_opted_out_call_is_gone(engine, out, tmp_path):
     call, leg = begin(engine, "gone")
     for frame in noise(2, 50):

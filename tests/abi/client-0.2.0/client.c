@@ -388,8 +388,12 @@ static rco_session *begin_call(rco_engine *engine, const char *call_id, uint32_t
 static void talk(rco_session *call, uint32_t leg)
 {
 	static const uint8_t audio[FRAME] = {1, 2, 3};
-	rco_frame frames[2] = {
-		{.session = call, .data = audio, .size_bytes = FRAME, .leg = leg, .format = RCO_FORMAT_PCMU_8K}};
+	rco_frame frames[2] = {{.session = call,
+	                        .data = audio,
+	                        .position = RCO_POSITION_NEXT,
+	                        .size_bytes = FRAME,
+	                        .leg = leg,
+	                        .format = RCO_FORMAT_PCMU_8K}};
 
 	frames[1] = frames[0];
 	for (int i = 0; i < FRAMES / 2; i++) {
