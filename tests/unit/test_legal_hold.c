@@ -537,12 +537,12 @@ static void test_too_late_and_none(void **state)
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
 	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_E_OPTED_OUT);
 	rco_session_free(s);
-	/* on a call that is over it is taken, and lifted again, without a word in the journal that nobody reads */
+	/* on a call that is over there is nothing to hold any more */
 	s = talking(&w, "over");
 	assert_int_equal(rco_session_end(s), RCO_OK);
 	t_await(&w, "over", RCO_EVENT_STORED, 1);
 	assert_int_equal(t_state(s), RCO_STATE_STORED);
-	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_OK);
+	assert_int_equal(rco_session_set_legal_hold(s, 1), RCO_E_ENDED);
 	assert_int_equal(t_state(s), RCO_STATE_STORED);
 	assert_int_equal(rco_session_set_legal_hold(s, 0), RCO_OK);
 	rco_session_free(s);
