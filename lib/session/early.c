@@ -179,8 +179,8 @@ static void log_first(rco_engine *engine, const char *call_id, const char *sourc
 }
 
 /* The wish is noted, with its receipt as of now; or a reference to the call that has appeared meanwhile. */
-static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_options *o, rco__receipt_data *data,
-               rco_session **appeared)
+static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_options *o, int besides,
+               rco__receipt_data *data, rco_session **appeared)
 {
 	rco__early *p = NULL;
 	int rc = RCO_OK, first = 0;
@@ -188,7 +188,7 @@ static int ask(rco_engine *engine, const char *call_id, const rco_opt_out_option
 
 	(void)pthread_mutex_lock(&engine->reg_lock);
 	*appeared = rco__map_get(&engine->by_call, call_id, strlen(call_id));
-	if (*appeared != NULL && rco__long_done(*appeared))
+	if (besides && *appeared != NULL && rco__long_done(*appeared))
 		*appeared = NULL; /* that one has its answer */
 	if (*appeared != NULL) {
 		rco__session_ref(*appeared);
@@ -242,7 +242,7 @@ int rco__opt_out_unknown(rco_engine *engine, const char *call_id, const rco_opt_
 	if (!known && !enabled)
 		return rco__fail(RCO_E_NOT_AVAILABLE, "opt-out is not enabled");
 	if (!recent && enabled) {
-		rc = ask(engine, call_id, o, &data, appeared);
+		rc = ask(engine, call_id, o, 0, &data, appeared);
 		if (*appeared != NULL || (rc < 0 && rc != RCO_E_NOT_DURABLE))
 			return rc;
 	}
@@ -259,7 +259,7 @@ int rco__opt_out_besides(rco_engine *engine, const char *call_id, const rco_opt_
 {
 	rco_session *appeared = NULL;
 	rco__receipt_data data;
-	int rc = atomic_load(&engine->enabled) != 0 ? ask(engine, call_id, o, &data, &appeared) : RCO_OK;
+	int rc = atomic_load(&engine->enabled) != 0 ? ask(engine, call_id, o, 1, &data, &appeared) : RCO_OK;
 
 	if (appeared != NULL) /* the call that it may be about */
 		rco__session_unref(appeared);
