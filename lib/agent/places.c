@@ -22,22 +22,22 @@
 #define GEMINI    RCO_DIALECT_GEMINI
 #define PLAIN     RCO_DIALECT_AUTO
 
-#define MCP_VERSION "params _meta io.modelcontextprotocol/protocolVersion"
-#define GEMINI_CALL "functionCall|function_call"
-#define DETECTED    "queryResult|query_result responseMessages|response_messages "
+#define MCP_VERSION "params _meta io.modelcontextprotocol/protocol_version"
+#define GEMINI_CALL "function_call"
+#define DETECTED    "query_result response_messages "
 #define BY_MODEL    "?/role=assistant|model|ai"
 
 /* The pieces of a message of LangChain are complete. */
 #define ENDS(of)                                                                                                  \
 	"+/" of "chunk_position;/" of "response_metadata finish_reason;/" of "response_metadata stop_reason;/" of \
-	"response_metadata stopReason;/" of "response_metadata done_reason"
+	"response_metadata stop_reason;/" of "response_metadata done_reason"
 #define SUM_ENDS    ENDS("")
 #define DATA_ENDS   ENDS("data ")
 #define KWARGS_ENDS ENDS("kwargs ")
 
 /* What an SDK hands to a tool, and no definition, result or event. */
 #define BARE_MCP                                                                                                  \
-	"!method;jsonrpc;type;response_type;description;inputSchema;input_schema;parameters;role;error;event;"    \
+	"!method;jsonrpc;type;response_type;description;input_schema;parameters;role;error;event;"    \
 	"content;result;"                                                                                         \
 	"output"
 
@@ -79,33 +79,33 @@ static const rco__place table[] = {
 	{RCO_DIALECT_MCP, NAMED, "", "name", "", BARE_MCP},
 	{RCO_DIALECT_MCP_2026, NAMED, "", "name", "", BARE_MCP},
 
-	{VAPI, ALONE | AGAIN | ENVELOPE, "message toolCallList []", "name;function name", "id",
+	{VAPI, ALONE | AGAIN | ENVELOPE, "message tool_call_list []", "name;function name", "id",
          "/message type=tool-calls"},
-	{VAPI, ALONE | AGAIN | ENVELOPE, "message toolCalls []", "name;function name", "id",
+	{VAPI, ALONE | AGAIN | ENVELOPE, "message tool_calls []", "name;function name", "id",
          "/message type=tool-calls"},
-	{VAPI, ALONE | AGAIN | ENVELOPE, "message toolWithToolCallList []",
-         "toolCall function name;toolCall name;function name;name", "toolCall id", "/message type=tool-calls"},
-	{VAPI, ALONE | OLD | ENVELOPE, "message functionCall", "name;functionName", "",
+	{VAPI, ALONE | AGAIN | ENVELOPE, "message tool_with_tool_call_list []",
+         "tool_call function name;tool_call name;function name;name", "tool_call id", "/message type=tool-calls"},
+	{VAPI, ALONE | OLD | ENVELOPE, "message function_call", "name;function_name", "",
          "/message type=function-call"},
-	{VAPI, ALONE | AGAIN, "toolCallList []", "name;function name", "id", "/type=tool-calls"},
-	{VAPI, ALONE | AGAIN, "toolCalls []", "name;function name", "id", "/type=tool-calls"},
+	{VAPI, ALONE | AGAIN, "tool_call_list []", "name;function name", "id", "/type=tool-calls"},
+	{VAPI, ALONE | AGAIN, "tool_calls []", "name;function name", "id", "/type=tool-calls"},
 
 	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
 	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
          "?type=client_tool_call,+type;tool_call_id;parameters,!client_tool_call"},
 
-	{LIVE, ALONE, "toolCall|tool_call functionCalls|function_calls []", "name", "id", "!/type"},
-	{LIVE, ALONE | NAMED, "functionCalls|function_calls []", "name", "id", "!/type"},
+	{LIVE, ALONE, "tool_call function_calls []", "name", "id", "!/type"},
+	{LIVE, ALONE | NAMED, "function_calls []", "name", "id", "!/type"},
 	{LIVE, NAMED, "", "name", "id", BARE_GEMINI},
 	{GEMINI, AGAIN, "candidates [] content parts [] " GEMINI_CALL, "name", "id", ""},
 	{GEMINI, ALONE, "content parts [] " GEMINI_CALL, "name", "id", "?/content role=model"},
 	{GEMINI, ALONE, "parts [] " GEMINI_CALL, "name", "id", BY_MODEL},
 	{GEMINI, 0, GEMINI_CALL, "name", "id", "!/role,!/type,!arguments"},
-	{GEMINI, ALONE | AGAIN, "functionCalls|function_calls []", "name", "id", "!/type"},
+	{GEMINI, ALONE | AGAIN, "function_calls []", "name", "id", "!/type"},
 	{GEMINI, NAMED | AGAIN, "", "name", "id", BARE_GEMINI},
 	/* The model wrote a call that the platform could not read, and tells its text. */
-	{GEMINI, 0, "candidates []", "@finishMessage|finish_message", "",
-         "finishReason|finish_reason=MALFORMED_FUNCTION_CALL|UNEXPECTED_TOOL_CALL|FinishReason.MALFORMED_FUNCTION_"
+	{GEMINI, 0, "candidates []", "@finish_message", "",
+         "finish_reason=MALFORMED_FUNCTION_CALL|UNEXPECTED_TOOL_CALL|FinishReason.MALFORMED_FUNCTION_"
          "CALL|"
          "FinishReason.UNEXPECTED_TOOL_CALL"},
 
@@ -122,7 +122,7 @@ static const rco__place table[] = {
 	{RESPONSES, ALONE | EVENT, "response output []", "name", "call_id",
          "type=function_call,/type=response.completed|response.incomplete|response.failed|response.cancelled"},
 	{RESPONSES, ALONE, "output []", "name", "call_id", "type=function_call,!/type"},
-	{RESPONSES, 0, "", "name", "call_id;callId", "type=function_call"},
+	{RESPONSES, 0, "", "name", "call_id", "type=function_call"},
 
 	{CHAT, 0, "choices [] message tool_calls []", "function name", "id", "!type=custom"},
 	{CHAT, ALONE, "tool_calls []", "function name", "id", "!type=custom,?/type=message|ai," BY_MODEL},
@@ -166,7 +166,7 @@ static const rco__place table[] = {
 	{CHAT, 0, "", "name", "id", "type=tool_call,+args"},
 	/* The same without an object around name and arguments, as gateways and local models write it. */
 	{CHAT, 0, "choices [] message tool_calls []", "name", "id", "+arguments,!function,!type=custom"},
-	{CHAT, ALONE, "tool_calls|toolCalls []", "name", "id",
+	{CHAT, ALONE, "tool_calls []", "name", "id",
          "+arguments,!function,!type=custom|tool_call|invalid_tool_call,!/type," BY_MODEL},
 	{CHAT, 0, "", "name", "id", "type=invalid_tool_call"},
 
@@ -188,7 +188,7 @@ static const rco__place table[] = {
 	{CHAT, BEGUN | OLD, "choices [] delta function_call", "name", "", ""},
 	/* LangChain; Bedrock, ConverseStream; Cohere, version 2; Mistral, Conversations */
 	{CHAT, BEGUN, "tool_call_chunks []", "name", "id", "/type=AIMessageChunk"},
-	{PLAIN, BEGUN, "contentBlockStart start toolUse", "name", "toolUseId", ""},
+	{PLAIN, BEGUN, "content_block_start start tool_use", "name", "tool_use_id", ""},
 	{CHAT, BEGUN, "delta message tool_calls", "function name", "id", "/type=tool-call-start"},
 	{CHAT, BEGUN, "delta message tool_calls []", "function name", "id", "/type=tool-call-start"},
 	{PLAIN, BEGUN, "", "name", "tool_call_id", "type=function.call.delta"},
@@ -205,19 +205,19 @@ static const rco__place table[] = {
 
 	/* Platforms without a dialect: acted on, and answered plainly. */
 	/* Amazon Bedrock: Converse, Nova Sonic */
-	{PLAIN, 0, "output message content [] toolUse", "name", "toolUseId", "!type=server_tool_use"},
-	{PLAIN, ALONE, "message content [] toolUse", "name", "toolUseId", "!type=server_tool_use"},
-	{PLAIN, ALONE, "content [] toolUse", "name", "toolUseId", "!type=server_tool_use," BY_MODEL},
-	{PLAIN, 0, "toolUse", "name", "toolUseId", "!type=server_tool_use"},
-	{PLAIN, ALONE, "event toolUse", "toolName", "toolUseId", ""},
+	{PLAIN, 0, "output message content [] tool_use", "name", "tool_use_id", "!type=server_tool_use"},
+	{PLAIN, ALONE, "message content [] tool_use", "name", "tool_use_id", "!type=server_tool_use"},
+	{PLAIN, ALONE, "content [] tool_use", "name", "tool_use_id", "!type=server_tool_use," BY_MODEL},
+	{PLAIN, 0, "tool_use", "name", "tool_use_id", "!type=server_tool_use"},
+	{PLAIN, ALONE, "event tool_use", "tool_name", "tool_use_id", ""},
 	/* Amazon Bedrock Agents: its Lambda function; control that is returned */
-	{PLAIN, ALONE, "", "function;apiPath", "", "+messageVersion,+actionGroup"},
-	{PLAIN, ALONE, "returnControl invocationInputs [] functionInvocationInput", "function", "", ""},
-	{PLAIN, ALONE, "returnControl invocationInputs [] apiInvocationInput", "apiPath", "", ""},
-	{PLAIN, ALONE, "invocationInputs [] functionInvocationInput", "function", "", "+/invocationId"},
-	{PLAIN, ALONE, "invocationInputs [] apiInvocationInput", "apiPath", "", "+/invocationId"},
+	{PLAIN, ALONE, "", "function;api_path", "", "+message_version,+action_group"},
+	{PLAIN, ALONE, "return_control invocation_inputs [] function_invocation_input", "function", "", ""},
+	{PLAIN, ALONE, "return_control invocation_inputs [] api_invocation_input", "api_path", "", ""},
+	{PLAIN, ALONE, "invocation_inputs [] function_invocation_input", "function", "", "+/invocation_id"},
+	{PLAIN, ALONE, "invocation_inputs [] api_invocation_input", "api_path", "", "+/invocation_id"},
 	/* Amazon Lex V2, Amazon Connect */
-	{PLAIN, ALONE, "sessionState intent", "name", "", "/invocationSource=FulfillmentCodeHook"},
+	{PLAIN, ALONE, "session_state intent", "name", "", "/invocation_source=FulfillmentCodeHook"},
 	{PLAIN, ALONE, "Details Parameters", "tool", "", "/Name=ContactFlowEvent"},
 	/* OpenAI Assistants */
 	{PLAIN, ALONE, "required_action submit_tool_outputs tool_calls []", "function name", "id",
@@ -228,17 +228,17 @@ static const rco__place table[] = {
 	{PLAIN, ALONE, "functions []", "name", "id", "/type=FunctionCallRequest,!client_side=false"},
 	{PLAIN, ALONE, "", "function_name", "function_call_id", "type=FunctionCallRequest"},
 	/* Ultravox */
-	{PLAIN, ALONE, "", "toolName", "invocationId",
+	{PLAIN, ALONE, "", "tool_name", "invocation_id",
          "type=client_tool_invocation|data_connection_tool_invocation"},
 	/* SignalWire */
 	{PLAIN, ALONE, "", "function", "", "+argument,!action,?content_disposition=SWAIG Function"},
 	/* Google: Dialogflow CX, CES */
-	{PLAIN, ALONE, "fulfillmentInfo", "tag", "", ""},
-	{PLAIN, ALONE, DETECTED "[] toolCall|tool_call", "action;tool", "", ""},
-	{PLAIN, ALONE, "detectIntentResponse|detect_intent_response " DETECTED "[] toolCall|tool_call",
+	{PLAIN, ALONE, "fulfillment_info", "tag", "", ""},
+	{PLAIN, ALONE, DETECTED "[] tool_call", "action;tool", "", ""},
+	{PLAIN, ALONE, "detect_intent_response " DETECTED "[] tool_call",
          "action;tool", "", ""},
-	{PLAIN, ALONE, "sessionOutput toolCalls toolCalls []", "displayName;tool", "id", ""},
-	{PLAIN, ALONE, "outputs [] toolCalls toolCalls []", "displayName;tool", "id", ""},
+	{PLAIN, ALONE, "session_output tool_calls tool_calls []", "display_name;tool", "id", ""},
+	{PLAIN, ALONE, "outputs [] tool_calls tool_calls []", "display_name;tool", "id", ""},
 	/* Hume */
 	{PLAIN, ALONE, "", "name", "tool_call_id", "type=tool_call,+tool_call_id,!tool_type=builtin"},
 	{PLAIN, ALONE, "tool_call_message", "name", "tool_call_id",
@@ -250,11 +250,11 @@ static const rco__place table[] = {
 	{PLAIN, ALONE, "data function_calls []", "name", "id", "/type=llm:tool-call"},
 	{PLAIN, ALONE, "", "name", "tool_call_id", "+tool_call_id,+args,!type"},
 	/* Vercel */
-	{PLAIN, 0, "", "toolName", "toolCallId", "type=tool-call|tool-input-available,!providerExecuted=true"},
-	{PLAIN, ALONE, "content []", "toolName", "toolCallId",
-         "type=tool-call,!providerExecuted=true,?/type=message," BY_MODEL},
-	{PLAIN, ALONE | AGAIN, "toolCalls []", "toolName", "toolCallId",
-         "type=tool-call,!providerExecuted=true,!/type"},
+	{PLAIN, 0, "", "tool_name", "tool_call_id", "type=tool-call|tool-input-available,!provider_executed=true"},
+	{PLAIN, ALONE, "content []", "tool_name", "tool_call_id",
+         "type=tool-call,!provider_executed=true,?/type=message," BY_MODEL},
+	{PLAIN, ALONE | AGAIN, "tool_calls []", "tool_name", "tool_call_id",
+         "type=tool-call,!provider_executed=true,!/type"},
 	/* Mistral; Google's interactions */
 	{PLAIN, 0, "", "name", "tool_call_id", "type=function.call"},
 	{PLAIN, ALONE, "outputs|steps []", "name", "tool_call_id;id", "type=function.call|function_call"},
@@ -292,23 +292,23 @@ static const rco__place table[] = {
          "update_agent"},
 	{RCO__PLACE_ELSE, 0, "", "", "", "+choices [] delta"},
 	{RCO__PLACE_ELSE, 0, "", "", "", "+messages [] role;contents [] parts;errors [] message;errors [] code"},
-	{RCO__PLACE_ELSE, 0, "", "", "", "+setup;toolCallCancellation;toolResponse;serverContent;clientContent"},
+	{RCO__PLACE_ELSE, 0, "", "", "", "+setup;tool_call_cancellation;tool_response function_responses;server_content;client_content"},
 	{RCO__PLACE_ELSE, WIDE, "", "", "", "+error;errors;error_message;detail;messages;contents;result"},
 	{RCO__PLACE_ELSE, WIDE, "", "", "", "status=error"},
 	{RCO__PLACE_ELSE, WIDE, "", "", "", "+tools"},
-	{RCO__PLACE_ELSE, WIDE, "", "", "", "+name,+description;inputSchema;input_schema"},
+	{RCO__PLACE_ELSE, WIDE, "", "", "", "+name,+description;input_schema"},
 	/* Where the model's arguments may be all there is: by more than a member that it may have invented,
          * and nothing that has our own parameter. */
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+jsonrpc,+method;result;error;id"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
          "+candidates [];choices [];output [];outputs [];functions [];call_log []"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+sessionState;contentBlockStart;event contentStart;output message;toolUse"},
+         "+session_state;content_block_start;event content_start;output message;tool_use tool_use_id"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "object=list|response|interaction,+data;output;status;steps;outputs"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
          "type=function|client|webhook|custom,+parameters;function parameters;api_schema"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=tool_call|tool-call,+tool_type;providerExecuted"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=transcript,+role;toolName;transcript"},
+	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=tool_call|tool-call,+tool_type;provider_executed"},
+	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=transcript,+role;tool_name;transcript"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=" EVENTS},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=error,+error;message;description"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
@@ -320,15 +320,15 @@ static const rco__place table[] = {
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+caller_id,+agent_id,+called_number"},
 	/* Twilio: ConversationRelay, Media Streams */
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "type=setup|prompt|dtmf|interrupt,+callSid;sessionId;voicePrompt;digit;utteranceUntilInterrupt"},
+         "type=setup|prompt|dtmf|interrupt,+call_sid;session_id;voice_prompt;digit;utterance_until_interrupt"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "event=connected|start|media|dtmf|mark|stop|clear,+streamSid;media;start;stop;mark;dtmf;protocol"},
+         "event=connected|start|media|dtmf|mark|stop|clear,+stream_sid;media;start;stop;mark;dtmf;protocol"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+CallSid,+AccountSid;CallStatus"},
 	/* what is sent back for a call */
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+functionResponse response;function_response response;functionResponses [];function_responses []"},
+         "+function_response response;function_responses []"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+results [] toolCallId;results [] result;results [] functionResponse"},
+         "+results [] tool_call_id;results [] result;results [] function_response"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "event=" RETELL_EVENTS ",+call;chat;data;call_inbound;chat_inbound"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
          "role=user|assistant|system|developer|tool|function|model,+content;parts;tool_calls;tool_call_id"},
@@ -343,9 +343,11 @@ static const rco__place table[] = {
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+level;severity,+msg;message,+ts;time;timestamp;logger"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+code;status,+message;error;title,+path;timestamp;trace;type"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+name,+args"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+name,+inputSchema;input_schema;toolSpec"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+statusCode;status_code,+message;error"},
+	{RCO__PLACE_ELSE, NAMED, "", "", "", "+name,+input_schema;tool_spec"},
+	{RCO__PLACE_ELSE, NAMED, "", "", "", "+status_code,+message;error"},
 };
+
+enum { KEY_ROOM = 64 /* of a member's name, and one byte more */ };
 
 typedef struct member {
 	uint32_t dialect;
@@ -371,12 +373,38 @@ _Static_assert(sizeof table / sizeof table[0] <= RCO__PLACES_MAX, "more rows tha
 static rco__places places;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static int is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/* "toolCallId", "toolCallID": as "tool_call_id". A name that begins with a capital stays. Returns its size; 0 if
+ * it is longer than any in the table. */
+static size_t spell(const char *key, size_t size, char out[KEY_ROOM])
+{
+	const int camel = size > 0 && !is_upper(key[0]);
+	size_t i, n = 0;
+
+	for (i = 0; i < size && n + 2 <= KEY_ROOM; i++) {
+		if (!camel || !is_upper(key[i])) {
+			out[n++] = key[i];
+			continue;
+		}
+		if (!is_upper(key[i - 1]) && key[i - 1] != '_')
+			out[n++] = '_';
+		out[n++] = (char)(key[i] - 'A' + 'a');
+	}
+	return i == size ? n : 0;
+}
+
 int16_t rco__places_child(const rco__places *p, int16_t node, const char *key, size_t size)
 {
+	char name[KEY_ROOM];
 	int16_t i;
 
+	size = spell(key, size, name);
 	for (i = p->node[node].child; i >= 0; i = p->node[i].sibling)
-		if (p->node[i].key_size == size && memcmp(p->node[i].key, key, size) == 0)
+		if (p->node[i].key_size == size && memcmp(p->node[i].key, name, size) == 0)
 			break;
 	return i;
 }

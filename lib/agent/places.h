@@ -32,7 +32,8 @@ enum {
 
 /*
  * Paths are names of members with a blank between; "[]" is each element of a list, "a|b" either member. They begin
- * at the place, or with '/' at the whole message.
+ * at the place, or with '/' at the whole message. They are written in snake_case; in a message a member's name in
+ * camelCase is the same one, as SDKs rename what platforms send.
  *
  * where: the object that is a call
  * name, id: paths in it, with ';' between, the better first. '@': a text that may mention our name
@@ -96,7 +97,8 @@ typedef struct rco__places {
 } rco__places;
 
 const rco__places *rco__places_get(void);
-int16_t rco__places_child(const rco__places *p, int16_t node, const char *key, size_t size); /* -1: none */
+/* By its name in snake_case or camelCase; -1: none. */
+int16_t rco__places_child(const rco__places *p, int16_t node, const char *key, size_t size);
 /* `text` is one of a use's values. */
 int rco__places_value_is(const rco__use *use, const char *text, size_t size);
 
