@@ -35,15 +35,23 @@
 #define DATA_ENDS   ENDS("data ")
 #define KWARGS_ENDS ENDS("kwargs ")
 
+/* A message of LangChain as it is stored; JavaScript's says what it is in its id alone. */
+#define CONSTRUCTED(type, name) "/type=constructor,/kwargs type=" type ";/id []=" name
+
+/* What became of a call; a line of a log. */
+#define RESULT "result;output;content"
+#define LOGGED "level;severity;msg;logger"
+
 /* What an SDK hands to a tool, and no definition, result or event. */
 #define BARE_MCP                                                                                                  \
-	"!method;jsonrpc;type;response_type;description;input_schema;parameters;role;error;event;"    \
+	"!method;jsonrpc;type;response_type;description;input_schema;parameters;role;error;event;"                \
 	"content;result;"                                                                                         \
 	"output"
 
+#define UI_CALL "state=input-available,+tool_call_id,!provider_executed=true,!output"
+
 /* A FunctionCall of Gemini's SDKs, in which arguments that are empty may not be there. */
-#define NO_CALL     "!type;role;response;description;parameters;content;result;output;error;method"
-#define BARE_GEMINI "+args;id," NO_CALL
+#define BARE_GEMINI "!type;role;response;response_type;description;parameters;error;method;" RESULT ",!" LOGGED
 
 /* Texts of an HTTP status (RFC 9110, 15), as gateways write them. */
 #define HTTP_ERROR                                                                                                \
@@ -92,13 +100,14 @@ static const rco__place table[] = {
 
 	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
 	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
-         "?type=client_tool_call,+type;tool_call_id;parameters,!client_tool_call"},
+         "?type=client_tool_call,+type;tool_call_id;parameters,!client_tool_call;args;input;state,!" RESULT},
 
 	{LIVE, ALONE, "tool_call function_calls []", "name", "id", "!/type"},
 	{LIVE, ALONE | NAMED, "function_calls []", "name", "id", "!/type"},
 	{LIVE, NAMED, "", "name", "id", BARE_GEMINI},
 	{GEMINI, AGAIN, "candidates [] content parts [] " GEMINI_CALL, "name", "id", ""},
-	{GEMINI, ALONE, "content parts [] " GEMINI_CALL, "name", "id", "?/content role=model"},
+	{GEMINI, ALONE, "content parts [] " GEMINI_CALL, "name", "id",
+         "?/content role=model,!/role=user|tool|system|function|developer"},
 	{GEMINI, ALONE, "parts [] " GEMINI_CALL, "name", "id", BY_MODEL},
 	{GEMINI, 0, GEMINI_CALL, "name", "id", "!/role,!/type,!arguments"},
 	{GEMINI, ALONE | AGAIN, "function_calls []", "name", "id", "!/type"},
@@ -108,6 +117,10 @@ static const rco__place table[] = {
          "finish_reason=MALFORMED_FUNCTION_CALL|UNEXPECTED_TOOL_CALL|FinishReason.MALFORMED_FUNCTION_"
          "CALL|"
          "FinishReason.UNEXPECTED_TOOL_CALL"},
+
+	/* Groq says the same as an error; SDKs hand out what is in it. */
+	{PLAIN, 0, "error", "%failed_generation", "", "code=tool_use_failed"},
+	{PLAIN, 0, "", "%failed_generation", "", "code=tool_use_failed"},
 
 	/* Also of a response that was interrupted, cancelled, or cut at its limit. */
 	{REALTIME, ALONE | EVENT, "", "name", "call_id", "type=response.function_call_arguments.done,+call_id"},
@@ -122,15 +135,20 @@ static const rco__place table[] = {
 	{RESPONSES, ALONE | EVENT, "response output []", "name", "call_id",
          "type=function_call,/type=response.completed|response.incomplete|response.failed|response.cancelled"},
 	{RESPONSES, ALONE, "output []", "name", "call_id", "type=function_call,!/type"},
-	{RESPONSES, 0, "", "name", "call_id", "type=function_call"},
+	{RESPONSES, 0, "", "name", "call_id", "type=function_call,!output"},
 
 	{CHAT, 0, "choices [] message tool_calls []", "function name", "id", "!type=custom"},
+	/* DashScope; Cloudflare's REST */
+	{CHAT, 0, "output choices [] message tool_calls []", "function name", "id", "!type=custom"},
+	{CHAT, ALONE, "result tool_calls []", "name;function name", "id", "+/success,!/jsonrpc"},
+	{CHAT, ALONE, "result choices [] message tool_calls []", "function name", "id", "+/success,!/jsonrpc"},
 	{CHAT, ALONE, "tool_calls []", "function name", "id", "!type=custom,?/type=message|ai," BY_MODEL},
 	{CHAT, ALONE, "message tool_calls []", "function name", "id", "!type=custom,!/message type,!/type"},
 	/* Ollama's lines, as a list */
 	{CHAT, 0, "message tool_calls []", "function name", "id", "!type=custom,+/done,!/type"},
 	{CHAT, 0, "", "function name", "id",
-         "?type=function,+id;function arguments,!function parameters,!function description,!tool_calls"},
+         "?type=function,+id;function arguments,!function parameters;function description;function "
+         "output,!tool_calls"},
 	{CHAT, OLD, "choices [] message function_call", "name", "", ""},
 	{CHAT, ALONE | OLD, "function_call", "name", "", "+/role;arguments,!/messages,!/type," BY_MODEL},
 	{CHAT, ALONE | OLD | NAMED, "", "name", "",
@@ -153,16 +171,16 @@ static const rco__place table[] = {
 	{CHAT, ALONE | AGAIN, "data tool_calls []", "name", "id",
          "+args,/type=AIMessageChunk,/data tool_call_chunks [] args=*}"},
 	{CHAT, ALONE | AGAIN, "data invalid_tool_calls []", "name", "id", "/type=AIMessageChunk," DATA_ENDS},
-	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id", "+args,/type=constructor,/kwargs type=ai"},
-	{CHAT, ALONE | AGAIN, "kwargs invalid_tool_calls []", "name", "id", "/type=constructor,/kwargs type=ai"},
+	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id", "+args," CONSTRUCTED("ai", "AIMessage")},
+	{CHAT, ALONE | AGAIN, "kwargs invalid_tool_calls []", "name", "id", CONSTRUCTED("ai", "AIMessage")},
 	{CHAT, ALONE | AGAIN, "kwargs additional_kwargs tool_calls []", "function name", "id",
-         "/type=constructor,/kwargs type=ai"},
+         CONSTRUCTED("ai", "AIMessage")},
 	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id",
-         "+args,/type=constructor,/kwargs type=AIMessageChunk," KWARGS_ENDS},
+         "+args," CONSTRUCTED("AIMessageChunk", "AIMessageChunk") "," KWARGS_ENDS},
 	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id",
-         "+args,/type=constructor,/kwargs type=AIMessageChunk,/kwargs tool_call_chunks [] args=*}"},
+         "+args," CONSTRUCTED("AIMessageChunk", "AIMessageChunk") ",/kwargs tool_call_chunks [] args=*}"},
 	{CHAT, ALONE | AGAIN, "kwargs invalid_tool_calls []", "name", "id",
-         "/type=constructor,/kwargs type=AIMessageChunk," KWARGS_ENDS},
+         CONSTRUCTED("AIMessageChunk", "AIMessageChunk") "," KWARGS_ENDS},
 	{CHAT, 0, "", "name", "id", "type=tool_call,+args"},
 	/* The same without an object around name and arguments, as gateways and local models write it. */
 	{CHAT, 0, "choices [] message tool_calls []", "name", "id", "+arguments,!function,!type=custom"},
@@ -180,11 +198,11 @@ static const rco__place table[] = {
 
 	/* a chunk with all of the call in it, and its end */
 	{CHAT, EVENT, "choices [] delta tool_calls []", "function name", "id",
-         "!type=custom,/choices [] finish_reason=tool_calls|function_call|tool_call"},
+         "!type=custom,+/choices [] finish_reason,!/choices [] finish_reason=|null"},
 
 	/* The text of several events, of which none may have the whole call. */
 	{CHAT, BEGUN, "choices [] delta tool_calls []", "function name", "id",
-         "!type=custom,!/choices [] finish_reason=tool_calls|function_call|tool_call"},
+         "!type=custom,?/choices [] finish_reason=|null"},
 	{CHAT, BEGUN | OLD, "choices [] delta function_call", "name", "", ""},
 	/* LangChain; Bedrock, ConverseStream; Cohere, version 2; Mistral, Conversations */
 	{CHAT, BEGUN, "tool_call_chunks []", "name", "id", "/type=AIMessageChunk"},
@@ -231,12 +249,11 @@ static const rco__place table[] = {
 	{PLAIN, ALONE, "", "tool_name", "invocation_id",
          "type=client_tool_invocation|data_connection_tool_invocation"},
 	/* SignalWire */
-	{PLAIN, ALONE, "", "function", "", "+argument,!action,?content_disposition=SWAIG Function"},
+	{PLAIN, ALONE, "", "function", "", "+argument,!action;functions"},
 	/* Google: Dialogflow CX, CES */
 	{PLAIN, ALONE, "fulfillment_info", "tag", "", ""},
 	{PLAIN, ALONE, DETECTED "[] tool_call", "action;tool", "", ""},
-	{PLAIN, ALONE, "detect_intent_response " DETECTED "[] tool_call",
-         "action;tool", "", ""},
+	{PLAIN, ALONE, "detect_intent_response " DETECTED "[] tool_call", "action;tool", "", ""},
 	{PLAIN, ALONE, "session_output tool_calls tool_calls []", "display_name;tool", "id", ""},
 	{PLAIN, ALONE, "outputs [] tool_calls tool_calls []", "display_name;tool", "id", ""},
 	/* Hume */
@@ -244,7 +261,8 @@ static const rco__place table[] = {
 	{PLAIN, ALONE, "tool_call_message", "name", "tool_call_id",
          "/event_name=tool_call,!tool_type=builtin,?type=tool_call"},
 	/* Gemini, a FunctionCall of an SDK: what else has arguments of this name was looked for before */
-	{GEMINI, AGAIN, "", "name", "id", "+args," NO_CALL ",!call;chat;event;tool_call_id;tool_type"},
+	{GEMINI, AGAIN, "", "name", "id",
+         "~args;partial_args;will_continue," BARE_GEMINI ",!call;chat;event;tool_call_id;tool_type"},
 	/* jambonz */
 	{PLAIN, ALONE, "data", "name", "tool_call_id", "/type=llm:tool-call"},
 	{PLAIN, ALONE, "data function_calls []", "name", "id", "/type=llm:tool-call"},
@@ -254,7 +272,18 @@ static const rco__place table[] = {
 	{PLAIN, ALONE, "content []", "tool_name", "tool_call_id",
          "type=tool-call,!provider_executed=true,?/type=message," BY_MODEL},
 	{PLAIN, ALONE | AGAIN, "tool_calls []", "tool_name", "tool_call_id",
-         "type=tool-call,!provider_executed=true,!/type"},
+         "?type=tool-call,!provider_executed=true,!/type,!" RESULT},
+	/* what its hooks get, and PydanticAI's tools; the messages of its hooks, in which calls have a state */
+	{PLAIN, 0, "", "tool_name", "tool_call_id",
+         "+tool_call_id,~args;input,!type,?state=call|input-available,?part_kind=tool-call,!" RESULT},
+	{PLAIN, ALONE, "tool_call", "tool_name", "tool_call_id", "~args;input,!/type;/role,!" RESULT},
+	{PLAIN, ALONE | AGAIN, "tool_invocations []", "tool_name", "tool_call_id", "state=call,!result," BY_MODEL},
+	{PLAIN, ALONE | AGAIN, "parts [] tool_invocation", "tool_name", "tool_call_id",
+         "state=call,!result," BY_MODEL},
+	{PLAIN, ALONE | AGAIN, "parts []", "type", "tool_call_id", UI_CALL ",!type=dynamic-tool," BY_MODEL},
+	{PLAIN, ALONE | AGAIN, "parts []", "tool_name", "tool_call_id", UI_CALL ",type=dynamic-tool," BY_MODEL},
+	{PLAIN, 0, "", "type", "tool_call_id", UI_CALL ",!type=dynamic-tool"},
+	{PLAIN, 0, "", "tool_name", "tool_call_id", UI_CALL ",type=dynamic-tool"},
 	/* Mistral; Google's interactions */
 	{PLAIN, 0, "", "name", "tool_call_id", "type=function.call"},
 	{PLAIN, ALONE, "outputs|steps []", "name", "tool_call_id;id", "type=function.call|function_call"},
@@ -266,14 +295,15 @@ static const rco__place table[] = {
 	{PLAIN, 0, "tool_calls []", "name", "", "+parameters,/event_type=tool-calls-generation"},
 	{PLAIN, ALONE, "response tool_calls []", "name", "", "+parameters,/event_type=stream-end"},
 	/* what models that run locally write */
-	{PLAIN, 0, "", "name", "id", "+arguments,!type;description;method;call;role;response_type"},
+	{PLAIN, 0, "", "name", "id",
+         "~arguments,!type;description;method;call;role;response_type;result;output,!" LOGGED},
 	{PLAIN, 0, "", "name", "id",
          "+parameters,!parameters type;parameters properties,!type;description;method;call;role;response_type;"
-         "strict;result;output;error;status;event"},
-	{PLAIN, 0, "tool_call", "name", "id", "+arguments,!/type,!/role,!/event"},
+         "strict;result;output;error;status;event,!" LOGGED},
+	{PLAIN, 0, "tool_call", "name", "id", "+arguments,!/type;/role;/event;/result;/output"},
 	{PLAIN, 0, "", "action;tool;function", "",
          "+action_input;tool_input;args;arguments;parameters;input,!type;description;method;call;role;"
-         "response_type;result;output;error;status;event"},
+         "response_type;result;output;error;status;event,!" LOGGED},
 	/* LiveKit; Pipecat */
 	{PLAIN, 0, "", "name", "call_id", "type=function,+arguments,+call_id,!description;parameters"},
 	/* Llama 3.1 */
@@ -284,6 +314,11 @@ static const rco__place table[] = {
 	{RCO__PLACE_HISTORY, 0, "", "", "", "role=user|system|developer|tool|function"},
 	{RCO__PLACE_HISTORY, 0, "", "", "",
          "type=function_call_output|tool_result|custom_tool_call_output|mcp_approval_response"},
+	/* LangChain, PydanticAI */
+	{RCO__PLACE_HISTORY, 0, "", "", "", "type=human|system|tool|function|developer,+content"},
+	{RCO__PLACE_HISTORY, 0, "", "", "",
+         "type=constructor,id []=HumanMessage|SystemMessage|ToolMessage|FunctionMessage"},
+	{RCO__PLACE_HISTORY, 0, "", "", "", "kind=request,+parts"},
 	/* Retell's websocket of a model of one's own, both ways */
 	{RCO__PLACE_ELSE, 0, "", "", "",
          "interaction_type=ping_pong|update_only|call_details|response_required|reminder_required"},
@@ -292,7 +327,8 @@ static const rco__place table[] = {
          "update_agent"},
 	{RCO__PLACE_ELSE, 0, "", "", "", "+choices [] delta"},
 	{RCO__PLACE_ELSE, 0, "", "", "", "+messages [] role;contents [] parts;errors [] message;errors [] code"},
-	{RCO__PLACE_ELSE, 0, "", "", "", "+setup;tool_call_cancellation;tool_response function_responses;server_content;client_content"},
+	{RCO__PLACE_ELSE, 0, "", "", "",
+         "+setup;tool_call_cancellation;tool_response function_responses;server_content;client_content"},
 	{RCO__PLACE_ELSE, WIDE, "", "", "", "+error;errors;error_message;detail;messages;contents;result"},
 	{RCO__PLACE_ELSE, WIDE, "", "", "", "status=error"},
 	{RCO__PLACE_ELSE, WIDE, "", "", "", "+tools"},
@@ -325,8 +361,7 @@ static const rco__place table[] = {
          "event=connected|start|media|dtmf|mark|stop|clear,+stream_sid;media;start;stop;mark;dtmf;protocol"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "+CallSid,+AccountSid;CallStatus"},
 	/* what is sent back for a call */
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+function_response response;function_responses []"},
+	{RCO__PLACE_ELSE, NAMED, "", "", "", "+function_response response;function_responses []"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
          "+results [] tool_call_id;results [] result;results [] function_response"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "event=" RETELL_EVENTS ",+call;chat;data;call_inbound;chat_inbound"},
@@ -415,7 +450,7 @@ int rco__places_value_is(const rco__use *use, const char *text, size_t size)
 	size_t n;
 
 	for (;;) {
-		n = strcspn(value, "|,");
+		n = strcspn(value, "|;,");
 		if (n == size && memcmp(value, text, size) == 0)
 			return 1;
 		if (value[n] != '|')
@@ -494,6 +529,8 @@ static const char *add_paths(const nodes *place, const char *paths, rco__role ro
 		paths = follow(&at, paths + outer);
 		/* In what order does not matter, but the index of an id says how good it is. */
 		add_use(&at, role, row, role == RCO__ROLE_ID ? index++ : index, *paths == '=' ? paths + 1 : NULL);
+		if (*paths == '=')
+			paths += strcspn(paths, ";,");
 		if (*paths != ';')
 			return paths;
 	}
@@ -511,12 +548,14 @@ static void add_conditions(const nodes *place, const char *when, size_t row)
 
 		if (sign == '+')
 			role = RCO__ROLE_PRESENT;
+		else if (sign == '~')
+			role = RCO__ROLE_NAMED;
 		else if (sign == '!')
 			role = valued ? RCO__ROLE_NOT : RCO__ROLE_ABSENT;
 		else if (sign == '?')
 			role = RCO__ROLE_MAYBE;
 		(void)add_paths(place, when + (role != RCO__ROLE_EQUAL), role, row, index, &inner);
-		if (role == RCO__ROLE_EQUAL || role == RCO__ROLE_PRESENT)
+		if (role == RCO__ROLE_EQUAL || role == RCO__ROLE_PRESENT || role == RCO__ROLE_NAMED)
 			places.required[row] |= 1u << index;
 		if (inner)
 			places.inner[row] |= 1u << index;
@@ -533,8 +572,9 @@ static void add_row(size_t row)
 	(void)follow(&place, r->where);
 	places.in_list[row] = strstr(r->where, "[]") != NULL;
 	add_use(&place, RCO__ROLE_PLACE, row, 0, NULL);
-	if (r->name[0] == '@')
-		(void)add_paths(&place, r->name + 1, RCO__ROLE_SPOKEN, row, 0, &ignored);
+	if (r->name[0] == '@' || r->name[0] == '%')
+		(void)add_paths(&place, r->name + 1, r->name[0] == '@' ? RCO__ROLE_SPOKEN : RCO__ROLE_WRITTEN, row,
+		                0, &ignored);
 	else if (r->name[0] != '\0')
 		(void)add_paths(&place, r->name, RCO__ROLE_NAME, row, 0, &ignored);
 	if (r->id[0] != '\0')

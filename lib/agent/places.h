@@ -36,12 +36,14 @@ enum {
  * camelCase is the same one, as SDKs rename what platforms send.
  *
  * where: the object that is a call
- * name, id: paths in it, with ';' between, the better first. '@': a text that may mention our name
+ * name, id: paths in it, with ';' between, the better first. '@': a text that may mention our name; '%': what the
+ *   model wrote
  * when: conditions with ',' between, all of which hold:
- *   path=a|b   it is one of these, "*x": it ends in x
+ *   path=a|b   it is one of these, "*x": it ends in x ("a=x;b=y": one of them is so)
  *                                        ?path=a|b   the same, if it is there at all
  *   !path=a|b  it is none of these       !path       it is not there
  *   +path      it is there ("+a;b": one of them is)
+ *   ~path      it is there, and be it null
  */
 typedef struct rco__place {
 	uint32_t dialect; /* RCO_DIALECT_AUTO: of a platform that has none, answered plainly */
@@ -49,17 +51,19 @@ typedef struct rco__place {
 	const char *where, *name, *id, *when;
 } rco__place;
 
-enum { RCO__PLACES_MAX = 192, RCO__CONDITIONS_MAX = 8 };
+enum { RCO__PLACES_MAX = 256, RCO__CONDITIONS_MAX = 8 };
 
 typedef enum rco__role {
 	RCO__ROLE_PLACE,
 	RCO__ROLE_NAME,
-	RCO__ROLE_SPOKEN, /* a text that may mention it */
+	RCO__ROLE_SPOKEN,  /* a text that may mention it */
+	RCO__ROLE_WRITTEN, /* a text that may be a call */
 	RCO__ROLE_ID,
 	RCO__ROLE_INDEX,   /* pieces with the same one are of the same call */
 	RCO__ROLE_EQUAL,   /* condition `index` is met by one of `values` */
 	RCO__ROLE_MAYBE,   /* the same; by another value it is broken */
 	RCO__ROLE_PRESENT, /* it is met by anything but null */
+	RCO__ROLE_NAMED,   /* it is met by anything */
 	RCO__ROLE_ABSENT,  /* it is broken by anything but null */
 	RCO__ROLE_NOT,     /* it is broken by one of `values` */
 	/* for these, `row` is a dialect */
@@ -76,7 +80,7 @@ typedef struct rco__use {
 	uint16_t row;
 	uint8_t role, index;
 	int16_t next;       /* -1: the last */
-	const char *values; /* "a|b" up to ',' or the end */
+	const char *values; /* "a|b" up to ';', ',' or the end */
 } rco__use;
 
 typedef struct rco__node {
@@ -93,7 +97,7 @@ typedef struct rco__places {
 	uint32_t inner[RCO__PLACES_MAX];    /* those about members of the place, which each place has of its own */
 	uint8_t in_list[RCO__PLACES_MAX];
 	rco__node node[1536];
-	rco__use use[2560];
+	rco__use use[4096];
 } rco__places;
 
 const rco__places *rco__places_get(void);

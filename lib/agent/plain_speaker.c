@@ -131,6 +131,10 @@ static void note_line_of(rco__plain *p, size_t colon, rco__word w)
 /* "<tool_response>" to "</tool_response>"; behind what was thought, it begins to speak. */
 static void note_tag(rco__plain *p, rco__word w, int ends)
 {
+	const size_t end = (size_t)(w.text - p->part) + w.size;
+
+	if (end < p->size && p->part[end] == '-') /* "<tool-use>" is no tool */
+		return;
 	if (ends && rco__is_one_of(w, THINKING))
 		start_over(p);
 	else if (rco__is_one_of(w, OTHERS THINKING

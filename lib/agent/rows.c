@@ -94,6 +94,18 @@ static void set_name(rco__message *m, size_t row, int name)
 		s->name = (uint8_t)name;
 }
 
+void rco__rows_named(rco__message *m, int16_t node)
+{
+	int16_t i;
+
+	if ((rco__rows_node(m, node)->roles & RCO__ROLE_BIT(RCO__ROLE_NAMED)) == 0)
+		return;
+	m->touched = 1;
+	for (i = rco__rows_node(m, node)->uses; i >= 0; i = m->places->use[i].next)
+		if (m->places->use[i].role == RCO__ROLE_NAMED)
+			m->state[m->places->use[i].row].met |= 1u << m->places->use[i].index;
+}
+
 /* What is known about a member's value when it has begun: that it is there. */
 void rco__rows_present(rco__message *m, int16_t node)
 {
@@ -301,7 +313,7 @@ void rco__rows_scalar(rco__message *m, int16_t node, rco__json_type type)
 		asked |= note_value(m, u);
 		if (u->role == RCO__ROLE_NAME && text)
 			set_name(m, u->row, rco__name_is_ours(m->text, m->text_size) ? OURS : ANOTHER);
-		else if (u->role == RCO__ROLE_SPOKEN && m->spoken.found)
+		else if ((u->role == RCO__ROLE_SPOKEN || u->role == RCO__ROLE_WRITTEN) && m->spoken.found)
 			set_name(m, u->row, OURS);
 		else if (u->role == RCO__ROLE_ID &&
 		         (text || (type == RCO__JSON_NUMBER && rco__json_is_number(&m->walk))))

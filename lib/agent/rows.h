@@ -37,6 +37,8 @@ void rco__rows_cut(rco__message *message);
 /* An object at this node begins, and ends. */
 void rco__rows_enter(rco__message *message, int16_t node, unsigned depth);
 void rco__rows_leave(rco__message *message, int16_t node, unsigned depth);
+/* A member's name was read, whatever its value is. */
+void rco__rows_named(rco__message *message, int16_t node);
 /* A member's value has begun: it is there. */
 void rco__rows_present(rco__message *message, int16_t node);
 /* A string, number or word is complete; it is in `text`. */

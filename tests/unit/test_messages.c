@@ -139,7 +139,8 @@ static void put_members(writer *w, const json_t *v)
 		put_blanks(w);
 		put_text(w, ":");
 		put_value(w, json_object_get(v, keys[i]),
-		          strcmp(keys[i], "id") == 0 || strcmp(keys[i], "tool_call_id") == 0);
+		          strcmp(keys[i], "id") == 0 || strcmp(keys[i], "tool_call_id") == 0 ||
+		                  strcmp(keys[i], "toolCallId") == 0);
 		if (i + 1 < n)
 			put_text(w, ",");
 	}
