@@ -7,6 +7,56 @@ static int is_error(rco__word w)
 	return rco__ends_with(w, "error") || rco__ends_with(w, "errors") || rco__ends_with(w, "exception");
 }
 
+/* ---- classes that SDKs print ---- */
+
+static int has(rco__word w, const char *part)
+{
+	for (; w.size > 0; w.size--)
+		if (rco__ends_with(w, part))
+			return 1;
+	return 0;
+}
+
+static int has_one_of(rco__word w, const char *const *parts)
+{
+	for (; *parts != NULL; parts++)
+		if (has(w, *parts))
+			return 1;
+	return 0;
+}
+
+int rco__is_result_class(rco__word w)
+{
+	static const char *const of[] = {"tool", "function", "call", NULL};
+	static const char *const results[] = {"result", "return", "output", NULL};
+
+	if (rco__is_one_of(w, " toolcallexecutionevent toolcallsummarymessage retrypromptpart "))
+		return 1;
+	/* ChatCompletionOutputToolCall is what a model put out. */
+	return has_one_of(w, of) && has_one_of(w, results) && !has(w, "chatcompletionoutput");
+}
+
+int rco__is_call_class(rco__word w)
+{
+	static const char *const calls[] = {
+		"call",        "tooluse",          "invocation",  "toolselection",
+		"agentaction", "executionrequest", "toolrequest", "outputfunctiondefinition",
+		NULL};
+	static const char *const others[] = {"callback", "response", "choice", NULL};
+
+	if (rco__is_result_class(w))
+		return 0;
+	if (rco__is_one_of(w, " function action toolaction "))
+		return 1;
+	if (w.size > 8 && rco__is_one_of((rco__word){w.text, 8}, " response ")) /* ResponseFunctionToolCall */
+		w = (rco__word){w.text + 8, w.size - 8};
+	if (w.size > 11 && rco__is_one_of((rco__word){w.text, 11}, " choicedelta "))
+		w = (rco__word){w.text + 11, w.size - 11};
+	return has_one_of(w, calls) && !has_one_of(w, others);
+}
+
+/* ---- who speaks ---- */
+
 #define OTHERS                                                                                                    \
 	" user human caller customer system developer tool tools ipython observation result output response "     \
 	"tool_response tool_result tool_output tool_outputs function_response function_results user_token "       \
@@ -20,9 +70,9 @@ static void start_over(rco__plain *p)
 	p->speaker = RCO__NOBODY;
 	p->label = p->tagged = p->trace = p->error = 0;
 	p->depth = 0;
-	p->arguments = p->members = 0;
+	p->arguments = p->members = p->foreign = 0;
 	p->quote = '\0';
-	p->led = 0;
+	p->led = p->conversation = 0;
 }
 
 /* What is printed so are messages: one of somebody else behind a call is its result, and the call is over. */
@@ -43,8 +93,10 @@ static void note_speaker(rco__plain *p, rco__word w)
 		value = rco__value_behind(p, w);
 		if (rco__is_one_of(value, " tool_result function_call_output tool_response human "))
 			p->speaker = RCO__SOMEBODY_ELSE;
-	} else if (made && rco__is_one_of(w, " humanmessage usermessage systemmessage toolmessage functionmessage "
-	                                     "functionresponse ")) {
+	} else if (made &&
+	           (rco__is_result_class(w) ||
+	            rco__is_one_of(w, " humanmessage usermessage systemmessage toolmessage functionmessage "
+	                              "functionresponse modelrequest userpromptpart systempromptpart "))) {
 		p->speaker = RCO__SOMEBODY_ELSE;
 	} else if (rco__is_one_of(w, " functionresponse function_response ")) {
 		value = rco__value_behind(p, w);
@@ -53,10 +105,12 @@ static void note_speaker(rco__plain *p, rco__word w)
 	} else if (made && rco__is_one_of(w, " aimessage aimessagechunk assistantmessage ")) {
 		p->speaker = RCO__MODEL;
 	}
-	if (p->speaker == RCO__SOMEBODY_ELSE)
+	if (p->speaker == RCO__SOMEBODY_ELSE) {
 		p->found = p->named = 0;
-	if (p->speaker == RCO__NOBODY)
-		p->speaker = before;
+		p->conversation |= p->depth > 0;
+	}
+	if (p->speaker == RCO__NOBODY || p->conversation)
+		p->speaker = p->conversation ? RCO__SOMEBODY_ELSE : before;
 }
 
 static int speaker_of(rco__word w)
