@@ -492,7 +492,7 @@ static int has_id(const rco__message *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->n_ids && m->ids[i].size <= RCO__EMPTY_ID_BYTES; i++)
+	for (i = 0; i < m->n_ids && !rco__has_id(m, &m->ids[i]); i++)
 		;
 	return i < m->n_ids;
 }
@@ -507,7 +507,7 @@ static void drop_told(rco__message *m)
 		const int event = is_of_event(m, id);
 
 		if (((event || m->framing == RCO__FRAMING_EVENTS) && was_told(m, to, id)) ||
-		    (event && one_has_id && id->size <= RCO__EMPTY_ID_BYTES))
+		    (event && one_has_id && !rco__has_id(m, id)))
 			m->state[id->row].all_calls -= id->times;
 		else
 			m->ids[to++] = *id;

@@ -10,8 +10,6 @@
 
 #include <recoptout.h>
 
-enum { RCO__EMPTY_ID_BYTES = 2 /* of "", which pieces of a call have behind its first */ };
-
 static inline const rco__node *rco__rows_node(const rco__message *m, int16_t node)
 {
 	return &m->places->node[node];
