@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where platforms put calls. The table is text (places.c); here is what it is made into for reading: a tree of the
- * members that matter, in which a message is followed as it comes.
+ * Where platforms put calls. The table is text (platforms.c); here is what it is made into for reading: a tree of
+ * the members that matter, in which a message is followed as it comes.
  */
 #ifndef RCO_AGENT_PLACES_H
 #define RCO_AGENT_PLACES_H
@@ -74,6 +74,18 @@ typedef enum rco__role {
 } rco__role;
 
 #define RCO__ROLE_BIT(role) (1u << (role)) /* of rco__node.roles */
+
+/* A member that says something of the whole message, whatever row it may be of. */
+typedef struct rco__place_member {
+	uint32_t dialect;
+	rco__role role;
+	const char *path;
+} rco__place_member;
+
+extern const rco__place rco__platforms[];
+extern const size_t rco__platforms_rows;
+extern const rco__place_member rco__platform_members[];
+extern const size_t rco__platform_members_count;
 
 /* What a member is good for; a list. */
 typedef struct rco__use {

@@ -290,7 +290,8 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return SIZE;
 }
 
-FUZZ_TARGET(message, one, seed, 1024,
-            "lib/base/json_walk.c lib/agent/event_stream.c lib/agent/message.c lib/agent/names.c "
-            "lib/agent/places.c lib/agent/plain.c lib/agent/plain_speaker.c lib/agent/rows.c",
-            NULL)
+FUZZ_TARGET(
+	message, one, seed, 1024,
+	"lib/base/json_walk.c lib/agent/event_stream.c lib/agent/message.c lib/agent/names.c "
+	"lib/agent/places.c lib/agent/plain.c lib/agent/plain_speaker.c lib/agent/platforms.c lib/agent/rows.c",
+	NULL)
