@@ -52,6 +52,8 @@ static int holds_members(const rco__plain *p, size_t at)
 {
 	const rco__word direct = rco__word_before(p, at);
 
+	if (rco__is_behind(p, at, "<function")) /* "<function(recording_opt_out){...}" of Llama */
+		return 0;
 	return p->part[at] == '{' ||
 	       (p->part[at] == '(' && direct.size > 0 && !rco__is_one_of(direct, " print await return "));
 }

@@ -97,7 +97,10 @@ const rco__place rco__platforms[] = {
 
 	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
 	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
-         "?type=client_tool_call,+type;tool_call_id;parameters,!client_tool_call;args;input;state,!" RESULT},
+         "?type=client_tool_call,~type;parameters,!client_tool_call;args;input;state,!" RESULT},
+
+	{CLIENT, ALONE | NAMED, "", "tool_name", "tool_call_id",
+         "?type=client_tool_call,+tool_call_id,!client_tool_call;args;input;state,!" RESULT},
 
 	{LIVE, ALONE, "tool_call function_calls []", "name", "id", "!/type"},
 	{LIVE, ALONE | NAMED, "function_calls []", "name", "id", "!/type"},
@@ -133,6 +136,10 @@ const rco__place rco__platforms[] = {
          "type=function_call,/type=response.completed|response.incomplete|response.failed|response.cancelled"},
 	{RESPONSES, ALONE, "output []", "name", "call_id", "type=function_call,!/type"},
 	{RESPONSES, 0, "", "name", "call_id", "type=function_call,!output"},
+	/* the Agents SDK */
+	{RESPONSES, ALONE, "raw_item", "name", "call_id", "type=function_call,/type=tool_call_item,!/output"},
+	{RESPONSES, ALONE, "item raw_item", "name", "call_id",
+         "type=function_call,/type=run_item_stream_event,/name=tool_called"},
 
 	{CHAT, 0, "choices [] message tool_calls []", "function name", "id", "!type=custom"},
 	/* DashScope; Cloudflare's REST */
@@ -178,15 +185,33 @@ const rco__place rco__platforms[] = {
          "+args," CONSTRUCTED("AIMessageChunk", "AIMessageChunk") ",/kwargs tool_call_chunks [] args=*}"},
 	{CHAT, ALONE | AGAIN, "kwargs invalid_tool_calls []", "name", "id",
          CONSTRUCTED("AIMessageChunk", "AIMessageChunk") "," KWARGS_ENDS},
+	{CHAT, ALONE | AGAIN, "content []", "name", "id", "type=tool_call,~args,/type=ai"},
+	{CHAT, ALONE | AGAIN, "generations [] [] message tool_calls []", "name", "id",
+         "?type=tool_call,~args,/generations [] [] message type=ai"},
+	{PLAIN, 0, "", "tool", "tool_call_id",
+         "type=AgentAction|AgentActionMessageLog|ToolAgentAction,!observation"},
 	{CHAT, 0, "", "name", "id", "type=tool_call,+args"},
+	/* LlamaIndex */
+	{CHAT, ALONE, "message additional_kwargs tool_calls []", "function name", "id",
+         "/message role=assistant,!/type"},
+	{CHAT, ALONE, "additional_kwargs tool_calls []", "function name", "id", "/role=assistant,!/type"},
+	/* Llama API */
+	{CHAT, ALONE, "completion_message tool_calls []", "function name;name;tool_name", "id;call_id",
+         "?/completion_message role=assistant"},
+	/* OCI */
+	{CHAT, ALONE, "chat_response choices [] message tool_calls []", "name", "id", "~arguments"},
 	/* The same without an object around name and arguments, as gateways and local models write it. */
-	{CHAT, 0, "choices [] message tool_calls []", "name", "id", "+arguments,!function,!type=custom"},
+	{CHAT, 0, "choices [] message tool_calls []", "name", "id",
+         "~arguments;parameters,!function,!type=custom"},
 	{CHAT, ALONE, "tool_calls []", "name", "id",
          "+arguments,!function,!type=custom|tool_call|invalid_tool_call,!/type," BY_MODEL},
 	{CHAT, 0, "", "name", "id", "type=invalid_tool_call"},
 
 	{RCO_DIALECT_ANTHROPIC, ALONE, "content []", "name", "id", "type=tool_use,?/type=message|ai," BY_MODEL},
 	{RCO_DIALECT_ANTHROPIC, 0, "", "name", "id", "type=tool_use"},
+	/* the Agent SDK */
+	{RCO_DIALECT_ANTHROPIC, ALONE, "message content []", "name", "id",
+         "type=tool_use,/type=assistant,/message role=assistant"},
 	/* its SDK puts into these events what came before */
 	{RCO_DIALECT_ANTHROPIC, ALONE | EVENT, "content_block", "name", "id",
          "type=tool_use,/type=content_block_stop"},
@@ -231,8 +256,9 @@ const rco__place rco__platforms[] = {
 	{PLAIN, ALONE, "return_control invocation_inputs [] api_invocation_input", "api_path", "", ""},
 	{PLAIN, ALONE, "invocation_inputs [] function_invocation_input", "function", "", "+/invocation_id"},
 	{PLAIN, ALONE, "invocation_inputs [] api_invocation_input", "api_path", "", "+/invocation_id"},
-	/* Amazon Lex V2, Amazon Connect */
+	/* Amazon Lex V2 and V1, Amazon Connect */
 	{PLAIN, ALONE, "session_state intent", "name", "", "/invocation_source=FulfillmentCodeHook"},
+	{PLAIN, ALONE, "current_intent", "name", "", "/invocation_source=FulfillmentCodeHook"},
 	{PLAIN, ALONE, "Details Parameters", "tool", "", "/Name=ContactFlowEvent"},
 	/* OpenAI Assistants */
 	{PLAIN, ALONE, "required_action submit_tool_outputs tool_calls []", "function name", "id",
@@ -253,6 +279,8 @@ const rco__place rco__platforms[] = {
 	{PLAIN, ALONE, "detect_intent_response " DETECTED "[] tool_call", "action;tool", "", ""},
 	{PLAIN, ALONE, "session_output tool_calls tool_calls []", "display_name;tool", "id", ""},
 	{PLAIN, ALONE, "outputs [] tool_calls tool_calls []", "display_name;tool", "id", ""},
+	/* Dialogflow ES */
+	{PLAIN, ALONE, "query_result", "action", "", "+/response_id,+/session"},
 	/* Hume */
 	{PLAIN, ALONE, "", "name", "tool_call_id", "type=tool_call,+tool_call_id,!tool_type=builtin"},
 	{PLAIN, ALONE, "tool_call_message", "name", "tool_call_id",
@@ -263,6 +291,7 @@ const rco__place rco__platforms[] = {
 	/* jambonz */
 	{PLAIN, ALONE, "data", "name", "tool_call_id", "/type=llm:tool-call"},
 	{PLAIN, ALONE, "data function_calls []", "name", "id", "/type=llm:tool-call"},
+	{PLAIN, ALONE, "", "name", "tool_call_id", "type=llm:tool-call"},
 	{PLAIN, ALONE, "", "name", "tool_call_id", "+tool_call_id,+args,!type"},
 	/* Vercel */
 	{PLAIN, 0, "", "tool_name", "tool_call_id", "type=tool-call|tool-input-available,!provider_executed=true"},
@@ -281,12 +310,48 @@ const rco__place rco__platforms[] = {
 	{PLAIN, ALONE | AGAIN, "parts []", "tool_name", "tool_call_id", UI_CALL ",type=dynamic-tool," BY_MODEL},
 	{PLAIN, 0, "", "type", "tool_call_id", UI_CALL ",!type=dynamic-tool"},
 	{PLAIN, 0, "", "tool_name", "tool_call_id", UI_CALL ",type=dynamic-tool"},
+	/* Mastra; AG-UI, which tells the name of a call when it begins, and nowhere else */
+	{PLAIN, 0, "payload", "tool_name", "tool_call_id", "/type=tool-call,!" RESULT},
+	{PLAIN, 0, "", "tool_call_name", "tool_call_id", "type=TOOL_CALL_START|TOOL_CALL_CHUNK"},
+	/* PydanticAI, LlamaIndex, Haystack, AutoGen, Semantic Kernel, Microsoft.Extensions.AI, LangChain4j */
+	{PLAIN, ALONE, "parts []", "tool_name", "tool_call_id", "part_kind=tool-call,/kind=response"},
+	{PLAIN, 0, "", "tool_name", "tool_id", "~tool_kwargs,+tool_id,!tool_output"},
+	{PLAIN, ALONE, "blocks []", "tool_name", "tool_call_id", "block_type=tool_call,/role=assistant"},
+	{PLAIN, ALONE, "message blocks []", "tool_name", "tool_call_id",
+         "block_type=tool_call,/message role=assistant,!/type"},
+	{PLAIN, ALONE, "content [] tool_call", "tool_name", "id", "/role=assistant"},
+	{PLAIN, ALONE, "_content [] tool_call", "tool_name", "id", "/_role=assistant"},
+	{PLAIN, ALONE, "replies [] content [] tool_call", "tool_name", "id", "/replies [] role=assistant"},
+	{PLAIN, ALONE, "content []", "name", "id", "~arguments,!type,/type=ToolCallRequestEvent"},
+	{PLAIN, ALONE, "content []", "name", "id", "~arguments,!type,/finish_reason=function_calls,!/type"},
+	{PLAIN, ALONE, "items []", "function_name;name", "id", "content_type=function_call,/role=assistant"},
+	{PLAIN, ALONE, "contents []", "name", "call_id", "$type=functionCall,/role=assistant"},
+	{PLAIN, ALONE, "tool_execution_requests []", "name", "id", "?/type=AI"},
+	/* LiveKit; Pipecat */
+	{PLAIN, 0, "", "name", "call_id", "type=function_tool_call"},
+	{PLAIN, ALONE, "delta tool_calls []", "name", "call_id", "type=function,~arguments,+call_id,!/type"},
+	{PLAIN, ALONE, "function_calls []", "function_name", "tool_call_id", "~arguments,!/type,!" RESULT},
+	/* openai-python's stream */
+	{PLAIN, 0, "", "name", "", "type=tool_calls.function.arguments.done"},
+	/* YandexGPT, Hunyuan, Snowflake, OCI; in C# */
+	{PLAIN, ALONE, "result alternatives [] message tool_call_list tool_calls [] function_call", "name", "",
+         ""},
+	{PLAIN, ALONE, "alternatives [] message tool_call_list tool_calls [] function_call", "name", "", ""},
+	{PLAIN, ALONE, "Response Choices [] Message ToolCalls []", "Function Name", "Id", ""},
+	{PLAIN, ALONE, "Choices [] Message ToolCalls []", "Function Name;FunctionName", "Id", ""},
+	{PLAIN, ALONE, "Output Message Content [] ToolUse", "Name", "ToolUseId", ""},
+	{PLAIN, ALONE, "choices [] message content_list [] tool_use", "name", "tool_use_id", ""},
+	{PLAIN, ALONE, "chat_response tool_calls []", "name", "", "~parameters"},
 	/* Mistral; Google's interactions */
 	{PLAIN, 0, "", "name", "tool_call_id", "type=function.call"},
 	{PLAIN, ALONE, "outputs|steps []", "name", "tool_call_id;id", "type=function.call|function_call"},
+	{PLAIN, 0, "delta", "name", "id", "type=function_call,/event_type=content.delta"},
+	{PLAIN, ALONE, "interaction outputs|steps []", "name", "id",
+         "type=function_call,/event_type=interaction.complete"},
 	/* AssemblyAI, Tavus */
 	{PLAIN, ALONE, "", "name", "call_id", "type=tool.call"},
-	{PLAIN, ALONE, "properties", "name", "tool_call_id", "/event_type=conversation.tool_call"},
+	{PLAIN, ALONE, "properties", "name", "tool_call_id",
+         "/event_type=conversation.tool_call|conversation.perception_tool_call"},
 	/* Cohere, version 1: its response, and two events, the second with all of the response */
 	{PLAIN, ALONE, "tool_calls []", "name", "", "+parameters,+/generation_id;/text"},
 	{PLAIN, 0, "tool_calls []", "name", "", "+parameters,/event_type=tool-calls-generation"},
@@ -297,6 +362,9 @@ const rco__place rco__platforms[] = {
 	{PLAIN, 0, "", "name", "id",
          "+parameters,!parameters type;parameters properties,!type;description;method;call;role;response_type;"
          "strict;result;output;error;status;event,!" LOGGED},
+	{PLAIN, 0, "", "tool_name;function_name", "id;tool_call_id",
+         "~arguments;tool_args;function_args,!type;description;method;call;role;error;status;event,!" RESULT
+         ",!" LOGGED},
 	{PLAIN, 0, "tool_call", "name", "id", "+arguments,!/type;/role;/event;/result;/output"},
 	{PLAIN, 0, "", "action;tool;function", "",
          "+action_input;tool_input;args;arguments;parameters;input,!type;description;method;call;role;"
@@ -316,6 +384,7 @@ const rco__place rco__platforms[] = {
 	{RCO__PLACE_HISTORY, 0, "", "", "",
          "type=constructor,id []=HumanMessage|SystemMessage|ToolMessage|FunctionMessage"},
 	{RCO__PLACE_HISTORY, 0, "", "", "", "kind=request,+parts"},
+	{RCO__PLACE_HISTORY, 0, "", "", "", "type=user,message role=user"},
 	/* Retell's websocket of a model of one's own, both ways */
 	{RCO__PLACE_ELSE, 0, "", "", "",
          "interaction_type=ping_pong|update_only|call_details|response_required|reminder_required"},
