@@ -74,6 +74,30 @@ static const shape shapes[] = {
          "{\"message\":{@B\"artifact\":@V,\"toolCallList\":[{\"id\":@I,\"name\":@N}],\"type\":\"end-of-call-"
          "report\"}}"},
 	{RCO_DIALECT_RETELL, 0, "{\"event\":\"call_ended\",\"call\":{\"zz\":@V},\"name\":@N,\"zz\":@I}"},
+	{RCO_DIALECT_OPENAI_CHAT, 1,
+         "{@B\"finishReason\":\"tool_calls\",\"message\":{\"role\":\"assistant\",@B\"toolCalls\":[{\"id\":@I,"
+         "\"function\":{\"name\":@N,\"arguments\":@V}}]}}"},
+	{RCO_DIALECT_OPENAI_CHAT, 0, "{\"role\":\"tool\",@B\"toolCallId\":@I,\"toolName\":@N,\"content\":@V}"},
+	{RCO_DIALECT_OPENAI_CHAT, 1,
+         "{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain_core\",\"messages\",\"AIMessage\"],\"kwargs\":{@"
+         "B\"content\":@V,\"tool_calls\":[{\"name\":@N,\"args\":@V,\"id\":@I}]}}"},
+	{RCO_DIALECT_OPENAI_CHAT, 0,
+         "{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain_core\",\"messages\",\"HumanMessage\"],\"kwargs\":"
+         "{@B\"content\":@V,\"tool_calls\":[{\"name\":@N,\"args\":@V,\"id\":@I}]}}"},
+	{RCO_DIALECT_OPENAI_CHAT, 1,
+         "{@B\"output\":{\"choices\":[{\"message\":{\"tool_calls\":{\"function\":{\"name\":@N,\"arguments\":@V},"
+         "\"id\":@I},\"content\":@V}}]}}"},
+	{RCO_DIALECT_AUTO, 1, "{@B\"toolCallId\":@I,\"toolName\":@N,\"input\":@V}"},
+	{RCO_DIALECT_AUTO, 0, "{@B\"toolCallId\":@I,\"toolName\":@N,\"args\":@V,\"result\":\"x\"}"},
+	{RCO_DIALECT_AUTO, 1,
+         "{\"id\":\"m\",\"role\":\"assistant\",\"parts\":[{@B\"type\":\"dynamic-tool\",\"toolName\":@N,"
+         "\"toolCallId\":@I,\"state\":\"input-available\",\"input\":@V}]}"},
+	{RCO_DIALECT_AUTO, 0,
+         "{\"id\":\"m\",\"role\":\"assistant\",\"parts\":[{@B\"type\":\"dynamic-tool\",\"toolName\":@N,"
+         "\"toolCallId\":@I,\"state\":\"output-available\",\"input\":@V,\"output\":@V}]}"},
+	{RCO_DIALECT_AUTO, 0,
+         "{@B\"tool_name\":@N,\"tool_call_id\":@I,\"content\":\"x\",\"part_kind\":\"tool-return\",\"zz\":@V}"},
+	{RCO_DIALECT_AUTO, 0, "{\"error\":{\"code\":\"tool_use_failed\",\"message\":@N,\"zz\":@V},\"zz\":@I}"},
 };
 
 static const char *const ours[] = {"recording_opt_out",
