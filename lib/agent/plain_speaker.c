@@ -187,7 +187,8 @@ static void note_tag(rco__plain *p, rco__word w, int ends)
 {
 	const size_t end = (size_t)(w.text - p->part) + w.size;
 
-	if (end < p->size && p->part[end] == '-') /* "<tool-use>" is no tool */
+	if (end < p->size && p->part[end] == '-' && /* "<tool-use>" is no tool */
+	    rco__is_one_of(rco__word_at(p, end + 1), " use call calls request "))
 		return;
 	if (ends && rco__is_one_of(w, THINKING))
 		start_over(p);

@@ -48,7 +48,9 @@
 #define UI_CALL "state=input-available,+tool_call_id,!provider_executed=true,!output"
 
 /* A FunctionCall of Gemini's SDKs, in which arguments that are empty may not be there. */
-#define BARE_GEMINI "!type;role;response;response_type;description;parameters;error;method;" RESULT ",!" LOGGED
+#define BARE_GEMINI                                                                                               \
+	"!type;role;response;response_type;description;parameters;parameters_json_schema;error;method;" RESULT    \
+	",!" LOGGED
 
 /* Texts of an HTTP status (RFC 9110, 15), as gateways write them. */
 #define HTTP_ERROR                                                                                                \
@@ -97,10 +99,7 @@ const rco__place rco__platforms[] = {
 
 	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
 	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
-         "?type=client_tool_call,~type;parameters,!client_tool_call;args;input;state,!" RESULT},
-
-	{CLIENT, ALONE | NAMED, "", "tool_name", "tool_call_id",
-         "?type=client_tool_call,+tool_call_id,!client_tool_call;args;input;state,!" RESULT},
+         "?type=client_tool_call,~type;tool_call_id;parameters,!client_tool_call;args;input;state,!" RESULT},
 
 	{LIVE, ALONE, "tool_call function_calls []", "name", "id", "!/type"},
 	{LIVE, ALONE | NAMED, "function_calls []", "name", "id", "!/type"},
@@ -363,8 +362,9 @@ const rco__place rco__platforms[] = {
          "+parameters,!parameters type;parameters properties,!type;description;method;call;role;response_type;"
          "strict;result;output;error;status;event,!" LOGGED},
 	{PLAIN, 0, "", "tool_name;function_name", "id;tool_call_id",
-         "~arguments;tool_args;function_args,!type;description;method;call;role;error;status;event,!" RESULT
-         ",!" LOGGED},
+         "~arguments;tool_args;function_args,!type;description;method;call;role;error;status;event;success;"
+         "duration;"
+         "duration_ms;timestamp;ts,!" RESULT ",!" LOGGED},
 	{PLAIN, 0, "tool_call", "name", "id", "+arguments,!/type;/role;/event;/result;/output"},
 	{PLAIN, 0, "", "action;tool;function", "",
          "+action_input;tool_input;args;arguments;parameters;input,!type;description;method;call;role;"
