@@ -116,7 +116,6 @@ static void close_bracket(rco__plain *p)
 		p->members &= ((uint64_t)1 << p->depth) - 1;
 		p->foreign &= ((uint64_t)1 << p->depth) - 1;
 	}
-	p->conversation &= p->depth > 0;
 }
 
 /* No apostrophe; Python writes a letter before a string, as in b'...'. */

@@ -25,11 +25,19 @@ static int has_one_of(rco__word w, const char *const *parts)
 	return 0;
 }
 
+/* The names of Python's own functions begin otherwise. */
+static int is_class(rco__word w)
+{
+	return w.size > 0 && w.text[0] >= 'A' && w.text[0] <= 'Z';
+}
+
 int rco__is_result_class(rco__word w)
 {
 	static const char *const of[] = {"tool", "function", "call", NULL};
 	static const char *const results[] = {"result", "return", "output", NULL};
 
+	if (!is_class(w))
+		return 0;
 	if (rco__is_one_of(w, " toolcallexecutionevent toolcallsummarymessage retrypromptpart "))
 		return 1;
 	/* ChatCompletionOutputToolCall is what a model put out. */
@@ -44,7 +52,7 @@ int rco__is_call_class(rco__word w)
 		NULL};
 	static const char *const others[] = {"callback", "response", "choice", NULL};
 
-	if (rco__is_result_class(w))
+	if (!is_class(w) || rco__is_result_class(w))
 		return 0;
 	if (rco__is_one_of(w, " function action toolaction "))
 		return 1;
@@ -107,10 +115,19 @@ static void note_speaker(rco__plain *p, rco__word w)
 	}
 	if (p->speaker == RCO__SOMEBODY_ELSE) {
 		p->found = p->named = 0;
-		p->conversation |= p->depth > 0;
+		p->conversation = 1;
 	}
-	if (p->speaker == RCO__NOBODY || p->conversation)
-		p->speaker = p->conversation ? RCO__SOMEBODY_ELSE : before;
+	if (p->conversation)
+		p->speaker = RCO__SOMEBODY_ELSE;
+	else if (p->speaker == RCO__NOBODY)
+		p->speaker = before;
+}
+
+/* By a label or a mark: of what was printed before, nothing goes on. */
+static void speak(rco__plain *p, int who)
+{
+	p->speaker = who;
+	p->conversation &= who != RCO__MODEL;
 }
 
 static int speaker_of(rco__word w)
@@ -147,7 +164,7 @@ static void note_outputs(rco__plain *p, size_t end)
 	const size_t n = sizeof outputs - 1;
 
 	if (p->size - end > n && memcmp(p->part + end, outputs, n) == 0)
-		p->speaker = p->part[end + n] == 'b' ? RCO__SOMEBODY_ELSE : RCO__MODEL; /* begin, end */
+		speak(p, p->part[end + n] == 'b' ? RCO__SOMEBODY_ELSE : RCO__MODEL); /* begin, end */
 }
 
 static void note_mark(rco__plain *p, size_t at, rco__word w)
@@ -161,7 +178,7 @@ static void note_mark(rco__plain *p, size_t at, rco__word w)
 	if (speaker_of(w) == RCO__MODEL || rco__is_one_of(w, " end_thinking "))
 		start_over(p);
 	if (speaker_of(w) != RCO__NOBODY)
-		p->speaker = speaker_of(w);
+		speak(p, speaker_of(w));
 	if (rco__is_behind(p, at, "<|channel|>") && rco__is_one_of(w, " analysis final commentary "))
 		note_channel(p, at, w);
 	p->tagged |= rco__is_one_of(w, " start_thinking ");
@@ -177,9 +194,9 @@ static void note_line_of(rco__plain *p, size_t colon, rco__word w)
 	else
 		p->label = rco__is_one_of(w, OTHERS " failed ") || is_error(w) ? RCO__LABEL_LINE : 0;
 	if (speaker_of(w) == RCO__MODEL || rco__is_one_of(w, " thought action "))
-		p->speaker = RCO__MODEL;
+		speak(p, RCO__MODEL);
 	else if (next < p->size && rco__is_in(p->part[next], "\r\n") && speaker_of(w) != RCO__NOBODY)
-		p->speaker = speaker_of(w);
+		speak(p, speaker_of(w));
 }
 
 /* "<tool_response>" to "</tool_response>"; behind what was thought, it begins to speak. */
@@ -223,7 +240,7 @@ static void note_label(rco__plain *p, size_t word_begin, rco__word w)
 		p->label = RCO__LABEL_LINES; /* of the call before it */
 	} else if ((before == '[' || (ends && p->part[at - 2] == '[')) &&
 	           rco__is_one_of(w, " inst tool_results available_tools system_prompt ")) {
-		p->speaker = ends ? RCO__MODEL : RCO__SOMEBODY_ELSE;
+		speak(p, ends ? RCO__MODEL : RCO__SOMEBODY_ELSE);
 	} else if (before == '<' || ends || (before == '[' && rco__is_one_of(w, THINKING))) {
 		note_tag(p, w, ends);
 	}
