@@ -142,7 +142,8 @@ const rco__place rco__platforms[] = {
 
 	{CHAT, 0, "choices [] message tool_calls []", "function name", "id", "!type=custom"},
 	/* DashScope; Cloudflare's REST */
-	{CHAT, 0, "output choices [] message tool_calls []", "function name", "id", "!type=custom"},
+	{CHAT, 0, "output choices [] message tool_calls []", "function name", "id",
+         "!type=custom,+/request_id;/usage,!/type;/tool_call_id"},
 	{CHAT, ALONE, "result tool_calls []", "name;function name", "id", "+/success,!/jsonrpc"},
 	{CHAT, ALONE, "result choices [] message tool_calls []", "function name", "id", "+/success,!/jsonrpc"},
 	{CHAT, ALONE, "tool_calls []", "function name", "id", "!type=custom,?/type=message|ai," BY_MODEL},

@@ -85,7 +85,8 @@ static const shape shapes[] = {
          "{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain_core\",\"messages\",\"HumanMessage\"],\"kwargs\":"
          "{@B\"content\":@V,\"tool_calls\":[{\"name\":@N,\"args\":@V,\"id\":@I}]}}"},
 	{RCO_DIALECT_OPENAI_CHAT, 1,
-         "{@B\"output\":{\"choices\":[{\"message\":{\"tool_calls\":{\"function\":{\"name\":@N,\"arguments\":@V},"
+         "{@B\"request_id\":\"x\",\"output\":{\"choices\":[{\"message\":{\"tool_calls\":{\"function\":{\"name\":@"
+         "N,\"arguments\":@V},"
          "\"id\":@I},\"content\":@V}}]}}"},
 	{RCO_DIALECT_AUTO, 1, "{@B\"toolCallId\":@I,\"toolName\":@N,\"input\":@V}"},
 	{RCO_DIALECT_AUTO, 0, "{@B\"toolCallId\":@I,\"toolName\":@N,\"args\":@V,\"result\":\"x\"}"},
