@@ -35,7 +35,7 @@ static rco__word key_before(const rco__plain *p, size_t at)
 /* What this bracket holds are the arguments of a call, or no calls. */
 static int holds_arguments(const rco__plain *p, size_t at)
 {
-	const rco__word key = key_before(p, at), direct = rco__word_before(p, at);
+	const rco__word direct = rco__word_before(p, at), key = key_before(p, (size_t)(direct.text - p->part));
 	const size_t blank = rco__skip_back(p, at, RCO__BLANKS);
 
 	if (rco__is_one_of(key, ARGUMENTS LISTS) || rco__is_one_of(direct, NO_CALLS) ||
@@ -54,7 +54,7 @@ static int holds_members(const rco__plain *p, size_t at)
 
 	if (rco__is_behind(p, at, "<function")) /* "<function(recording_opt_out){...}" of Llama */
 		return 0;
-	return p->part[at] == '{' ||
+	return p->part[at] == '{' || (p->part[at] == '[' && rco__is_call_class(direct)) ||
 	       (p->part[at] == '(' && direct.size > 0 && !rco__is_one_of(direct, " print await return "));
 }
 
