@@ -99,7 +99,7 @@ const rco__place rco__platforms[] = {
 
 	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
 	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
-         "?type=client_tool_call,~type;tool_call_id;parameters,!client_tool_call;args;input;state,!" RESULT},
+         "?type=client_tool_call,~type;tool_call_id;parameters,!client_tool_call;args;input;state;role,!" RESULT},
 
 	{LIVE, ALONE, "tool_call function_calls []", "name", "id", "!/type"},
 	{LIVE, ALONE | NAMED, "function_calls []", "name", "id", "!/type"},
@@ -292,7 +292,7 @@ const rco__place rco__platforms[] = {
 	{PLAIN, ALONE, "data", "name", "tool_call_id", "/type=llm:tool-call"},
 	{PLAIN, ALONE, "data function_calls []", "name", "id", "/type=llm:tool-call"},
 	{PLAIN, ALONE, "", "name", "tool_call_id", "type=llm:tool-call"},
-	{PLAIN, ALONE, "", "name", "tool_call_id", "+tool_call_id,+args,!type"},
+	{PLAIN, ALONE, "", "name", "tool_call_id", "+tool_call_id,+args,!type;role"},
 	/* Vercel */
 	{PLAIN, 0, "", "tool_name", "tool_call_id", "type=tool-call|tool-input-available,!provider_executed=true"},
 	{PLAIN, ALONE, "content []", "tool_name", "tool_call_id",
@@ -301,7 +301,7 @@ const rco__place rco__platforms[] = {
          "?type=tool-call,!provider_executed=true,!/type,!" RESULT},
 	/* what its hooks get, and PydanticAI's tools; the messages of its hooks, in which calls have a state */
 	{PLAIN, 0, "", "tool_name", "tool_call_id",
-         "+tool_call_id,~args;input,!type,?state=call|input-available,?part_kind=tool-call,!" RESULT},
+         "+tool_call_id,~args;input,!type;role,?state=call|input-available,?part_kind=tool-call,!" RESULT},
 	{PLAIN, ALONE, "tool_call", "tool_name", "tool_call_id", "~args;input,!/type;/role,!" RESULT},
 	{PLAIN, ALONE | AGAIN, "tool_invocations []", "tool_name", "tool_call_id", "state=call,!result," BY_MODEL},
 	{PLAIN, ALONE | AGAIN, "parts [] tool_invocation", "tool_name", "tool_call_id",
