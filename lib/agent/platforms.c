@@ -98,6 +98,9 @@ const rco__place rco__platforms[] = {
 	{VAPI, ALONE | AGAIN, "tool_calls []", "name;function name", "id", "/type=tool-calls"},
 
 	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
+	/* Vercel, PydanticAI: the arguments have another name */
+	{PLAIN, 0, "", "tool_name", "tool_call_id",
+         "+tool_call_id,~args;input,!type;role,?state=call|input-available,?part_kind=tool-call,!" RESULT},
 	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
          "?type=client_tool_call,~type;tool_call_id;parameters,!client_tool_call;args;input;state;role,!" RESULT},
 
@@ -299,9 +302,7 @@ const rco__place rco__platforms[] = {
          "type=tool-call,!provider_executed=true,?/type=message," BY_MODEL},
 	{PLAIN, ALONE | AGAIN, "tool_calls []", "tool_name", "tool_call_id",
          "?type=tool-call,!provider_executed=true,!/type,!" RESULT},
-	/* what its hooks get, and PydanticAI's tools; the messages of its hooks, in which calls have a state */
-	{PLAIN, 0, "", "tool_name", "tool_call_id",
-         "+tool_call_id,~args;input,!type;role,?state=call|input-available,?part_kind=tool-call,!" RESULT},
+	/* the messages of its hooks, in which calls have a state */
 	{PLAIN, ALONE, "tool_call", "tool_name", "tool_call_id", "~args;input,!/type;/role,!" RESULT},
 	{PLAIN, ALONE | AGAIN, "tool_invocations []", "tool_name", "tool_call_id", "state=call,!result," BY_MODEL},
 	{PLAIN, ALONE | AGAIN, "parts [] tool_invocation", "tool_name", "tool_call_id",
