@@ -44,7 +44,7 @@ static const shape shapes[] = {
          "{\"type\":\"conversation.item.created\",@B\"item\":{\"type\":\"function_call\",\"call_id\":@I,\"name\":@"
          "N,\"arguments\":@V}}"},
 	{RCO_DIALECT_OPENAI_REALTIME, 0,
-         "{@B\"delta\":@V,\"name\":@N,\"call_id\":@I,\"type\":\"response.output_audio.delta\"}"},
+         "{@B\"delta\":\"UklG\",\"zz\":@V,\"name\":@N,\"call_id\":@I,\"type\":\"response.output_audio.delta\"}"},
 	{RCO_DIALECT_ANTHROPIC, 1,
          "{@B\"content\":[{\"type\":\"text\",\"text\":@V},{\"input\":@V,@B\"name\":@N,\"id\":@I,\"type\":\"tool_"
          "use\"}],\"role\":"
