@@ -407,7 +407,7 @@ const rco__place rco__platforms[] = {
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
          "+candidates [];choices [];output [];outputs [];functions [];call_log []"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+session_state;content_block_start;event content_start;output message;tool_use tool_use_id"},
+         "+session_state intent;content_block_start;event content_start;output message;tool_use tool_use_id"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "", "object=list|response|interaction,+data;output;status;steps;outputs"},
 	{RCO__PLACE_ELSE, NAMED, "", "", "",
          "type=function|client|webhook|custom,+parameters;function parameters;api_schema"},
