@@ -240,7 +240,7 @@ $(B)/obj/examples/ear/%.o: CPPFLAGS += $(shell $(PKG_CONFIG) --cflags pocketsphi
 
 # The MCP server reads messages as the library does.
 MCP_ALSO := $(patsubst %,$(B)/obj/lib/%.o,base/json_walk agent/event_stream agent/message agent/names agent/places \
-	agent/plain agent/plain_speaker agent/rows)
+	agent/plain agent/plain_speaker agent/platforms agent/rows)
 $(B)/examples/mcp_server: $(MCP_ALSO)
 $(B)/examples/webhook: $(B)/obj/lib/base/json_walk.o
 

@@ -255,8 +255,10 @@ typedef struct rco_tool_answer rco_tool_answer;
  *   signs, or arguments in brackets; "_v2", ": false", "@undo", "(undo=True)" or a
  *   word that asks for something else behind it, or another word before it, make it
  *   another tool.
- * - Gemini names the tool in the first piece of a call alone (willContinue):
- *   that piece acts, and is answered.
+ * - Gemini names the tool in the first piece of a call alone (willContinue), AG-UI in
+ *   its first event (TOOL_CALL_START): that piece acts, and is answered.
+ * - A member's name in camelCase (`toolCalls`, `toolCallId`) is the same as in
+ *   snake_case: SDKs rename what platforms send.
  * - Everything else does nothing: calls of other tools, which are counted, and
  *   whatever is in their arguments; calls without a name; text; errors; the
  *   conversation so far, reports, transcripts, lists of tools, the beginning of
@@ -271,8 +273,8 @@ typedef struct rco_tool_answer rco_tool_answer;
  * - In the text of an event stream ("data: {...}") the data of each event is such a
  *   message. With more events behind it, a call's beginning counts too: the text of
  *   a whole stream may have it nowhere else. So does a call that Gemini could not read
- *   (MALFORMED_FUNCTION_CALL) and whose text calls this tool: a name among the
- *   arguments of another one is nothing.
+ *   (MALFORMED_FUNCTION_CALL), or Groq (`tool_use_failed`, `failed_generation`), and
+ *   whose text calls this tool: a name among the arguments of another one is nothing.
  * - A list of one message is read as that message, unless it is a user's, a
  *   tool's or the system's; of several messages of a model's the list is a
  *   conversation.

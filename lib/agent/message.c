@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPOKEN (RCO__ROLE_BIT(RCO__ROLE_SPOKEN) | RCO__ROLE_BIT(RCO__ROLE_WRITTEN))
+
 /* ---- as it comes ---- */
 
 static void keep_text(rco__message *m, const rco__json_event *e)
@@ -43,11 +45,11 @@ static void hear_word(rco__message *m, const rco__json_event *e)
 	rco__plain_feed(&m->plain, e->raw, e->raw_size);
 }
 
-/* Around the call that it could not read, a platform writes what it likes. */
-static void begin_spoken(rco__message *m)
+/* Around the call that it could not read, a platform writes what it likes; or it is what the model wrote. */
+static void begin_spoken(rco__message *m, uint32_t roles)
 {
 	rco__plain_begin(&m->spoken);
-	m->spoken.loose = 1;
+	m->spoken.loose = (roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0;
 }
 
 static int hear_value(rco__message *m, const rco__json_event *e)
@@ -63,19 +65,19 @@ static int hear_value(rco__message *m, const rco__json_event *e)
 	roles = rco__rows_node(m, node)->roles;
 	if (e->first) {
 		m->id_begin = m->id_text_size;
-		if ((roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0)
-			begin_spoken(m);
+		if ((roles & SPOKEN) != 0)
+			begin_spoken(m, roles);
 	}
 	m->in_value = !e->last;
 	m->depth = e->depth;
 	keep_text(m, e);
 	if ((roles & RCO__ROLE_BIT(RCO__ROLE_ID)) != 0)
 		rco__rows_keep_id(m, e->raw, e->raw_size);
-	if ((roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0)
+	if ((roles & SPOKEN) != 0)
 		rco__plain_feed(&m->spoken, e->text, e->size);
 	if (!e->last)
 		return RCO__JSON_GO;
-	if ((roles & RCO__ROLE_BIT(RCO__ROLE_SPOKEN)) != 0)
+	if ((roles & SPOKEN) != 0)
 		rco__plain_end(&m->spoken);
 	rco__rows_scalar(m, node, e->type);
 	return RCO__JSON_GO;
@@ -91,7 +93,19 @@ static int hear_key(rco__message *m, const rco__json_event *e)
 		return RCO__JSON_GO;
 	child = m->text_long ? -1 : rco__places_child(m->places, m->node[e->depth - 1], m->text, m->text_size);
 	m->node[e->depth] = child;
-	return child < 0 ? RCO__JSON_SKIP : RCO__JSON_GO;
+	if (child < 0)
+		return RCO__JSON_SKIP;
+	rco__rows_named(m, child);
+	return RCO__JSON_GO;
+}
+
+/* Where only a list may be, an object is its one element: so some servers write their one call. */
+static int16_t instead_of_list(const rco__message *m, int16_t node)
+{
+	const int16_t child = rco__rows_node(m, node)->child;
+	const rco__node *only = rco__rows_node(m, child);
+
+	return only->sibling < 0 && only->key_size == 2 && memcmp(only->key, "[]", 2) == 0 ? child : node;
 }
 
 static int hear_object(rco__message *m, const rco__json_event *e)
@@ -106,6 +120,7 @@ static int hear_object(rco__message *m, const rco__json_event *e)
 	rco__rows_present(m, node);
 	if (rco__rows_node(m, node)->child < 0)
 		return RCO__JSON_SKIP;
+	node = m->node[e->depth] = instead_of_list(m, node);
 	rco__rows_enter(m, node, e->depth);
 	return RCO__JSON_GO;
 }
@@ -477,7 +492,7 @@ static int has_id(const rco__message *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->n_ids && m->ids[i].size <= RCO__EMPTY_ID_BYTES; i++)
+	for (i = 0; i < m->n_ids && !rco__has_id(m, &m->ids[i]); i++)
 		;
 	return i < m->n_ids;
 }
@@ -492,7 +507,7 @@ static void drop_told(rco__message *m)
 		const int event = is_of_event(m, id);
 
 		if (((event || m->framing == RCO__FRAMING_EVENTS) && was_told(m, to, id)) ||
-		    (event && one_has_id && id->size <= RCO__EMPTY_ID_BYTES))
+		    (event && one_has_id && !rco__has_id(m, id)))
 			m->state[id->row].all_calls -= id->times;
 		else
 			m->ids[to++] = *id;

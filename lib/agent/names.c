@@ -143,7 +143,8 @@ static int before_allows(const span *s, size_t at)
 	if (at == 0)
 		return 1;
 	if (is_alnum(text[at - 1])) /* an escape of JSON that nobody decoded? */
-		return at > 1 && text[at - 2] == '\\' && is_in(text[at - 1], "bfnrt");
+		return (at > 1 && text[at - 2] == '\\' && is_in(text[at - 1], "bfnrt")) ||
+		       (s->is_name && ends_with_word(text, at, "functions")); /* models forget the dot */
 	while (end > 0 && (is_in(text[end - 1], "_-") || (end < at && s->is_name && is_unseen(text[end - 1])))) {
 		lines += text[end - 1] == '_';
 		end--;

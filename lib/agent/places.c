@@ -4,379 +4,43 @@
 #include <pthread.h>
 #include <string.h>
 
-#define ALONE    RCO__PLACE_ALONE
-#define NAMED    RCO__PLACE_NAMED
-#define EVENT    RCO__PLACE_EVENT
-#define OLD      RCO__PLACE_OLD
-#define AGAIN    RCO__PLACE_AGAIN
-#define WIDE     RCO__PLACE_WIDE
-#define BEGUN    RCO__PLACE_BEGUN
-#define ENVELOPE RCO__PLACE_ENVELOPE
-
-#define CHAT      RCO_DIALECT_OPENAI_CHAT
-#define RESPONSES RCO_DIALECT_OPENAI_RESPONSES
-#define REALTIME  RCO_DIALECT_OPENAI_REALTIME
-#define CLIENT    RCO_DIALECT_ELEVENLABS_CLIENT
-#define VAPI      RCO_DIALECT_VAPI
-#define LIVE      RCO_DIALECT_GEMINI_LIVE
-#define GEMINI    RCO_DIALECT_GEMINI
-#define PLAIN     RCO_DIALECT_AUTO
-
-#define MCP_VERSION "params _meta io.modelcontextprotocol/protocolVersion"
-#define GEMINI_CALL "functionCall|function_call"
-#define DETECTED    "queryResult|query_result responseMessages|response_messages "
-#define BY_MODEL    "?/role=assistant|model|ai"
-
-/* The pieces of a message of LangChain are complete. */
-#define ENDS(of)                                                                                                  \
-	"+/" of "chunk_position;/" of "response_metadata finish_reason;/" of "response_metadata stop_reason;/" of \
-	"response_metadata stopReason;/" of "response_metadata done_reason"
-#define SUM_ENDS    ENDS("")
-#define DATA_ENDS   ENDS("data ")
-#define KWARGS_ENDS ENDS("kwargs ")
-
-/* What an SDK hands to a tool, and no definition, result or event. */
-#define BARE_MCP                                                                                                  \
-	"!method;jsonrpc;type;response_type;description;inputSchema;input_schema;parameters;role;error;event;"    \
-	"content;result;"                                                                                         \
-	"output"
-
-/* A FunctionCall of Gemini's SDKs, in which arguments that are empty may not be there. */
-#define NO_CALL     "!type;role;response;description;parameters;content;result;output;error;method"
-#define BARE_GEMINI "+args;id," NO_CALL
-
-/* Texts of an HTTP status (RFC 9110, 15), as gateways write them. */
-#define HTTP_ERROR                                                                                                \
-	"Bad Request|bad request|Unauthorized|unauthorized|Forbidden|forbidden|Not Found|not found|Method Not "   \
-	"Allowed|Request Timeout|Too Many Requests|Internal Server Error|Internal server error|internal server "  \
-	"error|Not Implemented|Bad Gateway|bad gateway|Service Unavailable|service unavailable|Gateway "          \
-	"Timeout|gateway timeout|timeout|Timeout|Missing Authentication Token|Endpoint request timed "            \
-	"out|Invalid API Key"
-
-/* Types of events without a dot in them, of ElevenLabs first. */
-#define EVENTS                                                                                                    \
-	"agent_tool_request|agent_tool_response|agent_tool_response_full_payload|mcp_tool_call|mcp_connection_"   \
-	"status|user_transcript|tentative_user_transcript|agent_response|agent_response_correction|agent_chat_"   \
-	"response_part|vad_score|conversation_initiation_metadata|conversation_initiation_client_data|client_"    \
-	"tool_result|contextual_update|client_error|guardrail_triggered|rich_content|agent_typing|internal_"      \
-	"tentative_agent_response|content_block_start|content_block_delta|content_block_stop|message_start|"      \
-	"message_delta|message_stop|tool_result|server_tool_use|mcp_tool_use|mcp_tool_result|web_search_tool_"    \
-	"result|function_call_output|custom_tool_call|custom_tool_call_output|mcp_call|mcp_list_tools|mcp_"       \
-	"approval_request|mcp_approval_response|tool_response|tool_error|FunctionCallResponse|FunctionCalling|"   \
-	"History|turn_ended|forced_agent_message|tool-input-start|tool-input-delta|tool-result"
-
-#define RETELL_EVENTS                                                                                             \
-	"call_started|call_ended|call_analyzed|call_inbound|transcript_updated|transfer_started|transfer_"        \
-	"bridged|"                                                                                                \
-	"transfer_cancelled|transfer_ended|chat_started|chat_ended|chat_analyzed|chat_inbound|alert_triggered|"   \
-	"alert_resolved"
-
-/* Which platforms, and since when, docs/agents.md says. The first row that finds calls of ours says the dialect.
- */
-static const rco__place table[] = {
-	{RCO_DIALECT_MCP_2026, 0, "", "params name", "id", "method=tools/call,+" MCP_VERSION},
-	{RCO_DIALECT_MCP, 0, "", "params name", "id", "method=tools/call,!" MCP_VERSION},
-	{RCO_DIALECT_MCP, NAMED, "", "name", "", BARE_MCP},
-	{RCO_DIALECT_MCP_2026, NAMED, "", "name", "", BARE_MCP},
-
-	{VAPI, ALONE | AGAIN | ENVELOPE, "message toolCallList []", "name;function name", "id",
-         "/message type=tool-calls"},
-	{VAPI, ALONE | AGAIN | ENVELOPE, "message toolCalls []", "name;function name", "id",
-         "/message type=tool-calls"},
-	{VAPI, ALONE | AGAIN | ENVELOPE, "message toolWithToolCallList []",
-         "toolCall function name;toolCall name;function name;name", "toolCall id", "/message type=tool-calls"},
-	{VAPI, ALONE | OLD | ENVELOPE, "message functionCall", "name;functionName", "",
-         "/message type=function-call"},
-	{VAPI, ALONE | AGAIN, "toolCallList []", "name;function name", "id", "/type=tool-calls"},
-	{VAPI, ALONE | AGAIN, "toolCalls []", "name;function name", "id", "/type=tool-calls"},
-
-	{CLIENT, ALONE, "client_tool_call", "tool_name", "tool_call_id", "?/type=client_tool_call"},
-	{CLIENT, ALONE, "", "tool_name", "tool_call_id",
-         "?type=client_tool_call,+type;tool_call_id;parameters,!client_tool_call"},
-
-	{LIVE, ALONE, "toolCall|tool_call functionCalls|function_calls []", "name", "id", "!/type"},
-	{LIVE, ALONE | NAMED, "functionCalls|function_calls []", "name", "id", "!/type"},
-	{LIVE, NAMED, "", "name", "id", BARE_GEMINI},
-	{GEMINI, AGAIN, "candidates [] content parts [] " GEMINI_CALL, "name", "id", ""},
-	{GEMINI, ALONE, "content parts [] " GEMINI_CALL, "name", "id", "?/content role=model"},
-	{GEMINI, ALONE, "parts [] " GEMINI_CALL, "name", "id", BY_MODEL},
-	{GEMINI, 0, GEMINI_CALL, "name", "id", "!/role,!/type,!arguments"},
-	{GEMINI, ALONE | AGAIN, "functionCalls|function_calls []", "name", "id", "!/type"},
-	{GEMINI, NAMED | AGAIN, "", "name", "id", BARE_GEMINI},
-	/* The model wrote a call that the platform could not read, and tells its text. */
-	{GEMINI, 0, "candidates []", "@finishMessage|finish_message", "",
-         "finishReason|finish_reason=MALFORMED_FUNCTION_CALL|UNEXPECTED_TOOL_CALL|FinishReason.MALFORMED_FUNCTION_"
-         "CALL|"
-         "FinishReason.UNEXPECTED_TOOL_CALL"},
-
-	/* Also of a response that was interrupted, cancelled, or cut at its limit. */
-	{REALTIME, ALONE | EVENT, "", "name", "call_id", "type=response.function_call_arguments.done,+call_id"},
-	{REALTIME, ALONE | EVENT, "item", "name", "call_id", "/type=response.function_call_arguments.done"},
-	{REALTIME, ALONE | EVENT, "item", "name", "call_id",
-         "type=function_call,/type=response.output_item.done,!/sequence_number"},
-	{REALTIME, ALONE | EVENT, "response output []", "name", "call_id",
-         "type=function_call,/type=response.done"},
-	{RESPONSES, ALONE | EVENT, "", "name", "", "type=response.function_call_arguments.done,!call_id"},
-	{RESPONSES, ALONE | EVENT, "item", "name", "call_id",
-         "type=function_call,/type=response.output_item.done,+/sequence_number"},
-	{RESPONSES, ALONE | EVENT, "response output []", "name", "call_id",
-         "type=function_call,/type=response.completed|response.incomplete|response.failed|response.cancelled"},
-	{RESPONSES, ALONE, "output []", "name", "call_id", "type=function_call,!/type"},
-	{RESPONSES, 0, "", "name", "call_id;callId", "type=function_call"},
-
-	{CHAT, 0, "choices [] message tool_calls []", "function name", "id", "!type=custom"},
-	{CHAT, ALONE, "tool_calls []", "function name", "id", "!type=custom,?/type=message|ai," BY_MODEL},
-	{CHAT, ALONE, "message tool_calls []", "function name", "id", "!type=custom,!/message type,!/type"},
-	/* Ollama's lines, as a list */
-	{CHAT, 0, "message tool_calls []", "function name", "id", "!type=custom,+/done,!/type"},
-	{CHAT, 0, "", "function name", "id",
-         "?type=function,+id;function arguments,!function parameters,!function description,!tool_calls"},
-	{CHAT, OLD, "choices [] message function_call", "name", "", ""},
-	{CHAT, ALONE | OLD, "function_call", "name", "", "+/role;arguments,!/messages,!/type," BY_MODEL},
-	{CHAT, ALONE | OLD | NAMED, "", "name", "",
-         "+arguments,!type;method;response_type;role;description;error;result;output"},
-	/* LangChain: a message, the sum of its pieces when it is complete, and both as they are stored. What the
-         * model wrote as arguments and cannot be read stands in a list of its own. */
-	{CHAT, ALONE | AGAIN, "tool_calls []", "name", "id",
-         "?type=tool_call,+args,?/type=ai|AIMessage|message," BY_MODEL},
-	{CHAT, ALONE | AGAIN, "invalid_tool_calls []", "name", "id",
-         "?type=invalid_tool_call,?/type=ai|AIMessage|message," BY_MODEL},
-	{CHAT, ALONE | AGAIN, "additional_kwargs tool_calls []", "function name", "id", "/type=ai|AIMessage"},
-	{CHAT, ALONE | AGAIN, "tool_calls []", "name", "id", "+args,/type=AIMessageChunk," SUM_ENDS},
-	{CHAT, ALONE | AGAIN, "tool_calls []", "name", "id",
-         "+args,/type=AIMessageChunk,/tool_call_chunks [] args=*}"},
-	{CHAT, ALONE | AGAIN, "invalid_tool_calls []", "name", "id", "/type=AIMessageChunk," SUM_ENDS},
-	{CHAT, ALONE | AGAIN, "data tool_calls []", "name", "id", "+args,/type=ai"},
-	{CHAT, ALONE | AGAIN, "data invalid_tool_calls []", "name", "id", "/type=ai"},
-	{CHAT, ALONE | AGAIN, "data additional_kwargs tool_calls []", "function name", "id", "/type=ai"},
-	{CHAT, ALONE | AGAIN, "data tool_calls []", "name", "id", "+args,/type=AIMessageChunk," DATA_ENDS},
-	{CHAT, ALONE | AGAIN, "data tool_calls []", "name", "id",
-         "+args,/type=AIMessageChunk,/data tool_call_chunks [] args=*}"},
-	{CHAT, ALONE | AGAIN, "data invalid_tool_calls []", "name", "id", "/type=AIMessageChunk," DATA_ENDS},
-	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id", "+args,/type=constructor,/kwargs type=ai"},
-	{CHAT, ALONE | AGAIN, "kwargs invalid_tool_calls []", "name", "id", "/type=constructor,/kwargs type=ai"},
-	{CHAT, ALONE | AGAIN, "kwargs additional_kwargs tool_calls []", "function name", "id",
-         "/type=constructor,/kwargs type=ai"},
-	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id",
-         "+args,/type=constructor,/kwargs type=AIMessageChunk," KWARGS_ENDS},
-	{CHAT, ALONE | AGAIN, "kwargs tool_calls []", "name", "id",
-         "+args,/type=constructor,/kwargs type=AIMessageChunk,/kwargs tool_call_chunks [] args=*}"},
-	{CHAT, ALONE | AGAIN, "kwargs invalid_tool_calls []", "name", "id",
-         "/type=constructor,/kwargs type=AIMessageChunk," KWARGS_ENDS},
-	{CHAT, 0, "", "name", "id", "type=tool_call,+args"},
-	/* The same without an object around name and arguments, as gateways and local models write it. */
-	{CHAT, 0, "choices [] message tool_calls []", "name", "id", "+arguments,!function,!type=custom"},
-	{CHAT, ALONE, "tool_calls|toolCalls []", "name", "id",
-         "+arguments,!function,!type=custom|tool_call|invalid_tool_call,!/type," BY_MODEL},
-	{CHAT, 0, "", "name", "id", "type=invalid_tool_call"},
-
-	{RCO_DIALECT_ANTHROPIC, ALONE, "content []", "name", "id", "type=tool_use,?/type=message|ai," BY_MODEL},
-	{RCO_DIALECT_ANTHROPIC, 0, "", "name", "id", "type=tool_use"},
-	/* its SDK puts into these events what came before */
-	{RCO_DIALECT_ANTHROPIC, ALONE | EVENT, "content_block", "name", "id",
-         "type=tool_use,/type=content_block_stop"},
-	{RCO_DIALECT_ANTHROPIC, ALONE | EVENT, "message content []", "name", "id",
-         "type=tool_use,/type=message_stop,?/message role=assistant"},
-
-	/* a chunk with all of the call in it, and its end */
-	{CHAT, EVENT, "choices [] delta tool_calls []", "function name", "id",
-         "!type=custom,/choices [] finish_reason=tool_calls|function_call|tool_call"},
-
-	/* The text of several events, of which none may have the whole call. */
-	{CHAT, BEGUN, "choices [] delta tool_calls []", "function name", "id",
-         "!type=custom,!/choices [] finish_reason=tool_calls|function_call|tool_call"},
-	{CHAT, BEGUN | OLD, "choices [] delta function_call", "name", "", ""},
-	/* LangChain; Bedrock, ConverseStream; Cohere, version 2; Mistral, Conversations */
-	{CHAT, BEGUN, "tool_call_chunks []", "name", "id", "/type=AIMessageChunk"},
-	{PLAIN, BEGUN, "contentBlockStart start toolUse", "name", "toolUseId", ""},
-	{CHAT, BEGUN, "delta message tool_calls", "function name", "id", "/type=tool-call-start"},
-	{CHAT, BEGUN, "delta message tool_calls []", "function name", "id", "/type=tool-call-start"},
-	{PLAIN, BEGUN, "", "name", "tool_call_id", "type=function.call.delta"},
-	{RCO_DIALECT_ANTHROPIC, ALONE | BEGUN, "content_block", "name", "id",
-         "type=tool_use,/type=content_block_start"},
-	{RESPONSES, ALONE | BEGUN | EVENT, "item", "name", "call_id",
-         "type=function_call,/type=response.output_item.added,+/sequence_number"},
-	{REALTIME, ALONE | BEGUN | EVENT, "item", "name", "call_id",
-         "type=function_call,/type=response.output_item.added,!/sequence_number"},
-
-	{RCO_DIALECT_RETELL, ALONE | ENVELOPE, "", "name", "", "+call;chat,+args,!event"},
-	{RCO_DIALECT_RETELL, ALONE, "", "name", "", "+call;chat,!args;event;reason"},
-	{RCO_DIALECT_RETELL, ALONE | NAMED, "", "name", "", "+args,!call,!chat,!event"},
-
-	/* Platforms without a dialect: acted on, and answered plainly. */
-	/* Amazon Bedrock: Converse, Nova Sonic */
-	{PLAIN, 0, "output message content [] toolUse", "name", "toolUseId", "!type=server_tool_use"},
-	{PLAIN, ALONE, "message content [] toolUse", "name", "toolUseId", "!type=server_tool_use"},
-	{PLAIN, ALONE, "content [] toolUse", "name", "toolUseId", "!type=server_tool_use," BY_MODEL},
-	{PLAIN, 0, "toolUse", "name", "toolUseId", "!type=server_tool_use"},
-	{PLAIN, ALONE, "event toolUse", "toolName", "toolUseId", ""},
-	/* Amazon Bedrock Agents: its Lambda function; control that is returned */
-	{PLAIN, ALONE, "", "function;apiPath", "", "+messageVersion,+actionGroup"},
-	{PLAIN, ALONE, "returnControl invocationInputs [] functionInvocationInput", "function", "", ""},
-	{PLAIN, ALONE, "returnControl invocationInputs [] apiInvocationInput", "apiPath", "", ""},
-	{PLAIN, ALONE, "invocationInputs [] functionInvocationInput", "function", "", "+/invocationId"},
-	{PLAIN, ALONE, "invocationInputs [] apiInvocationInput", "apiPath", "", "+/invocationId"},
-	/* Amazon Lex V2, Amazon Connect */
-	{PLAIN, ALONE, "sessionState intent", "name", "", "/invocationSource=FulfillmentCodeHook"},
-	{PLAIN, ALONE, "Details Parameters", "tool", "", "/Name=ContactFlowEvent"},
-	/* OpenAI Assistants */
-	{PLAIN, ALONE, "required_action submit_tool_outputs tool_calls []", "function name", "id",
-         "/status=requires_action"},
-	{PLAIN, ALONE, "data required_action submit_tool_outputs tool_calls []", "function name", "id",
-         "/event=thread.run.requires_action"},
-	/* Deepgram */
-	{PLAIN, ALONE, "functions []", "name", "id", "/type=FunctionCallRequest,!client_side=false"},
-	{PLAIN, ALONE, "", "function_name", "function_call_id", "type=FunctionCallRequest"},
-	/* Ultravox */
-	{PLAIN, ALONE, "", "toolName", "invocationId",
-         "type=client_tool_invocation|data_connection_tool_invocation"},
-	/* SignalWire */
-	{PLAIN, ALONE, "", "function", "", "+argument,!action,?content_disposition=SWAIG Function"},
-	/* Google: Dialogflow CX, CES */
-	{PLAIN, ALONE, "fulfillmentInfo", "tag", "", ""},
-	{PLAIN, ALONE, DETECTED "[] toolCall|tool_call", "action;tool", "", ""},
-	{PLAIN, ALONE, "detectIntentResponse|detect_intent_response " DETECTED "[] toolCall|tool_call",
-         "action;tool", "", ""},
-	{PLAIN, ALONE, "sessionOutput toolCalls toolCalls []", "displayName;tool", "id", ""},
-	{PLAIN, ALONE, "outputs [] toolCalls toolCalls []", "displayName;tool", "id", ""},
-	/* Hume */
-	{PLAIN, ALONE, "", "name", "tool_call_id", "type=tool_call,+tool_call_id,!tool_type=builtin"},
-	{PLAIN, ALONE, "tool_call_message", "name", "tool_call_id",
-         "/event_name=tool_call,!tool_type=builtin,?type=tool_call"},
-	/* Gemini, a FunctionCall of an SDK: what else has arguments of this name was looked for before */
-	{GEMINI, AGAIN, "", "name", "id", "+args," NO_CALL ",!call;chat;event;tool_call_id;tool_type"},
-	/* jambonz */
-	{PLAIN, ALONE, "data", "name", "tool_call_id", "/type=llm:tool-call"},
-	{PLAIN, ALONE, "data function_calls []", "name", "id", "/type=llm:tool-call"},
-	{PLAIN, ALONE, "", "name", "tool_call_id", "+tool_call_id,+args,!type"},
-	/* Vercel */
-	{PLAIN, 0, "", "toolName", "toolCallId", "type=tool-call|tool-input-available,!providerExecuted=true"},
-	{PLAIN, ALONE, "content []", "toolName", "toolCallId",
-         "type=tool-call,!providerExecuted=true,?/type=message," BY_MODEL},
-	{PLAIN, ALONE | AGAIN, "toolCalls []", "toolName", "toolCallId",
-         "type=tool-call,!providerExecuted=true,!/type"},
-	/* Mistral; Google's interactions */
-	{PLAIN, 0, "", "name", "tool_call_id", "type=function.call"},
-	{PLAIN, ALONE, "outputs|steps []", "name", "tool_call_id;id", "type=function.call|function_call"},
-	/* AssemblyAI, Tavus */
-	{PLAIN, ALONE, "", "name", "call_id", "type=tool.call"},
-	{PLAIN, ALONE, "properties", "name", "tool_call_id", "/event_type=conversation.tool_call"},
-	/* Cohere, version 1: its response, and two events, the second with all of the response */
-	{PLAIN, ALONE, "tool_calls []", "name", "", "+parameters,+/generation_id;/text"},
-	{PLAIN, 0, "tool_calls []", "name", "", "+parameters,/event_type=tool-calls-generation"},
-	{PLAIN, ALONE, "response tool_calls []", "name", "", "+parameters,/event_type=stream-end"},
-	/* what models that run locally write */
-	{PLAIN, 0, "", "name", "id", "+arguments,!type;description;method;call;role;response_type"},
-	{PLAIN, 0, "", "name", "id",
-         "+parameters,!parameters type;parameters properties,!type;description;method;call;role;response_type;"
-         "strict;result;output;error;status;event"},
-	{PLAIN, 0, "tool_call", "name", "id", "+arguments,!/type,!/role,!/event"},
-	{PLAIN, 0, "", "action;tool;function", "",
-         "+action_input;tool_input;args;arguments;parameters;input,!type;description;method;call;role;"
-         "response_type;result;output;error;status;event"},
-	/* LiveKit; Pipecat */
-	{PLAIN, 0, "", "name", "call_id", "type=function,+arguments,+call_id,!description;parameters"},
-	/* Llama 3.1 */
-	{PLAIN, 0, "", "name", "id",
-         "type=function,+parameters;arguments,!parameters type;parameters properties;description;strict;call_id"},
-	{PLAIN, ALONE, "data", "function_name", "tool_call_id", "/type=llm-function-call"},
-
-	{RCO__PLACE_HISTORY, 0, "", "", "", "role=user|system|developer|tool|function"},
-	{RCO__PLACE_HISTORY, 0, "", "", "",
-         "type=function_call_output|tool_result|custom_tool_call_output|mcp_approval_response"},
-	/* Retell's websocket of a model of one's own, both ways */
-	{RCO__PLACE_ELSE, 0, "", "", "",
-         "interaction_type=ping_pong|update_only|call_details|response_required|reminder_required"},
-	{RCO__PLACE_ELSE, 0, "", "", "",
-         "response_type=config|response|ping_pong|agent_interrupt|tool_call_invocation|tool_call_result|metadata|"
-         "update_agent"},
-	{RCO__PLACE_ELSE, 0, "", "", "", "+choices [] delta"},
-	{RCO__PLACE_ELSE, 0, "", "", "", "+messages [] role;contents [] parts;errors [] message;errors [] code"},
-	{RCO__PLACE_ELSE, 0, "", "", "", "+setup;toolCallCancellation;toolResponse;serverContent;clientContent"},
-	{RCO__PLACE_ELSE, WIDE, "", "", "", "+error;errors;error_message;detail;messages;contents;result"},
-	{RCO__PLACE_ELSE, WIDE, "", "", "", "status=error"},
-	{RCO__PLACE_ELSE, WIDE, "", "", "", "+tools"},
-	{RCO__PLACE_ELSE, WIDE, "", "", "", "+name,+description;inputSchema;input_schema"},
-	/* Where the model's arguments may be all there is: by more than a member that it may have invented,
-         * and nothing that has our own parameter. */
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+jsonrpc,+method;result;error;id"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+candidates [];choices [];output [];outputs [];functions [];call_log []"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+sessionState;contentBlockStart;event contentStart;output message;toolUse"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "object=list|response|interaction,+data;output;status;steps;outputs"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "type=function|client|webhook|custom,+parameters;function parameters;api_schema"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=tool_call|tool-call,+tool_type;providerExecuted"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=transcript,+role;toolName;transcript"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=" EVENTS},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "type=error,+error;message;description"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "type=ping|interruption|audio,+ping_event;interruption_event;audio_event"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "type=post_call_transcription|post_call_audio|call_initiation_failure,+data"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+type,+data,+event_timestamp"},
-	/* ElevenLabs asks how a conversation is to begin */
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+caller_id,+agent_id,+called_number"},
-	/* Twilio: ConversationRelay, Media Streams */
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "type=setup|prompt|dtmf|interrupt,+callSid;sessionId;voicePrompt;digit;utteranceUntilInterrupt"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "event=connected|start|media|dtmf|mark|stop|clear,+streamSid;media;start;stop;mark;dtmf;protocol"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+CallSid,+AccountSid;CallStatus"},
-	/* what is sent back for a call */
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+functionResponse response;function_response response;functionResponses [];function_responses []"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+results [] toolCallId;results [] result;results [] functionResponse"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "event=" RETELL_EVENTS ",+call;chat;data;call_inbound;chat_inbound"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "role=user|assistant|system|developer|tool|function|model,+content;parts;tool_calls;tool_call_id"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "",
-         "+tools [];error message;error code;error status;error type;detail []"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "error=" HTTP_ERROR ""},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "message=" HTTP_ERROR ""},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "detail=" HTTP_ERROR ""},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "status=error,+message;error"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+error_message"},
-	/* a line of a log; how frameworks of web servers tell an error */
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+level;severity,+msg;message,+ts;time;timestamp;logger"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+code;status,+message;error;title,+path;timestamp;trace;type"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+name,+args"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+name,+inputSchema;input_schema;toolSpec"},
-	{RCO__PLACE_ELSE, NAMED, "", "", "", "+statusCode;status_code,+message;error"},
-};
-
-typedef struct member {
-	uint32_t dialect;
-	const char *path;
-} member;
-
-/* Members that say what kind of message it is. */
-static const member kinds[] = {{PLAIN, "type"},  {VAPI, "message type"}, {RCO_DIALECT_MCP, "method"},
-                               {PLAIN, "event"}, {PLAIN, "event_type"},  {PLAIN, "event_name"},
-                               {PLAIN, "role"}};
-
-static const member call_ids[] = {{VAPI, "message call id"}, {RCO_DIALECT_RETELL, "call call_id"}};
-
-static const member silent[] = {{PLAIN, "response_required"},
-                                {PLAIN, "tool_call_message response_required"},
-                                {PLAIN, "expects_response"},
-                                {CLIENT, "client_tool_call expects_response"}};
-
-static const member reasons[] = {{PLAIN, "reason"}};
-
-_Static_assert(sizeof table / sizeof table[0] <= RCO__PLACES_MAX, "more rows than there is room for");
+enum { KEY_ROOM = 64 /* of a member's name, and one byte more */ };
 
 static rco__places places;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static int is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/* "toolCallId", "toolCallID": as "tool_call_id". A name that begins with a capital stays. Returns its size; 0 if
+ * it is longer than any in the table. */
+static size_t spell(const char *key, size_t size, char out[KEY_ROOM])
+{
+	const int camel = size > 0 && !is_upper(key[0]);
+	size_t i, n = 0;
+
+	for (i = 0; i < size && n + 2 <= KEY_ROOM; i++) {
+		if (!camel || !is_upper(key[i])) {
+			out[n++] = key[i];
+			continue;
+		}
+		if (!is_upper(key[i - 1]) && key[i - 1] != '_')
+			out[n++] = '_';
+		out[n++] = (char)(key[i] - 'A' + 'a');
+	}
+	return i == size ? n : 0;
+}
+
 int16_t rco__places_child(const rco__places *p, int16_t node, const char *key, size_t size)
 {
+	char name[KEY_ROOM];
 	int16_t i;
 
+	size = spell(key, size, name);
 	for (i = p->node[node].child; i >= 0; i = p->node[i].sibling)
-		if (p->node[i].key_size == size && memcmp(p->node[i].key, key, size) == 0)
+		if (p->node[i].key_size == size && memcmp(p->node[i].key, name, size) == 0)
 			break;
 	return i;
 }
@@ -387,7 +51,7 @@ int rco__places_value_is(const rco__use *use, const char *text, size_t size)
 	size_t n;
 
 	for (;;) {
-		n = strcspn(value, "|,");
+		n = strcspn(value, "|;,");
 		if (n == size && memcmp(value, text, size) == 0)
 			return 1;
 		if (value[n] != '|')
@@ -466,6 +130,8 @@ static const char *add_paths(const nodes *place, const char *paths, rco__role ro
 		paths = follow(&at, paths + outer);
 		/* In what order does not matter, but the index of an id says how good it is. */
 		add_use(&at, role, row, role == RCO__ROLE_ID ? index++ : index, *paths == '=' ? paths + 1 : NULL);
+		if (*paths == '=')
+			paths += strcspn(paths, ";,");
 		if (*paths != ';')
 			return paths;
 	}
@@ -483,12 +149,14 @@ static void add_conditions(const nodes *place, const char *when, size_t row)
 
 		if (sign == '+')
 			role = RCO__ROLE_PRESENT;
+		else if (sign == '~')
+			role = RCO__ROLE_NAMED;
 		else if (sign == '!')
 			role = valued ? RCO__ROLE_NOT : RCO__ROLE_ABSENT;
 		else if (sign == '?')
 			role = RCO__ROLE_MAYBE;
 		(void)add_paths(place, when + (role != RCO__ROLE_EQUAL), role, row, index, &inner);
-		if (role == RCO__ROLE_EQUAL || role == RCO__ROLE_PRESENT)
+		if (role == RCO__ROLE_EQUAL || role == RCO__ROLE_PRESENT || role == RCO__ROLE_NAMED)
 			places.required[row] |= 1u << index;
 		if (inner)
 			places.inner[row] |= 1u << index;
@@ -498,15 +166,16 @@ static void add_conditions(const nodes *place, const char *when, size_t row)
 
 static void add_row(size_t row)
 {
-	const rco__place *r = &table[row];
+	const rco__place *r = &rco__platforms[row];
 	nodes place = whole;
 	int ignored;
 
 	(void)follow(&place, r->where);
 	places.in_list[row] = strstr(r->where, "[]") != NULL;
 	add_use(&place, RCO__ROLE_PLACE, row, 0, NULL);
-	if (r->name[0] == '@')
-		(void)add_paths(&place, r->name + 1, RCO__ROLE_SPOKEN, row, 0, &ignored);
+	if (r->name[0] == '@' || r->name[0] == '%')
+		(void)add_paths(&place, r->name + 1, r->name[0] == '@' ? RCO__ROLE_SPOKEN : RCO__ROLE_WRITTEN, row,
+		                0, &ignored);
 	else if (r->name[0] != '\0')
 		(void)add_paths(&place, r->name, RCO__ROLE_NAME, row, 0, &ignored);
 	if (r->id[0] != '\0')
@@ -516,12 +185,12 @@ static void add_row(size_t row)
 		(void)add_paths(&place, "index", RCO__ROLE_INDEX, row, 0, &ignored);
 }
 
-static void add_member(const member *m, rco__role role)
+static void add_member(const rco__place_member *m)
 {
 	nodes at = whole;
 
 	(void)follow(&at, m->path);
-	add_use(&at, role, m->dialect, 0, NULL);
+	add_use(&at, m->role, m->dialect, 0, NULL);
 }
 
 static void make(void)
@@ -530,18 +199,12 @@ static void make(void)
 
 	places.node[0] = (rco__node){"", 0, -1, -1, -1, 0};
 	places.n_nodes = 1;
-	places.row = table;
-	places.rows = sizeof table / sizeof table[0];
+	places.row = rco__platforms;
+	places.rows = rco__platforms_rows;
 	for (i = 0; i < places.rows; i++)
 		add_row(i);
-	for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		add_member(&kinds[i], RCO__ROLE_KIND);
-	for (i = 0; i < sizeof call_ids / sizeof call_ids[0]; i++)
-		add_member(&call_ids[i], RCO__ROLE_CALL_ID);
-	for (i = 0; i < sizeof silent / sizeof silent[0]; i++)
-		add_member(&silent[i], RCO__ROLE_SILENT);
-	for (i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-		add_member(&reasons[i], RCO__ROLE_REASON);
+	for (i = 0; i < rco__platform_members_count; i++)
+		add_member(&rco__platform_members[i]);
 }
 
 const rco__places *rco__places_get(void)

@@ -29,15 +29,17 @@ static rco__word key_before(const rco__plain *p, size_t at)
 /* Definitions, what is to be called, and the beginning of a call, as SDKs print them. */
 #define NO_CALLS                                                                                                  \
 	" functiondeclaration functiontool toolchoicefunction toolchoice tool toolparam functiondefinition "      \
-	"responseoutputitemaddedevent rawcontentblockstartevent "
+	"tooldefinition toolmetadata toolspec modelrequest responseoutputitemaddedevent "                         \
+	"rawcontentblockstartevent partstartevent "
 
 /* What this bracket holds are the arguments of a call, or no calls. */
 static int holds_arguments(const rco__plain *p, size_t at)
 {
-	const rco__word key = key_before(p, at), direct = rco__word_before(p, at);
+	const rco__word direct = rco__word_before(p, at), key = key_before(p, (size_t)(direct.text - p->part));
 	const size_t blank = rco__skip_back(p, at, RCO__BLANKS);
 
 	if (rco__is_one_of(key, ARGUMENTS LISTS) || rco__is_one_of(direct, NO_CALLS) ||
+	    rco__is_result_class(direct) ||
 	    (p->part[at] == '{' && rco__is_one_of(rco__word_before(p, blank), ARGUMENTS)))
 		return 1;
 	return p->part[at] != '[' && direct.size > 0 && direct.text[0] == rco__lower(direct.text[0]) &&
@@ -50,8 +52,18 @@ static int holds_members(const rco__plain *p, size_t at)
 {
 	const rco__word direct = rco__word_before(p, at);
 
-	return p->part[at] == '{' ||
+	if (rco__is_behind(p, at, "<function")) /* "<function(recording_opt_out){...}" of Llama */
+		return 0;
+	return p->part[at] == '{' || (p->part[at] == '[' && rco__is_call_class(direct)) ||
 	       (p->part[at] == '(' && direct.size > 0 && !rco__is_one_of(direct, " print await return "));
+}
+
+/* It is an object of a class, as SDKs print one, and no call. */
+static int is_foreign(const rco__plain *p, size_t at)
+{
+	const rco__word class = rco__word_before(p, at);
+
+	return class.size > 0 && class.text[0] >= 'A' && class.text[0] <= 'Z' && !rco__is_call_class(class);
 }
 
 static int by_head(const rco__plain *p, size_t at);
@@ -71,8 +83,9 @@ static int is_led(const rco__plain *p, size_t at)
 
 	if (p->depth == 0 && p->part[at] != '{' && rco__is_one_of(key_before(p, from), HOLDERS))
 		return 1;
-	if (from == at &&
-	    rco__is_one_of(rco__word_before(p, blank), HOLDERS)) /* as protocol buffers are printed */
+	/* as protocol buffers are printed, and by LangChain4j */
+	if (from == at && (rco__is_one_of(rco__word_before(p, blank), HOLDERS "aimessage assistantmessage ") ||
+	                   (p->part[at] == '{' && rco__is_call_class(rco__word_before(p, blank)))))
 		from = (size_t)(rco__word_before(p, blank).text - p->part);
 	how = by_head(p, with_prefix(p, from));
 	return p->depth == 0 ? how != NO : how == MARKED;
@@ -90,6 +103,7 @@ static void open_bracket(rco__plain *p, size_t at)
 
 		p->arguments = (p->arguments & ~bit) | (holds_arguments(p, at) ? bit : 0);
 		p->members = (p->members & ~bit) | (holds_members(p, at) ? bit : 0);
+		p->foreign = (p->foreign & ~bit) | (is_foreign(p, at) ? bit : 0);
 	}
 	p->depth++;
 }
@@ -100,6 +114,7 @@ static void close_bracket(rco__plain *p)
 	if (p->depth < DEPTH) {
 		p->arguments &= ((uint64_t)1 << p->depth) - 1;
 		p->members &= ((uint64_t)1 << p->depth) - 1;
+		p->foreign &= ((uint64_t)1 << p->depth) - 1;
 	}
 }
 
@@ -165,7 +180,8 @@ static int is_definition(const rco__plain *p, size_t end)
 	const rco__word next = rco__word_at(p, rco__skip(p, end, "," RCO__QUOTES RCO__BLANKS "\r\n"));
 
 	return rco__is_one_of(next, " description inputschema input_schema ") &&
-	       rco__value_behind(p, next).text > p->part;
+	       rco__value_behind(p, next).text > p->part &&
+	       !rco__is_one_of(rco__value_behind(p, next), " none null ");
 }
 
 /* "functions.recording_opt_out", "mcp__server__recording_opt_out": the whole of it. */
@@ -202,7 +218,8 @@ static int is_by_key(const rco__plain *p, size_t at, size_t name_end)
 {
 	const uint64_t here = p->depth <= DEPTH ? (uint64_t)1 << (p->depth - 1) : 0;
 
-	if (!rco__is_one_of(key_before(p, at), NAME_KEYS) || p->arguments != 0 || (p->quote != '\0' && p->muted))
+	if (!rco__is_one_of(key_before(p, at), NAME_KEYS) || p->arguments != 0 || (p->foreign & here) != 0 ||
+	    (p->quote != '\0' && p->muted))
 		return 0;
 	return p->quote != '\0' ? is_whole_string(p, at, name_end) : (p->members & here) != 0;
 }

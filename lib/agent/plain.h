@@ -29,8 +29,10 @@ typedef struct rco__plain {
 	int tagged;              /* in a tag of somebody else, of arguments, of thinking */
 	int led;                 /* the outermost bracket may be a call's */
 	int aside;               /* it is "(", of a sentence that may not close it */
-	unsigned depth;          /* of brackets; by depth: they hold arguments, they hold members */
-	uint64_t arguments, members;
+	int conversation; /* somebody else has spoken in what is printed: a model that speaks there has been heard
+	                   */
+	unsigned depth;   /* of brackets; by depth: they hold arguments, members, an object of no call */
+	uint64_t arguments, members, foreign;
 	int muted;  /* the string is a text, or arguments */
 	char quote; /* of the string that is being read, and the backslashes before it */
 	unsigned slashes;

@@ -7,6 +7,64 @@ static int is_error(rco__word w)
 	return rco__ends_with(w, "error") || rco__ends_with(w, "errors") || rco__ends_with(w, "exception");
 }
 
+/* ---- classes that SDKs print ---- */
+
+static int has(rco__word w, const char *part)
+{
+	for (; w.size > 0; w.size--)
+		if (rco__ends_with(w, part))
+			return 1;
+	return 0;
+}
+
+static int has_one_of(rco__word w, const char *const *parts)
+{
+	for (; *parts != NULL; parts++)
+		if (has(w, *parts))
+			return 1;
+	return 0;
+}
+
+/* The names of Python's own functions begin otherwise. */
+static int is_class(rco__word w)
+{
+	return w.size > 0 && w.text[0] >= 'A' && w.text[0] <= 'Z';
+}
+
+int rco__is_result_class(rco__word w)
+{
+	static const char *const of[] = {"tool", "function", "call", NULL};
+	static const char *const results[] = {"result", "return", "output", NULL};
+
+	if (!is_class(w))
+		return 0;
+	if (rco__is_one_of(w, " toolcallexecutionevent toolcallsummarymessage retrypromptpart "))
+		return 1;
+	/* ChatCompletionOutputToolCall is what a model put out. */
+	return has_one_of(w, of) && has_one_of(w, results) && !has(w, "chatcompletionoutput");
+}
+
+int rco__is_call_class(rco__word w)
+{
+	static const char *const calls[] = {
+		"call",        "tooluse",          "invocation",  "toolselection",
+		"agentaction", "executionrequest", "toolrequest", "outputfunctiondefinition",
+		NULL};
+	static const char *const others[] = {"callback", "response", "choice", NULL};
+
+	if (!is_class(w) || rco__is_result_class(w))
+		return 0;
+	if (rco__is_one_of(w, " function action toolaction "))
+		return 1;
+	if (w.size > 8 && rco__is_one_of((rco__word){w.text, 8}, " response ")) /* ResponseFunctionToolCall */
+		w = (rco__word){w.text + 8, w.size - 8};
+	if (w.size > 11 && rco__is_one_of((rco__word){w.text, 11}, " choicedelta "))
+		w = (rco__word){w.text + 11, w.size - 11};
+	return has_one_of(w, calls) && !has_one_of(w, others);
+}
+
+/* ---- who speaks ---- */
+
 #define OTHERS                                                                                                    \
 	" user human caller customer system developer tool tools ipython observation result output response "     \
 	"tool_response tool_result tool_output tool_outputs function_response function_results user_token "       \
@@ -20,9 +78,9 @@ static void start_over(rco__plain *p)
 	p->speaker = RCO__NOBODY;
 	p->label = p->tagged = p->trace = p->error = 0;
 	p->depth = 0;
-	p->arguments = p->members = 0;
+	p->arguments = p->members = p->foreign = 0;
 	p->quote = '\0';
-	p->led = 0;
+	p->led = p->conversation = 0;
 }
 
 /* What is printed so are messages: one of somebody else behind a call is its result, and the call is over. */
@@ -43,8 +101,10 @@ static void note_speaker(rco__plain *p, rco__word w)
 		value = rco__value_behind(p, w);
 		if (rco__is_one_of(value, " tool_result function_call_output tool_response human "))
 			p->speaker = RCO__SOMEBODY_ELSE;
-	} else if (made && rco__is_one_of(w, " humanmessage usermessage systemmessage toolmessage functionmessage "
-	                                     "functionresponse ")) {
+	} else if (made &&
+	           (rco__is_result_class(w) ||
+	            rco__is_one_of(w, " humanmessage usermessage systemmessage toolmessage functionmessage "
+	                              "functionresponse modelrequest userpromptpart systempromptpart "))) {
 		p->speaker = RCO__SOMEBODY_ELSE;
 	} else if (rco__is_one_of(w, " functionresponse function_response ")) {
 		value = rco__value_behind(p, w);
@@ -53,10 +113,21 @@ static void note_speaker(rco__plain *p, rco__word w)
 	} else if (made && rco__is_one_of(w, " aimessage aimessagechunk assistantmessage ")) {
 		p->speaker = RCO__MODEL;
 	}
-	if (p->speaker == RCO__SOMEBODY_ELSE)
+	if (p->speaker == RCO__SOMEBODY_ELSE) {
 		p->found = p->named = 0;
-	if (p->speaker == RCO__NOBODY)
+		p->conversation = 1;
+	}
+	if (p->conversation)
+		p->speaker = RCO__SOMEBODY_ELSE;
+	else if (p->speaker == RCO__NOBODY)
 		p->speaker = before;
+}
+
+/* By a label or a mark: of what was printed before, nothing goes on. */
+static void speak(rco__plain *p, int who)
+{
+	p->speaker = who;
+	p->conversation &= who != RCO__MODEL;
 }
 
 static int speaker_of(rco__word w)
@@ -93,7 +164,7 @@ static void note_outputs(rco__plain *p, size_t end)
 	const size_t n = sizeof outputs - 1;
 
 	if (p->size - end > n && memcmp(p->part + end, outputs, n) == 0)
-		p->speaker = p->part[end + n] == 'b' ? RCO__SOMEBODY_ELSE : RCO__MODEL; /* begin, end */
+		speak(p, p->part[end + n] == 'b' ? RCO__SOMEBODY_ELSE : RCO__MODEL); /* begin, end */
 }
 
 static void note_mark(rco__plain *p, size_t at, rco__word w)
@@ -107,7 +178,7 @@ static void note_mark(rco__plain *p, size_t at, rco__word w)
 	if (speaker_of(w) == RCO__MODEL || rco__is_one_of(w, " end_thinking "))
 		start_over(p);
 	if (speaker_of(w) != RCO__NOBODY)
-		p->speaker = speaker_of(w);
+		speak(p, speaker_of(w));
 	if (rco__is_behind(p, at, "<|channel|>") && rco__is_one_of(w, " analysis final commentary "))
 		note_channel(p, at, w);
 	p->tagged |= rco__is_one_of(w, " start_thinking ");
@@ -123,14 +194,19 @@ static void note_line_of(rco__plain *p, size_t colon, rco__word w)
 	else
 		p->label = rco__is_one_of(w, OTHERS " failed ") || is_error(w) ? RCO__LABEL_LINE : 0;
 	if (speaker_of(w) == RCO__MODEL || rco__is_one_of(w, " thought action "))
-		p->speaker = RCO__MODEL;
+		speak(p, RCO__MODEL);
 	else if (next < p->size && rco__is_in(p->part[next], "\r\n") && speaker_of(w) != RCO__NOBODY)
-		p->speaker = speaker_of(w);
+		speak(p, speaker_of(w));
 }
 
 /* "<tool_response>" to "</tool_response>"; behind what was thought, it begins to speak. */
 static void note_tag(rco__plain *p, rco__word w, int ends)
 {
+	const size_t end = (size_t)(w.text - p->part) + w.size;
+
+	if (end < p->size && p->part[end] == '-' && /* "<tool-use>" is no tool */
+	    rco__is_one_of(rco__word_at(p, end + 1), " use call calls request "))
+		return;
 	if (ends && rco__is_one_of(w, THINKING))
 		start_over(p);
 	else if (rco__is_one_of(w, OTHERS THINKING
@@ -164,7 +240,7 @@ static void note_label(rco__plain *p, size_t word_begin, rco__word w)
 		p->label = RCO__LABEL_LINES; /* of the call before it */
 	} else if ((before == '[' || (ends && p->part[at - 2] == '[')) &&
 	           rco__is_one_of(w, " inst tool_results available_tools system_prompt ")) {
-		p->speaker = ends ? RCO__MODEL : RCO__SOMEBODY_ELSE;
+		speak(p, ends ? RCO__MODEL : RCO__SOMEBODY_ELSE);
 	} else if (before == '<' || ends || (before == '[' && rco__is_one_of(w, THINKING))) {
 		note_tag(p, w, ends);
 	}

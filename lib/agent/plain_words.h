@@ -133,6 +133,10 @@ static inline int rco__is_behind(const rco__plain *p, size_t at, const char *tex
 
 /* ---- plain_speaker.c ---- */
 
+/* A class that an SDK prints: of a call, of what came of one. */
+int rco__is_call_class(rco__word w);
+int rco__is_result_class(rco__word w);
+
 /* A word begins at `at`: who speaks from here on, whether it is an error, a trace. */
 void rco__note_word(rco__plain *p, size_t at, rco__word w);
 

@@ -54,7 +54,7 @@ void rco__rows_add_call(rco__message *m, size_t row, rco__id id)
 
 	id.row = (uint16_t)row;
 	id.times = 1;
-	for (i = m->first_id; id.size > 0 && m->n_ids < RCO__IDS_MAX && i < m->n_ids; i++)
+	for (i = m->first_id; rco__has_id(m, &id) && m->n_ids < RCO__IDS_MAX && i < m->n_ids; i++)
 		if (m->ids[i].row == row && rco__rows_same_id(m, &m->ids[i], &id)) {
 			m->state[row].calls++;
 			m->ids[i].times++;
@@ -92,6 +92,18 @@ static void set_name(rco__message *m, size_t row, int name)
 
 	if (name > s->name)
 		s->name = (uint8_t)name;
+}
+
+void rco__rows_named(rco__message *m, int16_t node)
+{
+	int16_t i;
+
+	if ((rco__rows_node(m, node)->roles & RCO__ROLE_BIT(RCO__ROLE_NAMED)) == 0)
+		return;
+	m->touched = 1;
+	for (i = rco__rows_node(m, node)->uses; i >= 0; i = m->places->use[i].next)
+		if (m->places->use[i].role == RCO__ROLE_NAMED)
+			m->state[m->places->use[i].row].met |= 1u << m->places->use[i].index;
 }
 
 /* What is known about a member's value when it has begun: that it is there. */
@@ -202,13 +214,13 @@ static void keep_piece(const rco__message *m, char *out, size_t *size, size_t ro
 /* As it came, with its quotes. */
 static void keep_piece_id(rco__message *m)
 {
-	const size_t size = m->id_text_size - m->id_begin;
+	const rco__id id = {.at = m->id_begin, .size = m->id_text_size - m->id_begin};
 
 	m->piece.id_size = 0;
-	if (size <= RCO__EMPTY_ID_BYTES || size > sizeof m->piece.id)
+	if (!rco__has_id(m, &id) || id.size > sizeof m->piece.id)
 		return;
-	memcpy(m->piece.id, m->id_text + m->id_begin, size);
-	m->piece.id_size = size;
+	memcpy(m->piece.id, m->id_text + id.at, id.size);
+	m->piece.id_size = id.size;
 }
 
 static void note_piece(rco__message *m, const rco__use *u)
@@ -223,12 +235,36 @@ static void note_piece(rco__message *m, const rco__use *u)
 		keep_piece_id(m);
 }
 
+static int is_other_id(const rco__pieces *all, const rco__pieces *now)
+{
+	return now->id_size > 0 && all->id_size > 0 &&
+	       (now->id_size != all->id_size || memcmp(now->id, all->id, now->id_size) != 0);
+}
+
+/* The names together are ours. */
+static int names_join(const rco__pieces *all, const rco__pieces *now)
+{
+	char name[sizeof all->name];
+
+	if (all->name_size + now->name_size > sizeof name)
+		return 0;
+	memcpy(name, all->name, all->name_size);
+	memcpy(name + all->name_size, now->name, now->name_size);
+	return rco__name_is_ours(name, all->name_size + now->name_size);
+}
+
+/* "call_" and then "abc", without another name, are one id; "call_abc" and then "call_def" are two. */
+static int id_goes_on(const rco__pieces *all, const rco__pieces *now)
+{
+	return all->id[0] == '"' && now->id[0] == '"' && all->id[1] != now->id[1] &&
+	       all->id_size + now->id_size <= sizeof all->id && (now->name_size == 0 || names_join(all, now));
+}
+
 /* Some platforms number every call 0, and of several choices each begins with 0: another id is another call, and
  * so is our whole name. */
 static int is_of_same_call(const rco__pieces *all, const rco__pieces *now)
 {
-	const int other_id = now->id_size > 0 && all->id_size > 0 &&
-	                     (now->id_size != all->id_size || memcmp(now->id, all->id, now->id_size) != 0);
+	const int other_id = is_other_id(all, now) && !id_goes_on(all, now);
 
 	return now->index_size > 0 && now->index_size == all->index_size &&
 	       memcmp(now->index, all->index, now->index_size) == 0 && !other_id &&
@@ -243,7 +279,10 @@ static void join_piece(rco__pieces *all, const rco__pieces *now)
 		memcpy(all->name + all->name_size, now->name, now->name_size);
 		all->name_size += now->name_size;
 	}
-	if (now->id_size > 0) {
+	if (is_other_id(all, now)) { /* it goes on: the quotes between its pieces are none of it */
+		memcpy(all->id + all->id_size - 1, now->id + 1, now->id_size - 1);
+		all->id_size += now->id_size - 2;
+	} else if (now->id_size > 0) {
 		memcpy(all->id, now->id, now->id_size);
 		all->id_size = now->id_size;
 	}
@@ -268,6 +307,8 @@ static void end_piece(rco__message *m, size_t row)
 	rco__row_state *s = &m->state[row];
 	rco__pieces *all = &m->pieces;
 
+	if (m->places->row[row].flags & RCO__PLACE_OLD) /* of the one call, which has no number */
+		m->piece.index_size = 1;
 	if (!is_of_same_call(all, &m->piece)) {
 		*all = m->piece;
 		return;
@@ -301,7 +342,7 @@ void rco__rows_scalar(rco__message *m, int16_t node, rco__json_type type)
 		asked |= note_value(m, u);
 		if (u->role == RCO__ROLE_NAME && text)
 			set_name(m, u->row, rco__name_is_ours(m->text, m->text_size) ? OURS : ANOTHER);
-		else if (u->role == RCO__ROLE_SPOKEN && m->spoken.found)
+		else if ((u->role == RCO__ROLE_SPOKEN || u->role == RCO__ROLE_WRITTEN) && m->spoken.found)
 			set_name(m, u->row, OURS);
 		else if (u->role == RCO__ROLE_ID &&
 		         (text || (type == RCO__JSON_NUMBER && rco__json_is_number(&m->walk))))
@@ -421,23 +462,43 @@ static int is_known_id(const rco__message *m, size_t ids, const rco__id *id)
 
 	for (i = m->first_id; i < ids; i++)
 		if (m->places->row[m->ids[i].row].dialect == m->places->row[id->row].dialect &&
-		    rco__rows_same_id(m, &m->ids[i], id) && (id->size > 0 || m->ids[i].row != id->row) &&
+		    rco__rows_same_id(m, &m->ids[i], id) && (rco__has_id(m, id) || m->ids[i].row != id->row) &&
 		    !begins(m, &m->ids[i]))
 			return 1;
 	return 0;
 }
 
+static int is_old(const rco__message *m, size_t row)
+{
+	return (m->places->row[row].flags & RCO__PLACE_OLD) != 0;
+}
+
+/* Dialects in whose shape of now a call was found, a bit for each: what the message has in the shape that came
+ * before is the same call, for who knows no other. */
+static uint32_t found_now(const rco__message *m)
+{
+	uint32_t found = 0;
+	size_t i;
+
+	for (i = m->first_id; i < m->n_ids; i++)
+		if (!is_old(m, m->ids[i].row) && holds(m, m->ids[i].row, UINT32_MAX))
+			found |= 1u << m->places->row[m->ids[i].row].dialect;
+	return found;
+}
+
 /* What was found counts if the row's conditions hold, and once where lists repeat each other. */
 static void keep_ids(rco__message *m)
 {
+	const uint32_t now = found_now(m);
 	size_t from, to;
 
 	for (from = to = m->first_id; from < m->n_ids; from++) {
 		rco__id *id = &m->ids[from];
+		const int outdated = is_old(m, id->row) && (now & 1u << m->places->row[id->row].dialect) != 0;
 
 		if (!holds(m, id->row, UINT32_MAX))
 			continue;
-		if (is_known_id(m, to, id))
+		if (outdated || is_known_id(m, to, id))
 			m->state[id->row].calls -= id->times;
 		else
 			m->ids[to++] = *id;

@@ -10,8 +10,6 @@
 
 #include <recoptout.h>
 
-enum { RCO__EMPTY_ID_BYTES = 2 /* of "", which pieces of a call have behind its first */ };
-
 static inline const rco__node *rco__rows_node(const rco__message *m, int16_t node)
 {
 	return &m->places->node[node];
@@ -37,6 +35,8 @@ void rco__rows_cut(rco__message *message);
 /* An object at this node begins, and ends. */
 void rco__rows_enter(rco__message *message, int16_t node, unsigned depth);
 void rco__rows_leave(rco__message *message, int16_t node, unsigned depth);
+/* A member's name was read, whatever its value is. */
+void rco__rows_named(rco__message *message, int16_t node);
 /* A member's value has begun: it is there. */
 void rco__rows_present(rco__message *message, int16_t node);
 /* A string, number or word is complete; it is in `text`. */

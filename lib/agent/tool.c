@@ -139,7 +139,7 @@ static void find_answered(rco_engine *engine, const rco_tool_request *r, rco__me
 
 	name_call(r, m, receipt, call);
 	for (i = 0; is_told_again(m) && i < m->n_ids; i++)
-		if (m->ids[i].size > 0)
+		if (rco__has_id(m, &m->ids[i]))
 			m->ids[i].answered =
 				rco_engine_remember_answer(engine, call, m->id_text + m->ids[i].at, m->ids[i].size,
 			                                   teller(m, &m->ids[i])) == 1;
@@ -153,7 +153,7 @@ static void take_answers_back(rco_engine *engine, const rco_tool_request *r, con
 
 	name_call(r, m, receipt, call);
 	for (i = 0; is_told_again(m) && i < m->n_ids; i++)
-		if (m->ids[i].size > 0 && !m->ids[i].answered)
+		if (rco__has_id(m, &m->ids[i]) && !m->ids[i].answered)
 			(void)rco_engine_forget_answer(engine, call, m->id_text + m->ids[i].at, m->ids[i].size);
 }
 

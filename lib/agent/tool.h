@@ -108,6 +108,12 @@ typedef struct rco__message {
 	rco__plain spoken; /* the value of now, if it is a call that a model wrote as text */
 } rco__message;
 
+/* It has more than "", which pieces of a call have behind its first, and some servers always. */
+static inline int rco__has_id(const rco__message *m, const rco__id *id)
+{
+	return id->size > 2 || (id->size > 0 && m->id_text[id->at] != '"');
+}
+
 void rco__message_begin(rco__message *message, uint32_t dialect);
 void rco__message_feed(rco__message *message, const void *bytes, size_t size);
 void rco__message_end(rco__message *message);

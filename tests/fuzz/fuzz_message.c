@@ -44,7 +44,7 @@ static const shape shapes[] = {
          "{\"type\":\"conversation.item.created\",@B\"item\":{\"type\":\"function_call\",\"call_id\":@I,\"name\":@"
          "N,\"arguments\":@V}}"},
 	{RCO_DIALECT_OPENAI_REALTIME, 0,
-         "{@B\"delta\":@V,\"name\":@N,\"call_id\":@I,\"type\":\"response.output_audio.delta\"}"},
+         "{@B\"delta\":\"UklG\",\"zz\":@V,\"name\":@N,\"call_id\":@I,\"type\":\"response.output_audio.delta\"}"},
 	{RCO_DIALECT_ANTHROPIC, 1,
          "{@B\"content\":[{\"type\":\"text\",\"text\":@V},{\"input\":@V,@B\"name\":@N,\"id\":@I,\"type\":\"tool_"
          "use\"}],\"role\":"
@@ -74,6 +74,31 @@ static const shape shapes[] = {
          "{\"message\":{@B\"artifact\":@V,\"toolCallList\":[{\"id\":@I,\"name\":@N}],\"type\":\"end-of-call-"
          "report\"}}"},
 	{RCO_DIALECT_RETELL, 0, "{\"event\":\"call_ended\",\"call\":{\"zz\":@V},\"name\":@N,\"zz\":@I}"},
+	{RCO_DIALECT_OPENAI_CHAT, 1,
+         "{@B\"finishReason\":\"tool_calls\",\"message\":{\"role\":\"assistant\",@B\"toolCalls\":[{\"id\":@I,"
+         "\"function\":{\"name\":@N,\"arguments\":@V}}]}}"},
+	{RCO_DIALECT_OPENAI_CHAT, 0, "{\"role\":\"tool\",@B\"toolCallId\":@I,\"toolName\":@N,\"content\":@V}"},
+	{RCO_DIALECT_OPENAI_CHAT, 1,
+         "{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain_core\",\"messages\",\"AIMessage\"],\"kwargs\":{@"
+         "B\"content\":@V,\"tool_calls\":[{\"name\":@N,\"args\":@V,\"id\":@I}]}}"},
+	{RCO_DIALECT_OPENAI_CHAT, 0,
+         "{\"lc\":1,\"type\":\"constructor\",\"id\":[\"langchain_core\",\"messages\",\"HumanMessage\"],\"kwargs\":"
+         "{@B\"content\":@V,\"tool_calls\":[{\"name\":@N,\"args\":@V,\"id\":@I}]}}"},
+	{RCO_DIALECT_OPENAI_CHAT, 1,
+         "{@B\"request_id\":\"x\",\"output\":{\"choices\":[{\"message\":{\"tool_calls\":{\"function\":{\"name\":@"
+         "N,\"arguments\":@V},"
+         "\"id\":@I},\"content\":@V}}]}}"},
+	{RCO_DIALECT_AUTO, 1, "{@B\"toolCallId\":@I,\"toolName\":@N,\"input\":@V}"},
+	{RCO_DIALECT_AUTO, 0, "{@B\"toolCallId\":@I,\"toolName\":@N,\"args\":@V,\"result\":\"x\"}"},
+	{RCO_DIALECT_AUTO, 1,
+         "{\"id\":\"m\",\"role\":\"assistant\",\"parts\":[{@B\"type\":\"dynamic-tool\",\"toolName\":@N,"
+         "\"toolCallId\":@I,\"state\":\"input-available\",\"input\":@V}]}"},
+	{RCO_DIALECT_AUTO, 0,
+         "{\"id\":\"m\",\"role\":\"assistant\",\"parts\":[{@B\"type\":\"dynamic-tool\",\"toolName\":@N,"
+         "\"toolCallId\":@I,\"state\":\"output-available\",\"input\":@V,\"output\":@V}]}"},
+	{RCO_DIALECT_AUTO, 0,
+         "{@B\"tool_name\":@N,\"tool_call_id\":@I,\"content\":\"x\",\"part_kind\":\"tool-return\",\"zz\":@V}"},
+	{RCO_DIALECT_AUTO, 0, "{\"error\":{\"code\":\"tool_use_failed\",\"message\":@N,\"zz\":@V},\"zz\":@I}"},
 };
 
 static const char *const ours[] = {"recording_opt_out",
@@ -290,7 +315,8 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 	return SIZE;
 }
 
-FUZZ_TARGET(message, one, seed, 1024,
-            "lib/base/json_walk.c lib/agent/event_stream.c lib/agent/message.c lib/agent/names.c "
-            "lib/agent/places.c lib/agent/plain.c lib/agent/plain_speaker.c lib/agent/rows.c",
-            NULL)
+FUZZ_TARGET(
+	message, one, seed, 1024,
+	"lib/base/json_walk.c lib/agent/event_stream.c lib/agent/message.c lib/agent/names.c "
+	"lib/agent/places.c lib/agent/plain.c lib/agent/plain_speaker.c lib/agent/platforms.c lib/agent/rows.c",
+	NULL)

@@ -181,6 +181,7 @@ static size_t seed(unsigned i, uint8_t *out, size_t cap)
 
 FUZZ_TARGET(tool, one, seed, 2048,
             "lib/base/json_walk.c lib/agent/event_stream.c lib/agent/message.c lib/agent/names.c "
-            "lib/agent/places.c lib/agent/plain.c lib/agent/plain_speaker.c lib/agent/rows.c lib/agent/answer.c "
+            "lib/agent/places.c lib/agent/plain.c lib/agent/plain_speaker.c lib/agent/platforms.c "
+            "lib/agent/rows.c lib/agent/answer.c "
             "lib/agent/claims.c",
             NULL)

@@ -139,7 +139,8 @@ static void put_members(writer *w, const json_t *v)
 		put_blanks(w);
 		put_text(w, ":");
 		put_value(w, json_object_get(v, keys[i]),
-		          strcmp(keys[i], "id") == 0 || strcmp(keys[i], "tool_call_id") == 0);
+		          strcmp(keys[i], "id") == 0 || strcmp(keys[i], "tool_call_id") == 0 ||
+		                  strcmp(keys[i], "toolCallId") == 0);
 		if (i + 1 < n)
 			put_text(w, ",");
 	}
@@ -316,6 +317,7 @@ static void check_answer(const json_t *line, const char *dialect, const rco_tool
 {
 	const char *has = json_string_value(json_object_get(line, "has"));
 	const char *is = json_string_value(json_object_get(line, "is"));
+	const json_t *answers = json_object_get(line, "answers");
 	const char *text = rco_tool_answer_json(a, NULL);
 	json_t *parsed;
 
@@ -330,6 +332,8 @@ static void check_answer(const json_t *line, const char *dialect, const rco_tool
 	parsed = text[0] != '\0' ? json_loads(text, JSON_DECODE_INT_AS_REAL, NULL) : json_object();
 	if (parsed == NULL && strstr(text, "\\ud") == NULL)
 		complain(line, dialect, "the answer is no JSON");
+	if (answers != NULL && (json_int_t)json_array_size(parsed) != json_integer_value(answers))
+		complain(line, dialect, text);
 	json_decref(parsed);
 }
 
