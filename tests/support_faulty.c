@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOW_MS = 30, LARGE = 50000 };
+enum { SLOW_MS = 30, DETACH_TURNS = 3, LARGE = 50000 };
 
 /* ---- the built-in backends ---- */
 
@@ -398,7 +398,7 @@ static int overtakes(const t_wrapper *w, const job *j)
 static void answer(t_wrapper *w, job *j)
 {
 	rco_result result = {.struct_size = (uint32_t)sizeof result};
-	int rc;
+	int rc, i;
 
 	w->running = 1;
 	if (is_slow(w, j))
@@ -411,6 +411,8 @@ static void answer(t_wrapper *w, job *j)
 	if (w->fault == T_ANSWERS_DETACHED && j->call == REMOVE) {
 		w->running = 0; /* `detach` waits for the work, and not for its answer */
 		(void)pthread_cond_broadcast(&w->changed);
+		for (i = 0; i < DETACH_TURNS && w->attached > 0; i++) /* which may not come at all */
+			be_slow(w);
 		be_slow(w);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
@@ -485,6 +487,7 @@ static void w_detach(rco_engine *engine, void *user_data)
 	(void)engine;
 	(void)pthread_mutex_lock(&w->lock);
 	w->attached--;
+	(void)pthread_cond_broadcast(&w->changed);
 	while (w->jobs != NULL) {
 		job *j = w->jobs;
 

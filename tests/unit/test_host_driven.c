@@ -207,7 +207,7 @@ static void test_a_budget(void **state)
 	enum { CALLS = 20 };
 	rco_session *s[CALLS];
 	int i, runs, rc = RCO_PENDING, before;
-	char id[16];
+	char id[24];
 	t_world w;
 
 	(void)state;
