@@ -166,14 +166,26 @@ static void take_key(upload *u, fuzz_input *in)
 		(void)snprintf(u->key, sizeof u->key, "key.wav");
 }
 
+/* Is the key of this one another's before it? */
+static int is_taken(const world *w, size_t at)
+{
+	size_t i;
+
+	for (i = 0; i < at; i++)
+		if (strcmp(w->at[i].key, w->at[at].key) == 0)
+			return 1;
+	return 0;
+}
+
 static void one(const uint8_t *data, size_t size)
 {
 	rco_directory_options o = {.struct_size = (uint32_t)sizeof o, .path = "/out"};
 	fuzz_input in = {data, data + size};
 	int64_t now_us = 1;
 	static world w;
-	size_t n, i, j;
 	rco__env env;
+	size_t n, i;
+	char c;
 
 	memset(&w, 0, sizeof w);
 	w.m = mem_new();
@@ -184,9 +196,8 @@ static void one(const uint8_t *data, size_t size)
 	FUZZ_CHECK(rco__directory_open(&env, &o, &w.directory) == RCO_OK);
 	for (i = 0; i < KEYS; i++) {
 		take_key(&w.at[i], &in);
-		for (j = 0; j < i; j++) /* each its own */
-			if (strcmp(w.at[i].key, w.at[j].key) == 0)
-				w.at[i].key[0] = (char)('1' + i);
+		for (c = '1'; is_taken(&w, i); c++) /* each its own */
+			w.at[i].key[0] = c;
 	}
 	for (i = 0; i < STEPS && fuzz_more(&in); i++)
 		step(&w, &in);
