@@ -171,16 +171,6 @@ static void set_times(rco_session *s, const rco__found_call *call)
 
 /* ---- opted out ---- */
 
-static int to_erase(const rco_session *s)
-{
-	const rco__copy *c;
-
-	for (c = s->control.copies; c != NULL; c = c->next)
-		if (rco__copy_erasable(s, c))
-			return 1;
-	return 0;
-}
-
 /* What the receipt said that was given then. */
 static void take_note(rco_session *s, const rco__receipt_data *note)
 {
@@ -229,14 +219,14 @@ static int64_t time_left(const rco_session *s)
 /* Lock not needed. */
 static void set_opt_out(rco_session *s, const rco__found_call *call)
 {
+	const uint32_t recorded = rco__was_recorded(s) || rings_lost(s, call) ? RCO_FACT_RECORDED : 0;
 	const rco__found_opt *opt = call->opt;
 
 	if (opt == NULL) {
 		/* Stopped, but the crash came before it was durable. Nobody was told so; it is honoured all the
 		 * same. */
 		latch(s, call->note_known ? call->note.source : "recovered");
-		if (rco__was_recorded(s) || rings_lost(s, call))
-			s->control.receipt.facts |= RCO_FACT_RECORDED;
+		s->control.receipt.facts |= recorded;
 		if (call->note_known)
 			take_note(s, &call->note);
 		return;
@@ -250,8 +240,7 @@ static void set_opt_out(rco_session *s, const rco__found_call *call)
 	if (opt->hold_lifted)
 		s->control.receipt.facts &= ~(uint32_t)RCO_FACT_HELD;
 	s->control.receipt.erased_us = s->control.receipt.verified_us = 0;
-	if (rco__was_recorded(s) || rings_lost(s, call) || to_erase(s))
-		s->control.receipt.facts |= RCO_FACT_RECORDED;
+	s->control.receipt.facts |= recorded;
 	s->control.hold = (s->control.receipt.facts & RCO_FACT_HELD) != 0;
 	rco__registered_look(s);
 	if (!(s->control.receipt.facts & RCO_FACT_STOPPED) && !(s->control.receipt.facts & RCO_FACT_ESCALATED) &&

@@ -219,16 +219,23 @@ static int add_gap(struct rco_memory *memory, rco__mem_gaps *gaps, uint64_t inde
 static rco__stretch look(const rco__mem_recording *rec, uint32_t leg, uint64_t position)
 {
 	const rco__mem_gaps *g = &rec->gaps[leg];
-	uint64_t before = 0;
-	rco__stretch s;
-	size_t i;
+	size_t low = 0, high = g->count;
+	rco__stretch s = {0};
+	uint64_t before;
 
-	for (i = 0; i < g->count; i++) {
-		if (rco__gap_step(position, before, g->at[i].index, g->at[i].sum, &s))
-			return s;
-		before = g->at[i].sum;
+	while (low < high) { /* the first gap that ends behind the position */
+		size_t mid = low + (high - low) / 2;
+
+		if (position < g->at[mid].index + g->at[mid].sum)
+			high = mid;
+		else
+			low = mid + 1;
 	}
-	s = (rco__stretch){position - before, rec->leg[leg].size + before - position, 0};
+	before = low > 0 ? g->at[low - 1].sum : 0;
+	if (low < g->count)
+		(void)rco__gap_step(position, before, g->at[low].index, g->at[low].sum, &s);
+	else
+		s = (rco__stretch){position - before, rec->leg[leg].size + before - position, 0};
 	return s;
 }
 

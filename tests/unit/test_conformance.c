@@ -170,15 +170,14 @@ static const planted faults[] = {
 
 enum { FAULTS = sizeof faults / sizeof faults[0] };
 
-static void test_fault(void **state)
+static int run_planted(const planted *f, told *t)
 {
-	const planted *f = *state;
-	told t = {.name = f->name, .seen = f->seen};
 	rco_conformance kit;
 	t_wrapper w;
 	t_place p;
 	int rc;
 
+	*t = (told){.name = f->name, .seen = f->seen};
 	t_place_init(&p, t_make_memory);
 	kit = t_wrap(&w, &p, f->fault, f->later);
 	kit.timeout_ms = SHORT_MS;
@@ -186,9 +185,22 @@ static void test_fault(void **state)
 		kit.buffer = NULL;
 	else
 		kit.upload = NULL, kit.deletion = NULL;
-	rc = rco_conformance_run(&kit, listen, &t);
+	rc = rco_conformance_run(&kit, listen, t);
 	t_unwrap(&w);
 	t_place_destroy(&p);
+	return rc;
+}
+
+static void test_fault(void **state)
+{
+	const planted *f = *state;
+	told t;
+	int rc, tries = 0;
+
+	do
+		rc = run_planted(
+			f, &t); /* one that is a matter of time may come too early on a machine that is busy */
+	while (!t.found && f->fault == T_ANSWERS_DETACHED && ++tries < 10);
 	if (!t.found || rc <= 0)
 		fail_msg("%s is not among %d:\n%s", f->name, rc, t.text);
 	assert_int_equal(t.broken, rc);

@@ -89,6 +89,47 @@ static void test_full_and_round(void **state)
 	}
 }
 
+/* What an earlier process left may be anything: each thing that cannot be is seen. */
+static void test_insane(void **state)
+{
+	const uint32_t format = RCO_FORMAT_S16_8K;
+	uint64_t most = rco__gap_max(format);
+
+	(void)state;
+	assert_int_equal(rco__gap_max(12345), 0);
+	memset(&gaps, 0, sizeof gaps);
+	assert_true(rco__gaps_add(&gaps, 100, 0, 20));
+	assert_true(rco__gaps_add(&gaps, 200, 20, 20));
+	assert_true(rco__gaps_sane(&gaps, 0, 300, format));
+	assert_false(rco__gaps_sane(&gaps, 0, 300, 12345));    /* no format */
+	assert_false(rco__gaps_sane(&gaps, 150, 300, format)); /* behind what the buffer has */
+	assert_false(rco__gaps_sane(&gaps, 0, 150, format));   /* behind the end */
+	atomic_store(&gaps.at[0].index, 101);                  /* in a sample */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.at[0].index, 200); /* two in one place */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.at[0].index, 100);
+	atomic_store(&gaps.at[1].sum, 20); /* of no length */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.at[1].sum, 41); /* of half a sample */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.at[1].sum, 22 + most); /* longer than may be */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.at[1].sum, 40);
+	assert_true(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.taken, 3); /* more than there were */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.taken, 0);
+	atomic_store(&gaps.put, RCO__GAPS + 1); /* more than there is room for */
+	assert_false(rco__gaps_sane(&gaps, 0, 300, format));
+	atomic_store(&gaps.put, 2);
+	atomic_store(&gaps.taken, 1);
+	atomic_store(&gaps.at[0].sum, UINT64_MAX); /* of what was taken */
+	assert_false(rco__gaps_sane(&gaps, 100, 300, format));
+	atomic_store(&gaps.at[0].sum, 21);
+	assert_false(rco__gaps_sane(&gaps, 100, 300, format));
+}
+
 /* ---- a thread that pushes, and others that pause the call and empty its ring ---- */
 
 enum { PAUSES = 1500, FRAME = 8 };
@@ -131,7 +172,7 @@ static void *push_with_gaps(void *arg)
 /* Whatever frame meets the pause, it leaves no gap to the next one. */
 static void test_pause_beside_a_push(void **state)
 {
-	pusher p = {.cap = 1 << 24};
+	pusher p = {.cap = 1 << 19};
 	char name[256], key[300];
 	size_t size = 0, bytes = 0;
 	const uint8_t *samples;
@@ -175,9 +216,8 @@ static void test_pause_beside_a_push(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_after_the_other),
-		cmocka_unit_test(test_undone),
-		cmocka_unit_test(test_full_and_round),
+		cmocka_unit_test(test_one_after_the_other), cmocka_unit_test(test_undone),
+		cmocka_unit_test(test_full_and_round),      cmocka_unit_test(test_insane),
 		cmocka_unit_test(test_pause_beside_a_push),
 	};
 
