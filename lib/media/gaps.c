@@ -103,7 +103,7 @@ int rco__gaps_sane(const rco__gaps *gaps, uint64_t read, uint64_t index, uint32_
 	uint64_t i = load(&gaps->taken), put = load(&gaps->put), sum = sum_of(gaps, i), at = read;
 	uint32_t sample = rco_format_sample_bytes(format);
 
-	if (sample == 0 || put - i > RCO__GAPS_MOST || put < i || sum > RCO__GATE_INDEX || sum % sample != 0)
+	if (sample == 0 || put - i > RCO__GAPS_MOST || sum > RCO__GATE_INDEX || sum % sample != 0)
 		return 0;
 	for (; i != put; i++) {
 		uint64_t next = sum_of(gaps, i + 1);

@@ -80,12 +80,9 @@ typedef struct place {
 	size_t capacity;
 } place;
 
-/* Behind `gap` bytes of silence, which go to `gaps`. Both are constants where the caller has none. */
-static inline __attribute__((always_inline)) int push(rco_session *session, place p, const uint8_t *data,
-                                                      size_t size, rco__gaps *gaps, uint64_t gap)
+static inline int push(rco_session *session, place p, const uint8_t *data, size_t size)
 {
 	uint64_t gate = rco__gate_load(&p.ring->gate);
-	uint64_t before = gap > 0 ? atomic_load_explicit(&p.ring->gaps, memory_order_relaxed) : 0;
 
 	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
 		return refusal(session, gate);
@@ -94,18 +91,12 @@ static inline __attribute__((always_inline)) int push(rco_session *session, plac
 		if (full(p.ring, p.capacity, gate, size))
 			return overflow(session, p.ring);
 	}
-	if (gap > 0 && !rco__gaps_add(gaps, gate, before, gap))
-		return overflow(session, p.ring);
 	copy_in(p.capacity, p.audio, gate, data, size);
 	if (!rco__gate_commit(&p.ring->gate, &gate, size)) {
 		/* Only a bit can have been set: there is one producer. The index is as it was. */
-		if (gap > 0)
-			rco__gaps_undo(gaps);
 		wipe(p.capacity, p.audio, gate & RCO__GATE_INDEX, size);
 		return refusal(session, gate);
 	}
-	if (gap > 0)
-		atomic_store_explicit(&p.ring->gaps, before + gap, memory_order_relaxed);
 	atomic_store_explicit(&p.ring->frames, atomic_load_explicit(&p.ring->frames, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
 	return RCO_OK;
@@ -116,7 +107,8 @@ static __attribute__((noinline)) int push_at(rco_session *session, place p, cons
                                              rco__gaps *gaps, uint64_t position)
 {
 	uint64_t gate = rco__gate_load(&p.ring->gate), at = position * p.ring->sample_bytes;
-	uint64_t end = gate + atomic_load_explicit(&p.ring->gaps, memory_order_relaxed);
+	uint64_t before = atomic_load_explicit(&p.ring->gaps, memory_order_relaxed), end = gate + before;
+	int rc;
 
 	if (gate & (RCO__GATE_STOP | RCO__GATE_SHUT))
 		return refusal(session, gate);
@@ -124,7 +116,16 @@ static __attribute__((noinline)) int push_at(rco_session *session, place p, cons
 		atomic_fetch_add_explicit(&gaps->late, 1, memory_order_relaxed);
 		return RCO_E_POSITION;
 	}
-	return push(session, p, data, size, gaps, at - end);
+	if (at == end)
+		return push(session, p, data, size);
+	if (!rco__gaps_add(gaps, gate, before, at - end)) /* it counts when the frame behind it does */
+		return overflow(session, p.ring);
+	rc = push(session, p, data, size);
+	if (rc == RCO_OK)
+		atomic_store_explicit(&p.ring->gaps, before + (at - end), memory_order_relaxed);
+	else
+		rco__gaps_undo(gaps);
+	return rc;
 }
 
 static inline uint8_t *audio_of(const rco_session *session, rco__ring_ref ref)
@@ -162,7 +163,7 @@ static inline int push_frame(rco_session *session, uint32_t leg, uint32_t format
 	else if (size_bytes == 0 || size_bytes > p.capacity || (size_bytes & (ring->sample_bytes - 1)) != 0)
 		rc = RCO_E_FRAME;
 	else if (position == RCO_POSITION_NEXT)
-		rc = push(session, p, data, size_bytes, NULL, 0);
+		rc = push(session, p, data, size_bytes);
 	else
 		rc = push_at(session, p, data, size_bytes, session->engine->map.gaps + rco__ring_number(ref),
 		             position);

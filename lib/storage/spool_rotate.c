@@ -197,7 +197,7 @@ static void adopt(rco_spool *spool)
  * was planned and came to nothing is taken again. */
 static int plan(rco_spool *spool, rco__epoch **out)
 {
-	uint64_t number = 0;
+	uint64_t number;
 	rco__epoch *e;
 	int rc;
 
@@ -206,10 +206,10 @@ static int plan(rco_spool *spool, rco__epoch **out)
 			*out = e;
 			return RCO_OK;
 		}
-	while (number == 0 || rco__epoch_find(spool, number) != NULL) {
+	do {
 		randombytes_buf(&number, sizeof number);
-		number &= number_mask;
-	}
+		number = (number & number_mask) | 1; /* not 0 */
+	} while (rco__epoch_find(spool, number) != NULL);
 	(void)pthread_mutex_lock(&spool->epoch_lock);
 	e = rco__epoch_add(spool, number, RCO__EPOCH_PLANNED);
 	(void)pthread_mutex_unlock(&spool->epoch_lock);
