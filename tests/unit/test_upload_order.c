@@ -224,7 +224,7 @@ static void test_a_sentence_is_about_its_call(void **state)
 		w.cfg.workers = 1;
 		w.cfg.retry_min_ms = 5;
 		w.cfg.backend_timeout_ms = 50;
-		w.cfg.late_opt_out_ms = 0;
+		w.cfg.late_opt_out_ms = RCO_NONE_MS;
 		t_world_open(&w);
 		w.events.hook = keep_sentence;
 		w.events.hook_user_data = (void *)(uintptr_t) "second";
