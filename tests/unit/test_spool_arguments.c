@@ -40,6 +40,67 @@ static void arguments_are_checked(void **state)
 	b_destroy(&b);
 }
 
+static int append(bench *b, const rco_chunk *chunk)
+{
+	rco_result result = b_result();
+	rco__append list[2] = {{.chunk = *chunk}, {.chunk = *chunk}};
+	int rc = rco_spool_buffer_ops()->append(chunk, 1, &result, b->spool);
+
+	/* The same of one of many that share a write, but that a gap shares none. */
+	if (rc != RCO_OK) {
+		rco__spool_append_many(b->spool, list, 2);
+		assert_true(list[0].rc < 0 && list[1].rc == list[0].rc);
+		assert_int_equal(result.confirmed, 0);
+	}
+	return rc;
+}
+
+/* What a piece of a leg has to be: each that is not is refused, and leaves the recording as it was. */
+static void pieces_are_checked(void **state)
+{
+	static uint8_t data[(1 << 20) + 2];
+	rco_chunk good = {.struct_size = (uint32_t)sizeof good, .format = RCO_FORMAT_S16_8K, .size_bytes = 320}, c;
+	bench b;
+
+	(void)state;
+	b_init(&b);
+	b_open(&b);
+	b_begin(&b, 1);
+	b_id(good.recording_id, 1);
+	good.data = data;
+	c = good, c.format = 0;
+	assert_int_equal(append(&b, &c), RCO_E_FORMAT);
+	c = good, c.leg = RCO_MAX_LEGS;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.flags = 1u << 31;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.flags = RCO_CHUNK_GAP; /* with audio */
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.data = NULL; /* without, and no gap */
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.size_bytes = 0;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.size_bytes = 321;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.size_bytes = sizeof data;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.position_bytes = 1;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.position_bytes = UINT64_MAX - 1;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.position_bytes = 320; /* behind the end */
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	c = good, c.data = NULL, c.flags = RCO_CHUNK_GAP, c.size_bytes = (1u << 30) + 2;
+	assert_int_equal(append(&b, &c), RCO_E_INVALID);
+	b_id(c.recording_id, 7); /* not open */
+	c.size_bytes = 320;
+	assert_int_equal(append(&b, &c), RCO_E_NOT_FOUND);
+	assert_int_equal(append(&b, &good), RCO_OK);
+	c = good, c.position_bytes = 320, c.format = RCO_FORMAT_PCMU_8K; /* another than before */
+	assert_int_equal(append(&b, &c), RCO_E_FORMAT);
+	b_destroy(&b);
+}
+
 static void options_are_checked(void **state)
 {
 	char path[2000];
@@ -86,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arguments_are_checked),
+		cmocka_unit_test(pieces_are_checked),
 		cmocka_unit_test(options_are_checked),
 	};
 

@@ -6,12 +6,7 @@
  */
 #include "../support_compact.h"
 
-#ifdef T_COVERAGE
-enum { STEP = 3 }; /* without an optimiser each takes long */
-#else
-enum { STEP = T_SANITIZED ? 61 : 1 };
-#endif
-enum { ROUNDS = 150, MORE = 5, ONCE = 0, ON_AND_ON = 1 };
+enum { ROUNDS = 150, MORE = 5, ONCE = 0, ON_AND_ON = 1, STEP = T_SANITIZED ? 61 : 1 };
 
 /* ---- a disk of which every operation can fail ---- */
 
