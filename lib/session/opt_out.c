@@ -125,8 +125,9 @@ static int confirmed(rco_session *s, int otherwise)
 	return rco__fail(RCO_E_CALLBACK, "the recorder of call %s has not confirmed its stop", s->call_id);
 }
 
-/* Negative: nothing was done. What is outstanding of a request that stands is the receipt's code. */
-static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **receipt)
+/* Negative: nothing was done. What is outstanding of a request that stands is the receipt's code; `besides` of
+ * what was asked for with it. */
+static int opt_out(rco_session *s, const rco_opt_out_options *o, int besides, rco_receipt **receipt)
 {
 	int rc = RCO_OK, recorder = RCO_OK, durable;
 	rco__receipt_data whole;
@@ -157,6 +158,8 @@ static int opt_out(rco_session *s, const rco_opt_out_options *o, rco_receipt **r
 	rco__session_wake(s);
 	if (rc == RCO_OK && o->wait_status != 0)
 		rc = wait_for(s, o->wait_status, o->timeout_ms);
+	if (rc == RCO_OK)
+		rc = besides;
 	(void)snapshot(s, rc, receipt); /* short of memory it stays NULL; the opt-out stands */
 	rco__clear_registers();         /* who asks may be who pushed (P4) */
 	return rc == RCO_OK ? RCO_OK : RCO_PENDING;
@@ -169,7 +172,7 @@ int rco__session_opt_out(rco_session *s, const rco_opt_out_options *options, rco
 
 	if (receipt != NULL)
 		*receipt = NULL;
-	return rc == RCO_OK ? opt_out(s, &o, receipt) : rc;
+	return rc == RCO_OK ? opt_out(s, &o, RCO_OK, receipt) : rc;
 }
 
 int rco_opt_out(rco_session *session, const rco_opt_out_options *options, rco_receipt **receipt)
@@ -227,14 +230,12 @@ int rco_engine_opt_out(rco_engine *engine, const char *call_id, const rco_opt_ou
 		return rc;
 	}
 	besides = rc;
-	rc = opt_out(s, &o, receipt);
-	if (rc == RCO_OK && besides != RCO_OK)
-		rc = RCO_PENDING; /* that the wish is noted, too, is not on disk yet */
+	rc = opt_out(s, &o, besides, receipt);
 	next = rco__registry_find(engine, call_id);
 	if (next != NULL && next != s && rco__continues_it(next, s)) { /* the call went on, just now */
 		if (receipt != NULL)
 			rco_receipt_free(*receipt);
-		rc = opt_out(next, &o, receipt);
+		rc = opt_out(next, &o, RCO_OK, receipt);
 	}
 	if (next != NULL)
 		rco__session_unref(next);

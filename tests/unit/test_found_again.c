@@ -118,7 +118,8 @@ static void test_something_was_recorded(void **state)
 	t_world_destroy(&w);
 }
 
-static void past_its_deadline(void)
+/* A copy of it cannot be removed. */
+static void stuck_for(int64_t ms, uint32_t status)
 {
 	rco_session *s = t_call(&w, "call");
 	char path[256];
@@ -127,21 +128,18 @@ static void past_its_deadline(void)
 	t_write_file(path, "audio", 5);
 	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
 	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
-	t_advance(&w, 200000);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_OVERDUE);
+	t_advance(&w, ms);
+	assert_int_equal(t_status(&w, "call"), status);
+}
+
+static void past_its_deadline(void)
+{
+	stuck_for(200000, RCO_STATUS_OVERDUE);
 }
 
 static void before_its_deadline(void)
 {
-	rco_session *s = t_call(&w, "call");
-	char path[256];
-
-	t_join(path, sizeof path, w.artifacts, "copy.wav");
-	t_write_file(path, "audio", 5);
-	assert_int_equal(rco_session_register_artifact(s, RCO_KIND_AUDIO, path, NULL), RCO_OK);
-	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
-	t_advance(&w, 80000);
-	assert_int_equal(t_status(&w, "call"), RCO_STATUS_RETRYING);
+	stuck_for(80000, RCO_STATUS_RETRYING);
 }
 
 static void open_with_a_deadline(void)
@@ -205,6 +203,37 @@ static void test_an_old_id_that_was_touched(void **state)
 	rco_session_free(s);
 	t_advance(&w, 80000);
 	assert_false(t_exists(path));
+	t_world_close(&w);
+	t_world_destroy(&w);
+}
+
+/* That the wish is noted, too, is not on disk yet: the answer says so, and so does its receipt. */
+static void test_noted_besides_and_not_durable(void **state)
+{
+	rco_receipt *r = NULL;
+	rco_session *s;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_DISK);
+	t_fs_init(&fs, "");
+	w.fs = &fs;
+	w.cfg.remember_ended_s = 10;
+	t_world_open(&w);
+	s = held_call("channel"); /* so that it is not forgotten */
+	t_push(s, 0, 1, 0, 5);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	assert_int_equal(rco_session_end(s), RCO_OK);
+	rco_session_free(s);
+	t_advance(&w, 200000);
+	atomic_store(&fs.fail, RCO_E_NO_SPACE);
+	assert_int_equal(rco_engine_opt_out(w.engine, "channel", NULL, &r), RCO_PENDING);
+	assert_int_equal(rco_receipt_code(r), RCO_E_NOT_DURABLE);
+	assert_int_equal(rco_receipt_status(r), RCO_STATUS_HELD);
+	rco_receipt_free(r);
+	atomic_store(&fs.fail, 0);
+	assert_int_equal(rco_engine_opt_out(w.engine, "channel", NULL, &r), RCO_OK);
+	assert_int_equal(rco_receipt_code(r), RCO_OK);
+	rco_receipt_free(r);
 	t_world_close(&w);
 	t_world_destroy(&w);
 }
@@ -287,9 +316,13 @@ static void test_a_hold_that_comes_too_late(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_held_call_goes_on),        cmocka_unit_test(test_nothing_was_recorded),
-		cmocka_unit_test(test_something_was_recorded),     cmocka_unit_test(test_overdue),
-		cmocka_unit_test(test_an_old_id_that_was_touched), cmocka_unit_test(test_parts_are_remembered),
+		cmocka_unit_test(test_a_held_call_goes_on),
+		cmocka_unit_test(test_nothing_was_recorded),
+		cmocka_unit_test(test_something_was_recorded),
+		cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_an_old_id_that_was_touched),
+		cmocka_unit_test(test_noted_besides_and_not_durable),
+		cmocka_unit_test(test_parts_are_remembered),
 		cmocka_unit_test(test_a_hold_that_comes_too_late),
 	};
 
