@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool.h"
+#include "buddy.h"
 
 #include "../base/bytes.h"
 #include "../base/error.h"
@@ -20,11 +21,8 @@
 #define PAGE         4096u
 #define PATH_CAP     1024u
 #define NAME_CAP     128u
-#define NONE         UINT32_MAX
 
-/* What is known of a unit: TAKEN, INNER of a larger free block, or the order of the free block that begins here.
- */
-enum { TAKEN = 254, INNER = 255, NO_RING = 255, ORDERS = 32 };
+enum { NO_RING = 255 };
 
 /* What a reference has room for: two terabytes. */
 #define UNITS_MAX ((UINT32_C(1) << RCO__RING_NUMBER_BITS) - 1)
@@ -40,22 +38,15 @@ struct pool_header {
 	uint32_t crc; /* of the fields above */
 };
 
-/*
- * A page of header, the rings, their owners, their gaps, their audio. Units are given out by the buddy system
- * (Knuth, The Art of Computer Programming 1, 2.5): taking and giving back cost the same for a hundred rings and
- * for fifty thousand.
- */
+/* A page of header, the rings, their owners, their gaps, their audio. */
 struct rco__pool {
 	rco__env env;
-	pthread_mutex_t lock; /* guards free_units, the lists and every ring's change of `used` */
+	pthread_mutex_t lock; /* guards `free`, and every ring's change of `used` */
 	uint8_t *base;
 	size_t size;
 	uint32_t units; /* and as many rings */
-	uint32_t free_units;
-	uint8_t *state;        /* of each unit */
-	uint8_t *order;        /* of each ring, NO_RING where none begins */
-	uint32_t *next, *prev; /* free blocks of one order */
-	uint32_t heads[ORDERS];
+	uint8_t *order; /* of each ring, NO_RING where none begins */
+	rco__buddy free;
 	int folder, file;    /* descriptors; the file's holds the lock. -1 for private memory */
 	char path[PATH_CAP]; /* for texts */
 	char name[NAME_CAP];
@@ -159,114 +150,6 @@ static uint32_t owner_crc(const rco__ring_owner *owner)
 	return rco__crc32c(0, &o.leg, sizeof o - offsetof(rco__ring_owner, leg));
 }
 
-/* ---- free units ---- */
-
-static void list_add(rco__pool *pool, uint32_t unit, uint8_t order)
-{
-	pool->state[unit] = order;
-	pool->prev[unit] = NONE;
-	pool->next[unit] = pool->heads[order];
-	if (pool->heads[order] != NONE)
-		pool->prev[pool->heads[order]] = unit;
-	pool->heads[order] = unit;
-}
-
-static void list_remove(rco__pool *pool, uint32_t unit)
-{
-	uint8_t order = pool->state[unit];
-
-	if (pool->prev[unit] != NONE)
-		pool->next[pool->prev[unit]] = pool->next[unit];
-	else
-		pool->heads[order] = pool->next[unit];
-	if (pool->next[unit] != NONE)
-		pool->prev[pool->next[unit]] = pool->prev[unit];
-	pool->state[unit] = INNER;
-}
-
-static uint8_t order_of(uint32_t units)
-{
-	uint8_t order = 0;
-
-	while ((UINT32_C(1) << order) < units)
-		order++;
-	return order;
-}
-
-static int units_take(rco__pool *pool, uint32_t units, uint32_t *unit)
-{
-	uint8_t order = order_of(units), at = order;
-
-	while (at < ORDERS && pool->heads[at] == NONE)
-		at++;
-	if (at == ORDERS)
-		return 0;
-	*unit = pool->heads[at];
-	list_remove(pool, *unit);
-	while (at > order) {
-		at--;
-		list_add(pool, *unit + (UINT32_C(1) << at), at);
-	}
-	memset(pool->state + *unit, TAKEN, units);
-	pool->free_units -= units;
-	return 1;
-}
-
-static void units_give(rco__pool *pool, uint32_t unit, uint32_t units)
-{
-	uint8_t order = order_of(units);
-
-	memset(pool->state + unit, INNER, units);
-	pool->free_units += units;
-	while (order < ORDERS - 1) {
-		uint32_t buddy = unit ^ (UINT32_C(1) << order);
-
-		if (buddy >= pool->units || pool->state[buddy] != order)
-			break;
-		list_remove(pool, buddy);
-		unit &= ~(UINT32_C(1) << order);
-		order++;
-	}
-	list_add(pool, unit, order);
-}
-
-static int lists_make(rco__pool *pool)
-{
-	uint32_t i;
-
-	pool->state = rco__zalloc(&pool->env, pool->units, 1);
-	pool->order = rco__zalloc(&pool->env, pool->units, 1);
-	pool->next = rco__zalloc(&pool->env, pool->units, sizeof *pool->next);
-	pool->prev = rco__zalloc(&pool->env, pool->units, sizeof *pool->prev);
-	if (pool->state == NULL || pool->order == NULL || pool->next == NULL || pool->prev == NULL)
-		return rco__fail(RCO_E_NO_MEMORY, "no memory for the ring pool");
-	memset(pool->state, INNER, pool->units);
-	memset(pool->order, NO_RING, pool->units);
-	for (i = 0; i < ORDERS; i++)
-		pool->heads[i] = NONE;
-	return RCO_OK;
-}
-
-static void lists_free(rco__pool *pool)
-{
-	void *parts[] = {pool->state, pool->order, pool->next, pool->prev};
-	size_t i;
-
-	for (i = 0; i < sizeof parts / sizeof parts[0]; i++)
-		if (parts[i] != NULL)
-			rco__release(&pool->env, parts[i]);
-}
-
-/* Whatever no ring holds. */
-static void lists_fill(rco__pool *pool)
-{
-	uint32_t i;
-
-	for (i = 0; i < pool->units; i++)
-		if (pool->state[i] != TAKEN)
-			units_give(pool, i, 1);
-}
-
 /* ---- what an earlier process left ---- */
 
 static uint32_t header_crc(const struct pool_header *h)
@@ -323,22 +206,21 @@ static uint64_t adopt_rings(rco__pool *pool)
 		if (!atomic_load(&ring_at(pool, i)->used))
 			continue;
 		owner = *owner_at(pool, i); /* what is checked is what is used */
-		if (!ring_sane(pool, i, &owner) || memchr(pool->state + i, TAKEN, owner.units) != NULL) {
+		if (!ring_sane(pool, i, &owner) || !rco__buddy_hold(&pool->free, i, owner.units)) {
 			rco_memzero(ring_at(pool, i), sizeof(rco__ring));
 			rco_memzero(owner_at(pool, i), sizeof(rco__ring_owner));
 			rco_memzero(gaps_of(pool, i), sizeof(rco__gaps));
 			damaged++;
 			continue;
 		}
-		memset(pool->state + i, TAKEN, owner.units);
-		pool->order[i] = order_of(owner.units);
+		pool->order[i] = rco__buddy_order(owner.units);
 		ring_set_up(ring_at(pool, i), &owner);
 		atomic_store(&ring_at(pool, i)->gaps,
 		             rco__gaps_settle(gaps_of(pool, i), rco__gate_index(&ring_at(pool, i)->gate)));
 	}
 	/* Audio that no ring speaks for, of a damaged ring or of one being given back at the crash, goes now. */
 	for (i = 0; i < pool->units; i++)
-		if (pool->state[i] != TAKEN)
+		if (!rco__buddy_held(&pool->free, i))
 			rco_memzero(unit_at(pool, i), RCO__POOL_UNIT);
 	if (damaged > 0)
 		rco__log(&pool->env, RCO_LOG_ERROR, "%llu damaged rings in %s were wiped",
@@ -546,7 +428,9 @@ static void free_pool(rco__pool *pool)
 	if (pool->base != NULL)
 		(void)munmap(pool->base, pool->size);
 	close_files(pool);
-	lists_free(pool);
+	rco__buddy_free(&pool->free, &env);
+	if (pool->order != NULL)
+		rco__release(&env, pool->order);
 	rco__release(&env, pool);
 }
 
@@ -560,11 +444,20 @@ static int new_pool(const rco__env *env, rco__pool **out)
 	return RCO_OK;
 }
 
+static int make_accounts(rco__pool *pool)
+{
+	pool->order = rco__zalloc(&pool->env, pool->units, 1);
+	if (pool->order == NULL)
+		return rco__fail(RCO_E_NO_MEMORY, "no memory for the ring pool");
+	memset(pool->order, NO_RING, pool->units);
+	return rco__buddy_make(&pool->free, &pool->env, pool->units);
+}
+
 /* Mapped; the accounts are made from it. */
 static int finish(rco__pool *pool, int rc, uint64_t *damaged, rco__pool **out)
 {
 	if (rc == RCO_OK)
-		rc = lists_make(pool);
+		rc = make_accounts(pool);
 	if (rc != RCO_OK) {
 		free_pool(pool);
 		return rc;
@@ -572,7 +465,7 @@ static int finish(rco__pool *pool, int rc, uint64_t *damaged, rco__pool **out)
 	(void)pthread_mutex_init(&pool->lock, NULL);
 	if (damaged != NULL)
 		*damaged += adopt_rings(pool);
-	lists_fill(pool);
+	rco__buddy_fill(&pool->free);
 	*out = pool;
 	return RCO_OK;
 }
@@ -705,7 +598,7 @@ void rco__pool_close(rco__pool *pool)
 {
 	if (pool == NULL)
 		return;
-	if (pool->file >= 0 && pool->free_units == pool->units && unlinkat(pool->folder, pool->name, 0) != 0)
+	if (pool->file >= 0 && pool->free.free_units == pool->units && unlinkat(pool->folder, pool->name, 0) != 0)
 		rco__log(&pool->env, RCO_LOG_WARN, "cannot remove %s: %s", pool->path, strerror(errno));
 	close_files(pool);
 }
@@ -729,7 +622,7 @@ int rco__pool_get(rco__pool *pool, size_t min_bytes, const uint8_t recording_id[
 	while ((size_t)units * RCO__POOL_UNIT < min_bytes)
 		units *= 2;
 	(void)pthread_mutex_lock(&pool->lock);
-	found = units_take(pool, units, &unit);
+	found = rco__buddy_take(&pool->free, units, &unit);
 	(void)pthread_mutex_unlock(&pool->lock);
 	if (!found)
 		return rco__fail(RCO_E_LIMIT, "no ring of %zu bytes is free; raise ring_pool_bytes (now %llu)",
@@ -745,7 +638,7 @@ int rco__pool_get(rco__pool *pool, size_t min_bytes, const uint8_t recording_id[
 	o->meta_size = (uint32_t)meta_size;
 	memcpy(o->meta, meta, meta_size);
 	o->crc = owner_crc(o);
-	pool->order[unit] = order_of(units);
+	pool->order[unit] = rco__buddy_order(units);
 	ring_set_up(r, o);
 	atomic_store(&r->gate, RCO__GATE_SHUT);
 	atomic_store(&r->used, 1);
@@ -778,7 +671,7 @@ int rco__pool_put(rco__pool *pool, rco__ring *ring)
 	rco_memzero(owner_at(pool, unit), sizeof(rco__ring_owner));
 	(void)pthread_mutex_lock(&pool->lock);
 	pool->order[unit] = NO_RING;
-	units_give(pool, unit, units);
+	rco__buddy_give(&pool->free, unit, units);
 	(void)pthread_mutex_unlock(&pool->lock);
 	return RCO_OK;
 }
@@ -793,7 +686,7 @@ uint64_t rco__pool_free_bytes(rco__pool *pool)
 	uint64_t bytes;
 
 	(void)pthread_mutex_lock(&pool->lock);
-	bytes = (uint64_t)pool->free_units * RCO__POOL_UNIT;
+	bytes = (uint64_t)pool->free.free_units * RCO__POOL_UNIT;
 	(void)pthread_mutex_unlock(&pool->lock);
 	return bytes;
 }

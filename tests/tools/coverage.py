@@ -13,7 +13,7 @@ import sys
 
 PARTS = [  # the first that matches
     ("recovery", r"lib/session/(recover|found|scan|revive)\.[ch]"),
-    ("gate", r"lib/session/push\.c|lib/media/(gate\.h|pool\.[ch])"),
+    ("gate", r"lib/session/push\.c|lib/media/(gate\.h|buddy\.[ch]|pool\.[ch])"),
     ("session", r"lib/session/.*"),
     ("ledger", r"lib/ledger/.*"),
     ("spool", r"lib/storage/spool.*"),
