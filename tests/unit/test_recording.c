@@ -164,6 +164,39 @@ static void test_parts(void **state)
 	t_world_destroy(&w);
 }
 
+/* What is done with and forgotten is found until another call has the call id: then the recording is nobody's, and
+ * never that call's. */
+static void test_a_later_call_has_the_id(void **state)
+{
+	char path[256];
+	t_world w;
+	one first, second;
+	int i;
+
+	(void)state;
+	t_world_init(&w, T_SPOOL | T_DISK);
+	t_world_open(&w);
+	t_join(path, sizeof path, w.artifacts, "late.wav");
+	t_write_file(path, "audio", 5);
+	first = begin(&w, 1);
+	assert_int_equal(rco_opt_out(first.s, NULL, NULL), RCO_OK);
+	hang_up(&w, &first);
+	for (i = 0; i < 3; i++)
+		t_advance(&w, 5000000);
+	assert_int_equal(status_of(&w, &first), RCO_STATUS_VERIFIED);
+	second = begin(&w, 2);
+	assert_int_equal(status_of(&w, &first), 0);
+	assert_int_equal(rco_recording_opt_out(w.engine, first.id, NULL, NULL), RCO_E_NOT_FOUND);
+	assert_int_equal(rco_recording_register_artifact(w.engine, first.id, RCO_KIND_AUDIO, path, NULL),
+	                 RCO_E_NOT_FOUND);
+	t_push(second.s, 0, 2, 20, 5); /* none of this was about it */
+	hang_up(&w, &second);
+	t_await(&w, "channel-7", RCO_EVENT_STORED, 1);
+	assert_true(t_exists(path));
+	t_world_close(&w);
+	t_world_destroy(&w);
+}
+
 static void test_what_is_refused(void **state)
 {
 	static const uint8_t nobody[16] = {1};
@@ -185,6 +218,8 @@ static void test_what_is_refused(void **state)
 	assert_int_equal(rco_recording_opt_out(w.engine, NULL, NULL, NULL), RCO_E_INVALID);
 	assert_int_equal(rco_recording_opt_out(NULL, c.id, NULL, NULL), RCO_E_INVALID);
 	assert_int_equal(rco_recording_receipt(w.engine, c.id, NULL), RCO_E_INVALID);
+	assert_int_equal(rco_recording_receipt(w.engine, NULL, &r), RCO_E_INVALID);
+	assert_int_equal(rco_recording_receipt(NULL, c.id, &r), RCO_E_INVALID);
 	assert_int_equal(rco_recording_set_legal_hold(w.engine, c.id, 2), RCO_E_INVALID);
 	assert_int_equal(rco_recording_recorder_stopped(w.engine, c.id), RCO_E_STATE);
 	assert_int_equal(t_push_one(c.s, 0, 1), RCO_OK); /* none of this stopped it */
@@ -199,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_copies_and_holds),
 		cmocka_unit_test(test_done_with),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_a_later_call_has_the_id),
 		cmocka_unit_test(test_what_is_refused),
 	};
 

@@ -94,6 +94,36 @@ static void test_an_opt_out(void **state)
 	told_again(RCO_EVENT_SWEPT, 1, 0);
 }
 
+/* Short of memory an escalation is told all the same, with its code. */
+static void test_escalated_without_memory(void **state)
+{
+	t_event e;
+	t_world w;
+	rco_session *s;
+
+	(void)state;
+	t_memory_is_there();
+	t_world_init(&w, 0);
+	w.cfg.allocator = &t_allocator;
+	w.cfg.erase_deadline_ms = 60000;
+	t_world_open(&w);
+	t_fault_set(&w.fault, T_ERASE, T_FAIL, 0, RCO_E_IO);
+	s = t_call(&w, "call");
+	t_push(s, 0, 1, 0, 5);
+	t_advance(&w, 400);
+	assert_int_equal(rco_opt_out(s, NULL, NULL), RCO_OK);
+	t_advance(&w, 30000);
+	atomic_store(&t_memory.fail_all, 1);
+	t_advance(&w, 60000);
+	atomic_store(&t_memory.fail_all, 0);
+	assert_int_equal(t_events_count(&w.events, "call", RCO_EVENT_ESCALATED), 1);
+	assert_true(t_events_last(&w.events, "call", RCO_EVENT_ESCALATED, &e));
+	assert_int_equal(e.code, RCO_E_TIMEOUT);
+	assert_int_equal(e.status, RCO_STATUS_OVERDUE);
+	rco_session_free(s);
+	t_world_destroy(&w);
+}
+
 static void test_a_held_call(void **state)
 {
 	(void)state;
@@ -110,6 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_opt_out),
+		cmocka_unit_test(test_escalated_without_memory),
 		cmocka_unit_test(test_a_held_call),
 		cmocka_unit_test(test_a_kept_call),
 	};
