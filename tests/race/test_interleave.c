@@ -159,9 +159,9 @@ static int make_world(void **state)
 	(memcpy)((void *)&it.ring_saved, it.ring, sizeof it.ring_saved);
 	(memcpy)(&it.owner, owner_at(pool, 0), sizeof it.owner);
 	(memcpy)(&it.pool, pool, sizeof it.pool);
-	it.state = pool->state[0];
-	it.next = pool->next[0];
-	it.prev = pool->prev[0];
+	it.state = pool->free.state[0];
+	it.next = pool->free.next[0];
+	it.prev = pool->free.prev[0];
 	return 0;
 }
 
@@ -175,10 +175,10 @@ static void restore_world(void)
 	(memcpy)((void *)it.ring, &it.ring_saved, sizeof it.ring_saved);
 	(memcpy)(owner_at(pool, 0), &it.owner, sizeof it.owner);
 	(memcpy)(pool, &it.pool, sizeof it.pool);
-	pool->state[0] = it.state;
+	pool->free.state[0] = it.state;
 	pool->order[0] = 0; /* a ring of one unit */
-	pool->next[0] = it.next;
-	pool->prev[0] = it.prev;
+	pool->free.next[0] = it.next;
+	pool->free.prev[0] = it.prev;
 	memset(rco__pool_data(pool, it.ring), 0, RCO__POOL_UNIT);
 }
 
