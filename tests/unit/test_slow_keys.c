@@ -7,6 +7,7 @@
 
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 static struct service {
 	_Atomic int rc, held;
@@ -221,6 +222,45 @@ static void a_spool_of_the_host(void **state)
 	t_world_destroy(&w);
 }
 
+/* The host's spool is where the engine would have its own: it is opened once, and one that is elsewhere beside it.
+ */
+static void spools_of_the_host(void **state)
+{
+	rco_spool_options o = {.struct_size = (uint32_t)sizeof o, .keys = &ops, .keys_user_data = &service};
+	rco_spool *spool;
+	rco_session *s;
+	char path[256];
+	t_world w;
+	int i;
+
+	(void)state;
+	begin(&w, 0);
+	o.path = path;
+	o.clock = &w.clock_table;
+	w.cfg.buffer = rco_spool_buffer_ops();
+	assert_int_equal(mkdir(w.state, 0700), 0);
+	for (i = 0; i < 2; i++) {
+		t_join(path, sizeof path, i == 0 ? w.state : w.root, i == 0 ? "spool" : "elsewhere");
+		assert_int_equal(rco_spool_create(&o, &spool), RCO_OK);
+		w.cfg.buffer_user_data = spool;
+		t_world_open(&w);
+		s = t_call(&w, i == 0 ? "first" : "second");
+		t_push(s, 0, 1, 0, 20);
+		t_advance(&w, 400);
+		t_world_close(&w); /* the call is left in there */
+		rco_session_free(s);
+		rco_spool_free(spool);
+	}
+	assert_int_equal(rco_spool_create(&o, &spool), RCO_OK);
+	w.cfg.buffer_user_data = spool;
+	t_world_open(&w);
+	t_await(&w, "first", RCO_EVENT_STORED, 1);
+	t_await(&w, "second", RCO_EVENT_STORED, 1);
+	t_world_close(&w);
+	rco_spool_free(spool);
+	t_world_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +268,7 @@ int main(void)
 		cmocka_unit_test(host_driven),
 		cmocka_unit_test(down_when_an_engine_is_created),
 		cmocka_unit_test(a_spool_of_the_host),
+		cmocka_unit_test(spools_of_the_host),
 	};
 
 	return cmocka_run_group_tests_name("slow keys", tests, NULL, NULL);
